@@ -1,0 +1,9 @@
+/* The one place that names this build. */
+#include "config.h"
+
+#include "common/compiler.h"
+
+const char *dfs_version(void)
+{
+    return PACKAGE_VERSION;
+}

@@ -1,0 +1,1 @@
+# What libdfs/ builds.

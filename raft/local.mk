@@ -1,0 +1,1 @@
+# What raft/ builds.

@@ -1,1 +1,19 @@
-# What rpc/ builds.
+# What rpc/ builds: the generated messages and librpc.
+PROTOS = rpc/meta.proto rpc/chunk.proto rpc/node.proto
+PROTO_SOURCES = rpc/meta.pb-c.c rpc/chunk.pb-c.c rpc/node.pb-c.c
+PROTO_HEADERS = rpc/meta.pb-c.h rpc/chunk.pb-c.h rpc/node.pb-c.h
+EXTRA_DIST += $(PROTOS)
+BUILT_SOURCES += $(PROTO_HEADERS)
+CLEANFILES += $(PROTO_SOURCES) $(PROTO_HEADERS)
+
+rpc/%.pb-c.c rpc/%.pb-c.h: $(top_srcdir)/rpc/%.proto
+	$(AM_V_GEN)$(MKDIR_P) rpc && $(PROTOC_C) -I$(top_srcdir) --c_out=. $<
+rpc/meta.pb-c.c: rpc/meta.pb-c.h
+rpc/chunk.pb-c.c: rpc/chunk.pb-c.h
+rpc/node.pb-c.c: rpc/node.pb-c.h
+
+# Generated code goes without our warnings.
+noinst_LTLIBRARIES += libproto.la
+nodist_libproto_la_SOURCES = $(PROTO_SOURCES)
+libproto_la_CFLAGS = $(BASE_CFLAGS)
+libproto_la_LIBADD = $(PROTOBUF_C_LIBS)

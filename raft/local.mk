@@ -1,1 +1,2 @@
 # What raft/ builds.
+noinst_HEADERS += raft/raft.h raft/msg.h raft/types.h

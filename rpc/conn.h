@@ -22,15 +22,17 @@ struct slab_pool;
 struct tls;
 struct conn;
 
-/* A frame as received. Lives until the callback returns, except that data may be kept by slab_ref(). */
+/* A frame as received. Lives until the callback returns, except that data may be kept by
+ * slab_ref(). */
 struct rpc_frame {
     struct frame_header header;
     const uint8_t *body;
-    struct slab *data;   /* NULL when data_len is 0; header.data_len bytes from data_start(data) */
+    struct slab *data; /* NULL when data_len is 0; header.data_len bytes from data_start(data) */
     const uint8_t *data_bytes;
 };
 
-/* What follows the body: up to RPC_PAYLOAD_PARTS pieces of memory, then optionally bytes of a file. */
+/* What follows the body: up to RPC_PAYLOAD_PARTS pieces of memory, then optionally bytes of a file.
+ */
 enum { RPC_PAYLOAD_PARTS = 16 };
 struct rpc_payload {
     struct {
@@ -43,7 +45,8 @@ struct rpc_payload {
     int file_fd; /* -1: none. Must stay open until `sent` is called. */
     uint64_t file_offset;
     size_t file_len;
-    void (*sent)(void *ctx); /* all is handed to the kernel, or the connection is gone; may be NULL */
+    void (*sent)(
+        void *ctx); /* all is handed to the kernel, or the connection is gone; may be NULL */
     void *sent_ctx;
 };
 
@@ -72,7 +75,8 @@ int conn_connect(struct loop *loop, struct slab_pool *slabs, const char *addr, s
 int conn_accept_take(struct loop *loop, struct slab_pool *slabs, int fd, struct tls *tls,
                      const struct conn_handlers *h, struct conn **ret_conn);
 
-/* Drops the caller's interest: closes, frees; on_closed is not called, waiting calls get -ECANCELED. */
+/* Drops the caller's interest: closes, frees; on_closed is not called, waiting calls get
+ * -ECANCELED. */
 void conn_free(struct conn *c);
 
 /* Closes with this reason; on_closed follows from the loop, then the conn is freed by its owner. */
@@ -97,8 +101,8 @@ void conn_send_oneway_raw(struct conn *c, uint16_t type, const void *body, size_
 void conn_reply(struct conn *c, uint16_t type, uint64_t rpc_id, const ProtobufCMessage *body,
                 const struct rpc_payload *payload);
 /* An Error with this code and a text made like printf. */
-void conn_reply_error(struct conn *c, uint16_t type, uint64_t rpc_id, int code, const char *fmt, ...)
-    __attribute__((format(printf, 5, 6)));
+void conn_reply_error(struct conn *c, uint16_t type, uint64_t rpc_id, int code, const char *fmt,
+                      ...) __attribute__((format(printf, 5, 6)));
 /* An Error that carries more (leader hint, PG): body is a Dfs__Error. */
 void conn_reply_error_msg(struct conn *c, uint16_t type, uint64_t rpc_id,
                           const ProtobufCMessage *error);
@@ -113,7 +117,8 @@ void conn_pause_reading(struct conn *c, bool pause);
 const char *conn_peer_addr(const struct conn *c);
 const char *conn_peer_name(const struct conn *c);
 const struct conn_stats *conn_stats(const struct conn *c);
-/* A reference for those who answer later: the struct stays until unref, sending on a closed one is dropped. */
+/* A reference for those who answer later: the struct stays until unref, sending on a closed one is
+ * dropped. */
 struct conn *conn_ref(struct conn *c);
 void conn_unref(struct conn *c);
 /* Free slot for the server's user, NULL at first. */

@@ -13,7 +13,7 @@ struct server;
 struct server_options {
     const char *listen_addr; /* "host:port"; port 0: chosen by the kernel */
     struct tls *tls;         /* NULL: plain only (tests) */
-    bool allow_plain;        /* data_tls = off: plain connections are let in, see on_plain_request */
+    bool allow_plain; /* data_tls = off: plain connections are let in, see on_plain_request */
     uint32_t conn_count_max;
 };
 

@@ -15,8 +15,8 @@ struct tls;
  * -ENOENT, -EACCES, -EKEYREJECTED (key doesn't fit), -EBADMSG (not PEM): text in err says which
  * file and what to do.
  */
-int tls_new(const char *ca_file, const char *cert_file, const char *key_file,
-            struct tls **ret_tls, char *err, size_t err_size);
+int tls_new(const char *ca_file, const char *cert_file, const char *key_file, struct tls **ret_tls,
+            char *err, size_t err_size);
 void tls_free(struct tls *t);
 
 #endif

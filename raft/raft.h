@@ -84,8 +84,10 @@ void raft_config_init(struct raft_config *config);
 /* What was on disk. */
 struct raft_boot {
     struct raft_hard_state hard_state; /* Zero at the very first start. */
-    struct raft_point base; /* Just before the first entry of the log; index 0: from the start. */
-    uint64_t applied_index; /* Durably in the state machine: >= base.index. */
+    /* What the state machine durably reflects, and the members there. The first start of a group:
+     * index 0 and a conf that names all founders. A replica that is added later: an empty conf. */
+    struct raft_point applied;
+    uint64_t log_first; /* Index of the first entry that will be restored; 0: the log is empty. */
     /* Entries that were durable once and are damaged or gone: from..to, 0 if none. The log that
      * is restored ends before from. */
     uint64_t faulty_from;
@@ -93,21 +95,27 @@ struct raft_boot {
 };
 
 struct raft;
+struct raft_update;
 
 /*
  * Three calls make a replica: raft_new(), raft_restore() for each entry of the log in order,
- * raft_start(). The first start of a group: on each founding member a base of index 0 whose
- * conf names them all. A replica that will be added later starts with an empty conf.
- * -EINVAL  a configuration or boot state that cannot be
+ * raft_start().
+ * -EINVAL  a configuration or boot state that cannot be, as a gap between applied and the log
  */
 int raft_new(const struct raft_config *config, const struct raft_boot *boot,
              struct raft **ret_raft);
 
-/* The entry is durable. Only CONF entries and a recent tail are kept; the payload is borrowed.
- * -EBADMSG  not the next entry, or a CONF that is none */
+/*
+ * One entry that is durable in the log. Only a recent tail is kept.
+ * -EBADMSG  not the next entry, or a CONF that is none
+ */
 int raft_restore(struct raft *r, const struct raft_entry *entry);
 
-void raft_start(struct raft *r, int64_t now_ns);
+/*
+ * From here on raft_step(). The update may ask to drop a log that a snapshot, installed just
+ * before a crash, has made void (R8).
+ */
+void raft_start(struct raft *r, int64_t now_ns, struct raft_update *ret_update);
 
 void raft_free(struct raft *r);
 
@@ -124,7 +132,8 @@ enum raft_event_type {
 
     RAFT_EV_SNAPSHOT_READY,     /* A snapshot for peer can be fetched from us: offer it. */
     RAFT_EV_SNAPSHOT_FAILED,    /* It cannot be made or sent; asked for again later. */
-    RAFT_EV_SNAPSHOT_INSTALLED, /* The one we were offered is our durable state now. */
+    RAFT_EV_SNAPSHOT_INSTALLED, /* The one we were offered is our durable state now. Never one
+                                   that is older than what is applied: that is INSTALL_FAILED. */
     RAFT_EV_INSTALL_FAILED,     /* It is not; a new offer will come. */
 
     RAFT_EV_CONF_CHANGE,      /* Add a learner, promote it, or remove a member. */
@@ -243,11 +252,13 @@ int raft_step(struct raft *r, const struct raft_event *ev, struct raft_update *r
  */
 int raft_entry_get(struct raft *r, uint64_t index, const struct raft_entry **ret_entry);
 
-/* -ENOENT: before the base, or after the last entry. */
+/* -ENOENT: before the log, or after its last entry. */
 int raft_term_at(const struct raft *r, uint64_t index, uint64_t *ret_term);
 
-/* Index, term and members at a point that we have applied: what a snapshot made there must carry.
- * -ENOENT: before the base or after the last entry. */
+/*
+ * Index, term and members at a point of the log: what a snapshot made there must carry.
+ * -ENOENT: before the log or before what was applied at the start, or after the last entry.
+ */
 int raft_point_at(const struct raft *r, uint64_t index, struct raft_point *ret_point);
 
 /* The membership in force. Borrowed until the next step. */

@@ -1,0 +1,135 @@
+/*
+ * One namenode replica: drives the pure Raft core (raft/raft.h), its log (raft_log.h), its peers
+ * (peers.h) and the metadata state machine (fsm.h). Whatever happens ends in one call of
+ * raft_step(); what follows from it is done there and nowhere else.
+ *
+ *   FOLLOWER ──elected──► LEADER_NEW ──entry of its own term applied──► SERVING
+ *       ▲                     │                                           │
+ *       └─────────────────────┴──────────── lost quorum or term ──────────┘
+ *
+ * The rule for services: everything that changes metadata goes through node_propose(); everything
+ * that reads the local fsm for a client first asks node_read_now() or node_read(). Both only make
+ * sense on the leader; elsewhere they end with -DFS_ENOTLEADER, and node_leader_addr() is the hint
+ * that goes into the reply's Error.
+ *
+ * Loop thread only. Callbacks run on the loop thread.
+ */
+#ifndef NAMENODE_NODE_H
+#define NAMENODE_NODE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "raft/raft.h"
+#include "rpc/meta.pb-c.h"
+
+struct conn;
+struct fsm;
+struct loop;
+struct node;
+struct node_conf;
+struct rpc_frame;
+struct slab_pool;
+struct tls;
+
+/*
+ * How a proposal ended; called exactly once, never from inside node_propose().
+ * status 0                      applied; reply is what the state machine said (its own status field
+ *                               may be an error) and lives until the callback returns
+ * status -DFS_ENOTLEADER        not proposed: another replica leads; retry there
+ * status -DFS_EUNKNOWN_OUTCOME  leadership was lost while it was under way: it may or may not have
+ *                               taken effect. Retry the same (session, seq) at the new leader
+ * status -EAGAIN                not proposed: too much is under way (R11)
+ * reply is NULL unless status is 0.
+ */
+typedef void (*node_reply_fn)(void *ctx, int status, const Dfs__MetaReply *reply);
+
+/* How a read began. 0: the local fsm may be read now; -DFS_ENOTLEADER, -EAGAIN: it may not. */
+typedef void (*node_read_fn)(void *ctx, int status);
+
+/* Called when the role changes in a way services care about. */
+struct node_watch {
+    void (*serving)(void *ctx, uint64_t term); /* We lead, and all of the past is applied. */
+    void (*stopped)(void *ctx);                /* We do not any more; after `serving` only. */
+    /* The state machine moved to index. After each batch of entries, on leader and followers. */
+    void (*applied)(void *ctx, uint64_t index);
+    void *ctx;
+};
+
+/* The counters of /metrics that are the node's own. */
+struct node_stats {
+    uint64_t proposals;      /* requests given to node_propose() */
+    uint64_t batches;        /* entries that they became */
+    uint64_t applied_ops;    /* requests executed by the state machine, as leader or follower */
+    uint64_t reads_lease;    /* reads that the lease answered at once */
+    uint64_t reads_round;    /* reads that waited for a round */
+    uint64_t leader_changes; /* seen by this replica */
+    uint64_t snapshots_sent, snapshots_installed;
+};
+
+/*
+ * Opens the data directory, recovers log and state machine and joins the group. conf, loop, slabs
+ * and tls stay the caller's and outlive the node; tls NULL: plain connections (tests).
+ * A negative code has been logged with what to do about it.
+ */
+int node_new(struct loop *loop, struct slab_pool *slabs, struct tls *tls,
+             const struct node_conf *conf, struct node **ret_node);
+
+/* Stops at once: what is under way gets -DFS_EUNKNOWN_OUTCOME. For a clean stop see node_stop(). */
+void node_free(struct node *n);
+
+/*
+ * Clean stop: a leader hands its leadership over first, but waits no longer than conf->stop_ms.
+ * done is called once, later; then node_free().
+ */
+void node_stop(struct node *n, void (*done)(void *ctx), void *ctx);
+
+/* At most NODE_WATCHES_MAX, all before the loop runs. *w is copied. */
+enum { NODE_WATCHES_MAX = 16 };
+void node_watch(struct node *n, const struct node_watch *w);
+
+/*
+ * Has the request executed by every replica's state machine, in the order of the calls. Requests of
+ * one loop turn, and those that come while the log write of the entry before is under way, share an
+ * entry. req is packed before the call returns; it stays the caller's.
+ */
+void node_propose(struct node *n, const Dfs__MetaRequest *req, node_reply_fn done, void *ctx);
+
+/* The same for a request that came packed: body is a Dfs__MetaRequest. Copied. */
+void node_propose_packed(struct node *n, const void *body, size_t len, node_reply_fn done,
+                         void *ctx);
+
+/* True: we are serving and the lease holds: read the fsm now, in this turn. No side effect. */
+bool node_read_now(struct node *n);
+
+/* The same when the lease does not hold: done comes later, after a round of heartbeats. */
+void node_read(struct node *n, node_read_fn done, void *ctx);
+
+/* Hand leadership to this replica; 0 in id: to the one that is most up to date.
+ * -DFS_ENOTLEADER, -ENOENT, -EAGAIN (one is under way). Returns when it has begun. */
+int node_transfer(struct node *n, struct raft_id to);
+
+/* For MSG_RAFT, MSG_SNAP_WANT of peers: service.c hands them over. */
+void node_on_raft(struct node *n, const struct rpc_frame *f);
+void node_on_snap_want(struct node *n, struct conn *c, const struct rpc_frame *f);
+
+/* We lead and everything committed before us is applied: services may answer. */
+bool node_is_serving(const struct node *n);
+uint64_t node_term(const struct node *n);
+struct raft_id node_id(const struct node *n);
+struct raft_id node_leader(const struct node *n); /* RAFT_NOBODY if not known. */
+/* "host:port" of the leader, "" if not known. Borrowed until the next loop turn. */
+const char *node_leader_addr(const struct node *n);
+uint64_t node_commit_index(const struct node *n);
+uint64_t node_applied_index(const struct node *n);
+void node_raft_status(const struct node *n, struct raft_status *ret_status);
+const struct raft_conf *node_raft_conf(const struct node *n);
+/* The state machine. A snapshot that is installed replaces it: ask each time, do not keep it. */
+struct fsm *node_fsm(struct node *n);
+struct loop *node_loop(struct node *n);
+const struct node_conf *node_conf_of(const struct node *n);
+const struct node_stats *node_stats(const struct node *n);
+struct raft_log_stats;
+const struct raft_log_stats *node_log_stats(const struct node *n);
+
+#endif

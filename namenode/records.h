@@ -1,0 +1,159 @@
+/*
+ * What the state machine stores, as structs, and their bytes: fixed little-endian fields behind a
+ * version byte. An unknown version or a length that does not fit is refused (-EBADMSG), never
+ * guessed: a decoder believes nothing, its bytes may come from a damaged disk.
+ */
+#ifndef NAMENODE_RECORDS_H
+#define NAMENODE_RECORDS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+    REC_UUID_SIZE = 16,
+    REC_STRING_SIZE = 64, /* addresses and names, with their NUL */
+    REC_DATA_KEY_MAX = 64,
+    REC_PG_MEMBERS_MAX = 8,
+    REC_PAGE_CHUNKS = 256, /* chunk map entries in one record: 16 GiB of a file */
+    REC_BYTES_MAX = 8192,  /* no encoded record is longer (xattrs, inline data and replies are
+                              stored as they are) */
+};
+
+struct inode_rec {
+    uint64_t ino;
+    uint32_t mode, uid, gid, nlink;
+    uint64_t rdev, size;
+    int64_t atime_ns, mtime_ns, ctime_ns, btime_ns;
+    uint64_t data_version, dir_version;
+    uint64_t parent;      /* directories: of their one entry; root: itself */
+    uint64_t entry_count; /* directories */
+    uint32_t chunk_count; /* entries of the chunk map */
+    uint32_t xattr_bytes; /* of all names, each with its NUL; 0: no xattrs */
+    bool is_inline;       /* content is in F; bytes of size past it are zeros */
+    bool trunc_pending;   /* size lies in this chunk, and bytes past it may still be there */
+    uint64_t trunc_chunk;
+    uint32_t trunc_pg, trunc_from;
+};
+
+struct dentry_rec {
+    uint64_t ino;
+    uint32_t type; /* S_IFMT bits */
+};
+
+struct chunk_rec {
+    uint64_t chunk_id;
+    uint32_t pg;
+    uint16_t slot; /* index in the page */
+    bool materialized;
+};
+
+/* One record of the chunk map, slots ascending. */
+struct chunk_page {
+    unsigned count;
+    struct chunk_rec chunks[REC_PAGE_CHUNKS];
+};
+
+/* The reverse map: whose chunk it is. */
+struct chunk_owner_rec {
+    uint64_t ino;
+    uint32_t index;
+};
+
+struct pg_member_rec {
+    uint32_t target;
+    uint64_t incarnation;
+    uint8_t state; /* Dfs__MemberState */
+    uint64_t last_serving_epoch;
+};
+
+struct pg_rec {
+    uint32_t pg;
+    uint64_t epoch, cold_epoch, reset_epoch, fence_version;
+    uint32_t copies, min_write;
+    unsigned member_count;
+    struct pg_member_rec members[REC_PG_MEMBERS_MAX]; /* chain order, see meta.proto */
+};
+
+struct target_rec {
+    uint32_t target;
+    uint8_t uuid[REC_UUID_SIZE];
+    uint8_t state; /* Dfs__TargetState */
+    uint64_t incarnation, bytes_total;
+    char host[REC_STRING_SIZE], addr[REC_STRING_SIZE], node[REC_STRING_SIZE];
+};
+
+struct session_rec {
+    uint64_t session;
+    uint8_t uuid[REC_UUID_SIZE];
+    char name[REC_STRING_SIZE];
+    uint64_t opened_index;
+    int64_t opened_ns;
+    uint64_t ack_floor; /* replies below it are forgotten */
+    uint64_t seq_max;   /* the highest seq executed */
+};
+
+/* A session that was evicted: its writes are refused at the datanodes. */
+struct fence_rec {
+    uint64_t session;
+    uint64_t fence_version;
+    int64_t since_ns;
+    bool done; /* every chain has acknowledged it: conflicting grants may go out */
+};
+
+struct namenode_rec {
+    uint64_t replica_id;
+    uint8_t uuid[REC_UUID_SIZE];
+    char addr[REC_STRING_SIZE];
+};
+
+struct cluster_rec {
+    uint8_t uuid[REC_UUID_SIZE];
+    uint32_t copies, pgs_per_target, min_write;
+    uint32_t data_key_len;
+    uint8_t data_key[REC_DATA_KEY_MAX];
+    int64_t created_ns;
+};
+
+/* What changes with every batch; one record, written in the batch it describes. */
+struct state_rec {
+    uint64_t index, term; /* of the last entry applied */
+    uint64_t hash;        /* over all batches up to it */
+    int64_t time_ns;      /* of the last operation */
+    uint64_t next_ino, next_chunk, next_session;
+    uint32_t next_target, next_pg;
+    uint64_t fence_version; /* grows with every eviction */
+    uint64_t map_version;   /* grows with every change of a PG or target */
+    uint64_t inode_count, chunk_count, garbage_count, session_count, reap_count;
+};
+
+/* Encoders: out has room for REC_BYTES_MAX; they return the length. Ids that are in the key are not
+ * in the bytes: the decoder is told them. */
+size_t inode_rec_encode(const struct inode_rec *rec, uint8_t *out);
+int inode_rec_decode(uint64_t ino, const uint8_t *data, size_t len, struct inode_rec *ret_rec);
+size_t dentry_rec_encode(const struct dentry_rec *rec, uint8_t *out);
+int dentry_rec_decode(const uint8_t *data, size_t len, struct dentry_rec *ret_rec);
+size_t chunk_page_encode(const struct chunk_page *page, uint8_t *out);
+int chunk_page_decode(const uint8_t *data, size_t len, struct chunk_page *ret_page);
+size_t chunk_owner_rec_encode(const struct chunk_owner_rec *rec, uint8_t *out);
+int chunk_owner_rec_decode(const uint8_t *data, size_t len, struct chunk_owner_rec *ret_rec);
+size_t pg_rec_encode(const struct pg_rec *rec, uint8_t *out);
+int pg_rec_decode(uint32_t pg, const uint8_t *data, size_t len, struct pg_rec *ret_rec);
+size_t target_rec_encode(const struct target_rec *rec, uint8_t *out);
+int target_rec_decode(uint32_t target, const uint8_t *data, size_t len, struct target_rec *ret_rec);
+size_t session_rec_encode(const struct session_rec *rec, uint8_t *out);
+int session_rec_decode(uint64_t session, const uint8_t *data, size_t len,
+                       struct session_rec *ret_rec);
+size_t fence_rec_encode(const struct fence_rec *rec, uint8_t *out);
+int fence_rec_decode(uint64_t session, const uint8_t *data, size_t len, struct fence_rec *ret_rec);
+size_t namenode_rec_encode(const struct namenode_rec *rec, uint8_t *out);
+int namenode_rec_decode(uint64_t replica_id, const uint8_t *data, size_t len,
+                        struct namenode_rec *ret_rec);
+size_t cluster_rec_encode(const struct cluster_rec *rec, uint8_t *out);
+int cluster_rec_decode(const uint8_t *data, size_t len, struct cluster_rec *ret_rec);
+/* The hash stands at this offset of the bytes, so that it can be filled in last. */
+enum { STATE_REC_HASH_AT = 17 };
+size_t state_rec_encode(const struct state_rec *rec, uint8_t *out);
+int state_rec_decode(const uint8_t *data, size_t len, struct state_rec *ret_rec);
+
+#endif

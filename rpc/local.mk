@@ -8,9 +8,6 @@ CLEANFILES += $(PROTO_GENERATED_C) $(PROTO_GENERATED_H)
 
 rpc/%.pb-c.c rpc/%.pb-c.h: $(top_srcdir)/rpc/%.proto
 	$(AM_V_GEN)$(MKDIR_P) rpc && $(PROTOC_C) -I$(top_srcdir) --c_out=. $<
-rpc/meta.pb-c.c: rpc/meta.pb-c.h
-rpc/chunk.pb-c.c: rpc/chunk.pb-c.h
-rpc/node.pb-c.c: rpc/node.pb-c.h
 
 # Generated code goes without our warnings.
 noinst_LTLIBRARIES += libproto.la

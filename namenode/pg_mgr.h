@@ -1,0 +1,109 @@
+/*
+ * Decides what happens to placement groups: who is in a chain, who joins, who leaves. Pure: facts
+ * and the time go in, proposals come out; the caller puts them through the Raft log and tells
+ * what became of them. Leader only, soft state: a new leader starts it afresh from the state
+ * machine's records and learns who is alive from the datanodes.
+ *
+ * Always holds (asserted in pg_mgr.c):
+ *  - a proposed SERVING set is a subset of the present one, plus at most one member whose
+ *    SYNC_DONE named the present epoch; the two sets intersect, except after a total failure,
+ *    where a member of the last SERVING set starts again with a new incarnation;
+ *  - at most one proposal of a PG is outstanding;
+ *  - the last SERVING member is never removed.
+ *
+ * Incarnations: a datanode makes one per process start, the upper 32 bits being a hash of the
+ * host's boot id. Equal upper halves therefore mean: only the process died, the page cache lives.
+ */
+#ifndef NAMENODE_PG_MGR_H
+#define NAMENODE_PG_MGR_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum { PG_MEMBERS_MAX = 4 };
+
+enum pg_member_state { PG_SERVING = 1, PG_SYNCING = 2, PG_OFFLINE = 3 };
+
+struct pg_member {
+    uint32_t target;
+    uint64_t incarnation;
+    enum pg_member_state state;
+    uint64_t last_serving_epoch;
+};
+
+/* Chain order: the SERVING members in order, then at most one SYNCING, then the OFFLINE ones. */
+struct pg_record {
+    uint32_t id;
+    uint64_t epoch;
+    uint64_t cold_epoch;
+    uint64_t reset_epoch;
+    uint64_t fence_version;
+    uint32_t copies;
+    uint32_t min_write;
+    uint32_t member_count;
+    struct pg_member members[PG_MEMBERS_MAX];
+};
+
+/* What the state machine says of a target. */
+struct pg_target {
+    uint32_t id;
+    uint64_t incarnation; /* newest registered; 0: never */
+    bool usable;          /* ACTIVE: neither failed, draining nor removed */
+    const char *host;     /* failure domain; copied */
+};
+
+struct pg_mgr_options {
+    uint64_t silence_ns;   /* no heartbeat for this long: dead; 2 s */
+    uint64_t heard_ns;     /* a heartbeat within this: alive; 1.2 s */
+    uint64_t cold_wait_ns; /* after a total failure: wait for more members; 5 s */
+    uint64_t replace_ns;   /* OFFLINE for this long: a spare takes its place; 60 s */
+    uint64_t
+        tick_gap_ns; /* a leader that itself stood still this long starts counting anew; 500 ms */
+    uint32_t syncs_per_target; /* PGs that one target may be joining at the same time; 8 */
+    uint32_t pgs_per_target;
+    uint32_t copies, min_write;
+};
+void pg_mgr_options_init(struct pg_mgr_options *o);
+
+struct pg_mgr;
+
+/* now_ns: any monotonic clock; the moment this namenode began to lead. NULL when out of memory. */
+struct pg_mgr *pg_mgr_new(const struct pg_mgr_options *o, uint64_t now_ns);
+void pg_mgr_free(struct pg_mgr *m);
+
+/* The state machine's records, at the start and after each change. */
+int pg_mgr_set_target(struct pg_mgr *m, const struct pg_target *t);
+int pg_mgr_set_pg(struct pg_mgr *m, const struct pg_record *pg);
+
+/* A heartbeat or registration of this target, by the incarnation that sent it. */
+void pg_mgr_heard(struct pg_mgr *m, uint32_t target, uint64_t incarnation, uint64_t now_ns);
+/* The control connection of the datanode that holds this target broke. */
+void pg_mgr_lost(struct pg_mgr *m, uint32_t target, uint64_t incarnation);
+/* A disk failed: never a source, never a member again until the state machine says otherwise. */
+void pg_mgr_failed(struct pg_mgr *m, uint32_t target);
+/* A chain neighbour (or the target itself: by == target) complains about that incarnation. */
+void pg_mgr_accused(struct pg_mgr *m, uint32_t by, uint32_t target, uint64_t incarnation,
+                    uint64_t now_ns);
+/* The joiner says that all is copied and durable, as of this epoch. */
+void pg_mgr_sync_done(struct pg_mgr *m, uint32_t pg, uint32_t target, uint64_t incarnation,
+                      uint64_t epoch);
+
+/*
+ * What to propose now: records with epoch = the present epoch + 1 (if_epoch = epoch - 1), at most
+ * max of them. Each counts as outstanding until pg_mgr_set_pg() with a higher epoch or
+ * pg_mgr_refused() for it. Returns how many.
+ */
+size_t pg_mgr_tick(struct pg_mgr *m, uint64_t now_ns, struct pg_record *out, size_t max);
+void pg_mgr_refused(struct pg_mgr *m, uint32_t pg);
+
+/*
+ * New PGs to create, with members placed over different hosts, roles and partners spread evenly;
+ * ids are given at apply. 0 while enough exist or too few hosts are alive.
+ */
+size_t pg_mgr_plan_new(struct pg_mgr *m, uint64_t now_ns, struct pg_record *out, size_t max);
+
+bool pg_mgr_target_alive(const struct pg_mgr *m, uint32_t target);
+bool pg_is_writable(const struct pg_record *pg);
+
+#endif

@@ -1,0 +1,358 @@
+/* The decisions about placement groups, as stories: who dies, who returns, what is proposed. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+
+#include "namenode/pg_mgr.h"
+
+static const uint64_t ms = 1000000ULL;
+static const uint64_t boot = 7ULL << 32; /* one host boot; the lower half is the process */
+
+struct fixture {
+    struct pg_mgr *m;
+    uint64_t now;
+    uint32_t targets;
+    uint64_t incarnation[9];
+    struct pg_record pg; /* as the state machine has it */
+};
+
+static void add_target(struct fixture *f, uint32_t id)
+{
+    char host[8];
+
+    snprintf(host, sizeof(host), "h%u", id);
+    f->incarnation[id] = boot + 1;
+    assert_int_equal(
+        pg_mgr_set_target(
+            f->m,
+            &(struct pg_target){.id = id, .incarnation = boot + 1, .usable = true, .host = host}),
+        0);
+}
+
+static int setup(void **state)
+{
+    struct fixture *f = test_calloc(1, sizeof(*f));
+    struct pg_mgr_options o;
+
+    pg_mgr_options_init(&o);
+    f->now = 1000000 * ms;
+    f->m = pg_mgr_new(&o, f->now);
+    f->targets = 3;
+    for (uint32_t t = 1; t <= 3; t++)
+        add_target(f, t);
+    f->pg = (struct pg_record){.id = 1, .epoch = 5, .copies = 3, .min_write = 2, .member_count = 3};
+    for (uint32_t i = 0; i < 3; i++)
+        f->pg.members[i] = (struct pg_member){
+            .target = i + 1, .incarnation = boot + 1, .state = PG_SERVING, .last_serving_epoch = 5};
+    assert_int_equal(pg_mgr_set_pg(f->m, &f->pg), 0);
+    *state = f;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct fixture *f = *state;
+
+    pg_mgr_free(f->m);
+    test_free(f);
+    return 0;
+}
+
+/* Lets time pass; the targets in the mask (bit 1 = target 1) send heartbeats. A proposal is
+ * applied. */
+static unsigned pass(struct fixture *f, uint64_t span_ms, unsigned mask)
+{
+    unsigned proposals = 0;
+
+    for (uint64_t t = 0; t < span_ms; t += 100) {
+        struct pg_record out[4];
+        size_t n;
+
+        f->now += 100 * ms;
+        for (uint32_t id = 1; id <= f->targets; id++)
+            if (mask & 1u << id)
+                pg_mgr_heard(f->m, id, f->incarnation[id], f->now);
+        n = pg_mgr_tick(f->m, f->now, out, 4);
+        if (n == 1) {
+            assert_int_equal(out[0].epoch, f->pg.epoch + 1);
+            f->pg = out[0];
+            assert_int_equal(pg_mgr_set_pg(f->m, &f->pg), 0);
+        }
+        proposals += (unsigned)n;
+    }
+    return proposals;
+}
+
+static void restart_target(struct fixture *f, uint32_t id, uint64_t incarnation)
+{
+    char host[8];
+
+    snprintf(host, sizeof(host), "h%u", id);
+    f->incarnation[id] = incarnation;
+    pg_mgr_set_target(
+        f->m,
+        &(struct pg_target){.id = id, .incarnation = incarnation, .usable = true, .host = host});
+    pg_mgr_heard(f->m, id, incarnation, f->now);
+}
+
+static enum pg_member_state state_of(const struct fixture *f, uint32_t target)
+{
+    for (uint32_t i = 0; i < f->pg.member_count; i++)
+        if (f->pg.members[i].target == target)
+            return f->pg.members[i].state;
+    return 0;
+}
+
+static void a_healthy_pg_is_left_alone(void **state)
+{
+    assert_int_equal(pass(*state, 100000, 0xe), 0);
+}
+
+static void a_silent_member_leaves_after_two_seconds(void **state)
+{
+    struct fixture *f = *state;
+
+    pass(f, 1000, 0xe);
+    assert_int_equal(pass(f, 1800, 0xc), 0);
+    assert_int_equal(pass(f, 500, 0xc), 1);
+    assert_int_equal(state_of(f, 1), PG_OFFLINE);
+    assert_int_equal(f->pg.members[0].target, 2); /* The next in the chain leads. */
+    assert_true(pg_is_writable(&f->pg));
+}
+
+/* A broken connection alone may be the network's; with a neighbour's word it is enough. */
+static void an_accused_member_whose_connection_broke_leaves_at_once(void **state)
+{
+    struct fixture *f = *state;
+
+    pass(f, 1000, 0xe);
+    pg_mgr_lost(f->m, 2, f->incarnation[2]);
+    assert_int_equal(pass(f, 100, 0xa), 0);
+    pg_mgr_accused(f->m, 1, 2, f->incarnation[2], f->now);
+    assert_int_equal(pass(f, 100, 0xa), 1);
+    assert_int_equal(state_of(f, 2), PG_OFFLINE);
+}
+
+static void a_restarted_member_leaves_joins_and_serves_again(void **state)
+{
+    struct fixture *f = *state;
+
+    pass(f, 1000, 0xe);
+    restart_target(f, 3, boot + 2);
+    assert_int_equal(pass(f, 100, 0xe), 1);
+    assert_int_equal(state_of(f, 3), PG_OFFLINE);
+    assert_int_equal(pass(f, 100, 0xe), 1);
+    assert_int_equal(state_of(f, 3), PG_SYNCING);
+    assert_int_equal(f->pg.members[2].incarnation, boot + 2);
+    assert_int_equal(pass(f, 5000, 0xe), 0);
+
+    /* Told for an older epoch: does not count. */
+    pg_mgr_sync_done(f->m, 1, 3, boot + 2, f->pg.epoch - 1);
+    assert_int_equal(pass(f, 100, 0xe), 0);
+    pg_mgr_sync_done(f->m, 1, 3, boot + 2, f->pg.epoch);
+    assert_int_equal(pass(f, 100, 0xe), 1);
+    assert_int_equal(state_of(f, 3), PG_SERVING);
+    assert_int_equal(f->pg.members[2].target, 3); /* As the tail. */
+    assert_int_equal(pass(f, 5000, 0xe), 0);
+}
+
+static void a_new_leader_waits_before_it_believes_in_silence(void **state)
+{
+    struct fixture *f = *state;
+
+    assert_int_equal(pass(f, 1900, 0xc), 0);
+    assert_int_equal(pass(f, 200, 0xc), 1);
+}
+
+static void silence_does_not_count_while_the_leader_itself_stood_still(void **state)
+{
+    struct fixture *f = *state;
+
+    pass(f, 1000, 0xe);
+    f->now += 10000 * ms; /* SIGSTOP of the leader */
+    assert_int_equal(pass(f, 200, 0xe), 0);
+    assert_int_equal(pass(f, 5000, 0xe), 0);
+}
+
+/* I28: with no one of the serving set alive there is nobody to promote. */
+static void when_all_die_nothing_is_proposed_until_one_returns(void **state)
+{
+    struct fixture *f = *state;
+
+    pass(f, 1000, 0xe);
+    assert_int_equal(pass(f, 20000, 0), 0);
+    restart_target(f, 2, boot + 9);
+    /* The cold wait is over already: it starts alone, is not yet writable, and nothing was lost. */
+    assert_true(pass(f, 100, 0x4) >= 1);
+    assert_int_equal(state_of(f, 2), PG_SERVING);
+    assert_int_equal(state_of(f, 1), PG_OFFLINE);
+    assert_int_equal(f->pg.reset_epoch, 6);
+    assert_int_equal(f->pg.cold_epoch, 0);
+    assert_false(pg_is_writable(&f->pg));
+}
+
+static void after_a_power_failure_the_cold_epoch_says_so(void **state)
+{
+    struct fixture *f = *state;
+
+    pass(f, 1000, 0xe);
+    pass(f, 20000, 0);
+    restart_target(f, 1, (8ULL << 32) + 1);
+    pass(f, 100, 0x2);
+    assert_int_equal(state_of(f, 1), PG_SERVING);
+    assert_int_equal(f->pg.cold_epoch, 6);
+    assert_int_equal(f->pg.reset_epoch, 6);
+}
+
+/* A host that stayed up holds more (its page cache) than one that came first in the chain. */
+static void a_member_of_the_same_boot_is_the_better_source(void **state)
+{
+    struct fixture *f = *state;
+
+    pass(f, 1000, 0xe);
+    pass(f, 3000, 0);
+    restart_target(f, 1, (8ULL << 32) + 1);
+    restart_target(f, 2, (8ULL << 32) + 2);
+    restart_target(f, 3, boot + 2);
+    pass(f, 100, 0xe);
+    assert_int_equal(state_of(f, 3), PG_SERVING);
+    assert_int_equal(f->pg.cold_epoch, 0);
+}
+
+/* The others may be on their way, and with better copies. */
+static void a_cold_start_waits_for_the_others_a_little(void **state)
+{
+    struct fixture *f = *state;
+
+    pass(f, 1000, 0xe);
+    pass(f, 2500, 0);
+    restart_target(f, 1, boot + 2);
+    assert_int_equal(pass(f, 3000, 0x2), 0);
+    restart_target(f, 2, boot + 2);
+    restart_target(f, 3, boot + 2);
+    assert_true(pass(f, 100, 0xe) >= 1);
+}
+
+/* After {2,3} died and 1 went on alone, 1 is the only legal source however long it is away. */
+static void the_last_one_standing_is_never_replaced(void **state)
+{
+    struct fixture *f = *state;
+
+    pass(f, 1000, 0xe);
+    pass(f, 3000, 0x2);
+    assert_int_equal(state_of(f, 1), PG_SERVING);
+    assert_int_equal(state_of(f, 2), PG_OFFLINE);
+    pass(f, 3000, 0);
+    restart_target(f, 2, boot + 2);
+    restart_target(f, 3, boot + 2);
+    assert_int_equal(pass(f, 100000, 0xc), 0);
+    pg_mgr_heard(f->m, 1, f->incarnation[1], f->now);
+    pass(f, 300, 0xe);
+    assert_int_equal(state_of(f, 1), PG_SERVING);
+    assert_int_equal(state_of(f, 2), PG_SYNCING);
+}
+
+static void a_spare_on_another_host_takes_over_after_the_grace_time(void **state)
+{
+    struct fixture *f = *state;
+
+    f->targets = 4;
+    add_target(f, 4);
+    pass(f, 1000, 0x1e);
+    pass(f, 3000, 0x1a);
+    assert_int_equal(state_of(f, 2), PG_OFFLINE);
+    assert_int_equal(pass(f, 50000, 0x1a), 0);
+    pass(f, 12000, 0x1a);
+    assert_int_equal(state_of(f, 4), PG_SYNCING);
+    assert_int_equal(state_of(f, 2), 0);
+}
+
+static void two_that_blame_each_other_lose_the_one_further_down(void **state)
+{
+    struct fixture *f = *state;
+
+    pass(f, 1000, 0xe);
+    pg_mgr_accused(f->m, 1, 2, f->incarnation[2], f->now);
+    pg_mgr_accused(f->m, 2, 1, f->incarnation[1], f->now);
+    assert_true(pass(f, 1200, 0xe) >= 1);
+    assert_int_equal(f->pg.members[0].target, 1);
+    assert_int_not_equal(state_of(f, 2), PG_SERVING);
+    assert_int_equal(state_of(f, 3), PG_SERVING);
+}
+
+static void an_accusation_of_an_older_process_is_not_heard(void **state)
+{
+    struct fixture *f = *state;
+
+    pass(f, 1000, 0xe);
+    pg_mgr_accused(f->m, 1, 2, boot + 77, f->now);
+    assert_int_equal(pass(f, 5000, 0xe), 0);
+}
+
+static void a_failed_disk_leaves_and_is_not_taken_back(void **state)
+{
+    struct fixture *f = *state;
+
+    pass(f, 1000, 0xe);
+    pg_mgr_failed(f->m, 2);
+    assert_int_equal(pass(f, 10000, 0xe), 1);
+    assert_int_equal(state_of(f, 2), PG_OFFLINE);
+}
+
+static void new_pgs_spread_members_and_heads_evenly(void **state)
+{
+    struct fixture *f = *state;
+    struct pg_record out[128];
+    unsigned heads[8] = {0}, members[8] = {0};
+    size_t n;
+
+    f->targets = 6;
+    for (uint32_t t = 4; t <= 6; t++)
+        add_target(f, t);
+    assert_int_equal(pg_mgr_plan_new(f->m, f->now, out, 128), 0); /* Nobody was heard yet. */
+    pass(f, 300, 0x7e);
+    n = pg_mgr_plan_new(f->m, f->now, out, 128);
+    assert_int_equal(n, 6 * 32 / 3 - 1); /* One exists. */
+    for (size_t i = 0; i < n; i++) {
+        assert_int_equal(out[i].member_count, 3);
+        heads[out[i].members[0].target]++;
+        for (uint32_t k = 0; k < 3; k++) {
+            members[out[i].members[k].target]++;
+            for (uint32_t j = 0; j < k; j++)
+                assert_int_not_equal(out[i].members[k].target, out[i].members[j].target);
+        }
+    }
+    for (uint32_t t = 1; t <= 6; t++) {
+        assert_in_range(heads[t], 63 / 6 - 2, 63 / 6 + 3);
+        assert_in_range(members[t], 30, 33);
+    }
+}
+
+int main(void)
+{
+#define TEST(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        TEST(a_healthy_pg_is_left_alone),
+        TEST(a_silent_member_leaves_after_two_seconds),
+        TEST(an_accused_member_whose_connection_broke_leaves_at_once),
+        TEST(a_restarted_member_leaves_joins_and_serves_again),
+        TEST(a_new_leader_waits_before_it_believes_in_silence),
+        TEST(silence_does_not_count_while_the_leader_itself_stood_still),
+        TEST(when_all_die_nothing_is_proposed_until_one_returns),
+        TEST(after_a_power_failure_the_cold_epoch_says_so),
+        TEST(a_member_of_the_same_boot_is_the_better_source),
+        TEST(a_cold_start_waits_for_the_others_a_little),
+        TEST(the_last_one_standing_is_never_replaced),
+        TEST(a_spare_on_another_host_takes_over_after_the_grace_time),
+        TEST(two_that_blame_each_other_lose_the_one_further_down),
+        TEST(an_accusation_of_an_older_process_is_not_heard),
+        TEST(a_failed_disk_leaves_and_is_not_taken_back),
+        TEST(new_pgs_spread_members_and_heads_evenly),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

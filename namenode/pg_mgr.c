@@ -39,7 +39,7 @@ struct target {
 };
 
 struct pg {
-    struct pg_record rec;
+    struct pg_rec rec;
     bool outstanding;
     uint64_t offline_since_ns; /* since when fewer than `copies` are in the chain; 0: not */
     uint64_t dead_since_ns;    /* since when every SERVING member is dead; 0: not */
@@ -144,16 +144,16 @@ int pg_mgr_set_target(struct pg_mgr *m, const struct pg_target *in)
     return 0;
 }
 
-int pg_mgr_set_pg(struct pg_mgr *m, const struct pg_record *rec)
+int pg_mgr_set_pg(struct pg_mgr *m, const struct pg_rec *rec)
 {
-    struct pg *p = pg_find(m, rec->id);
+    struct pg *p = pg_find(m, rec->pg);
 
     if (p == NULL) {
         p = calloc(1, sizeof(*p));
         if (p == NULL)
             return -12;
-        p->rec.id = rec->id;
-        HASH_ADD(hh, m->pgs, rec.id, sizeof(p->rec.id), p);
+        p->rec.pg = rec->pg;
+        HASH_ADD(hh, m->pgs, rec.pg, sizeof(p->rec.pg), p);
     }
     p->rec = *rec;
     p->outstanding = false;
@@ -235,7 +235,7 @@ void pg_mgr_sync_done(struct pg_mgr *m, uint32_t pg, uint32_t target, uint64_t i
  * Is this incarnation of the target alive? A new incarnation or a broken control connection that a
  * chain neighbour confirms is an answer at once; otherwise silence has to last.
  */
-static enum health member_health(const struct pg_mgr *m, const struct pg_member *mem,
+static enum health member_health(const struct pg_mgr *m, const struct pg_member_rec *mem,
                                  uint64_t now_ns)
 {
     const struct target *t = target_find(m, mem->target);
@@ -269,7 +269,7 @@ bool pg_mgr_target_alive(const struct pg_mgr *m, uint32_t target)
            m->last_tick_ns - MIN(t->heard_ns, m->last_tick_ns) < m->o.silence_ns;
 }
 
-static uint32_t count_state(const struct pg_record *r, enum pg_member_state s)
+static uint32_t count_state(const struct pg_rec *r, enum pg_member_state s)
 {
     uint32_t n = 0;
 
@@ -278,7 +278,7 @@ static uint32_t count_state(const struct pg_record *r, enum pg_member_state s)
     return n;
 }
 
-bool pg_is_writable(const struct pg_record *r)
+bool pg_is_writable(const struct pg_rec *r)
 {
     uint32_t serving = count_state(r, PG_SERVING);
 
@@ -286,10 +286,10 @@ bool pg_is_writable(const struct pg_record *r)
 }
 
 /* Puts SERVING first, then SYNCING, then OFFLINE, each in their present order. */
-static void record_sort(struct pg_record *r)
+static void record_sort(struct pg_rec *r)
 {
     static const enum pg_member_state order[] = {PG_SERVING, PG_SYNCING, PG_OFFLINE};
-    struct pg_record sorted = *r;
+    struct pg_rec sorted = *r;
     uint32_t n = 0;
 
     for (size_t s = 0; s < ARRAY_COUNT(order); s++)
@@ -299,7 +299,7 @@ static void record_sort(struct pg_record *r)
     *r = sorted;
 }
 
-static void record_finish(const struct pg *p, struct pg_record *next)
+static void record_finish(const struct pg *p, struct pg_rec *next)
 {
     record_sort(next);
     next->epoch = p->rec.epoch + 1;
@@ -310,12 +310,12 @@ static void record_finish(const struct pg *p, struct pg_record *next)
 
 /* A member leaves the chain; a target that was taken out for a spare is dropped by the caller. */
 static bool drop_dead_members(const struct pg_mgr *m, const struct pg *p, uint64_t now_ns,
-                              struct pg_record *next)
+                              struct pg_rec *next)
 {
     bool changed = false;
 
     for (uint32_t i = 0; i < next->member_count; i++) {
-        struct pg_member *mem = &next->members[i];
+        struct pg_member_rec *mem = &next->members[i];
 
         if (mem->state == PG_OFFLINE || member_health(m, &p->rec.members[i], now_ns) != HEALTH_DEAD)
             continue;
@@ -331,7 +331,7 @@ static bool drop_dead_members(const struct pg_mgr *m, const struct pg *p, uint64
  * then counts for the other. Never below two chain members.
  */
 static bool drop_accused_member(struct pg_mgr *m, const struct pg *p, uint64_t now_ns,
-                                struct pg_record *next)
+                                struct pg_rec *next)
 {
     uint32_t worst = UINT32_MAX, worst_score = 0;
     uint32_t chain = count_state(&p->rec, PG_SERVING) + count_state(&p->rec, PG_SYNCING);
@@ -373,8 +373,7 @@ static bool same_boot(uint64_t a, uint64_t b)
  * it: first choice a member whose host never went down (nothing of its page cache is lost), then
  * the first in chain order, which may have lost unsynced bytes: cold_epoch says so to fsync.
  */
-static bool cold_start(const struct pg_mgr *m, struct pg *p, uint64_t now_ns,
-                       struct pg_record *next)
+static bool cold_start(const struct pg_mgr *m, struct pg *p, uint64_t now_ns, struct pg_rec *next)
 {
     uint32_t choice = UINT32_MAX, back = 0, serving = 0;
     bool warm = false;
@@ -382,7 +381,7 @@ static bool cold_start(const struct pg_mgr *m, struct pg *p, uint64_t now_ns,
     if (p->dead_since_ns == 0)
         p->dead_since_ns = now_ns;
     for (uint32_t i = 0; i < p->rec.member_count; i++) {
-        const struct pg_member *mem = &p->rec.members[i];
+        const struct pg_member_rec *mem = &p->rec.members[i];
         const struct target *t = target_find(m, mem->target);
         bool same;
 
@@ -403,7 +402,7 @@ static bool cold_start(const struct pg_mgr *m, struct pg *p, uint64_t now_ns,
     if (back < serving && now_ns - p->dead_since_ns < m->o.cold_wait_ns)
         return false;
     for (uint32_t i = 0; i < next->member_count; i++) {
-        struct pg_member *mem = &next->members[i];
+        struct pg_member_rec *mem = &next->members[i];
 
         mem->state = i == choice ? PG_SERVING : PG_OFFLINE;
         if (i == choice)
@@ -416,10 +415,10 @@ static bool cold_start(const struct pg_mgr *m, struct pg *p, uint64_t now_ns,
 }
 
 static bool promote_synced(const struct pg_mgr *m, const struct pg *p, uint64_t now_ns,
-                           struct pg_record *next)
+                           struct pg_rec *next)
 {
     for (uint32_t i = 0; i < next->member_count; i++) {
-        struct pg_member *mem = &next->members[i];
+        struct pg_member_rec *mem = &next->members[i];
 
         if (mem->state != PG_SYNCING || p->done_target != mem->target ||
             p->done_incarnation != mem->incarnation || p->done_epoch != p->rec.epoch ||
@@ -431,7 +430,7 @@ static bool promote_synced(const struct pg_mgr *m, const struct pg *p, uint64_t 
     return false;
 }
 
-static bool host_in_use(const struct pg_mgr *m, const struct pg_record *r, uint32_t except,
+static bool host_in_use(const struct pg_mgr *m, const struct pg_rec *r, uint32_t except,
                         const char *host)
 {
     for (uint32_t i = 0; i < r->member_count; i++) {
@@ -450,7 +449,7 @@ static bool target_can_join(const struct pg_mgr *m, const struct target *t)
 
 /* The old member is preferred: it lacks least. A spare only after the grace time, or when the PG
  * can't be written. */
-static bool add_joiner(struct pg_mgr *m, struct pg *p, uint64_t now_ns, struct pg_record *next)
+static bool add_joiner(struct pg_mgr *m, struct pg *p, uint64_t now_ns, struct pg_rec *next)
 {
     struct target *t, *t_next, *spare = NULL;
     uint32_t slot = UINT32_MAX;
@@ -462,7 +461,7 @@ static bool add_joiner(struct pg_mgr *m, struct pg *p, uint64_t now_ns, struct p
     if (p->offline_since_ns == 0)
         p->offline_since_ns = now_ns;
     for (uint32_t i = 0; i < next->member_count; i++) {
-        struct pg_member *mem = &next->members[i];
+        struct pg_member_rec *mem = &next->members[i];
 
         if (mem->state != PG_OFFLINE)
             continue;
@@ -478,7 +477,7 @@ static bool add_joiner(struct pg_mgr *m, struct pg *p, uint64_t now_ns, struct p
     if (pg_is_writable(&p->rec) && now_ns - p->offline_since_ns < m->o.replace_ns)
         return false;
     if (slot == UINT32_MAX) {
-        if (next->member_count == PG_MEMBERS_MAX)
+        if (next->member_count == REC_PG_MEMBERS_MAX)
             return false;
         slot = next->member_count;
     }
@@ -493,14 +492,14 @@ static bool add_joiner(struct pg_mgr *m, struct pg *p, uint64_t now_ns, struct p
         return false;
     if (slot == next->member_count)
         next->member_count++;
-    next->members[slot] = (struct pg_member){
+    next->members[slot] = (struct pg_member_rec){
         .target = spare->id, .incarnation = spare->incarnation, .state = PG_SYNCING};
     spare->syncing_count++;
     spare->pg_count++;
     return true;
 }
 
-static bool pg_decide(struct pg_mgr *m, struct pg *p, uint64_t now_ns, struct pg_record *next)
+static bool pg_decide(struct pg_mgr *m, struct pg *p, uint64_t now_ns, struct pg_rec *next)
 {
     uint32_t alive = 0, dead = 0, unknown = 0;
 
@@ -526,13 +525,13 @@ static bool pg_decide(struct pg_mgr *m, struct pg *p, uint64_t now_ns, struct pg
 }
 
 /* The rules that no bug above may break: I28 and the head comment. */
-static bool propose_is_legal(const struct pg *p, const struct pg_record *next)
+static bool propose_is_legal(const struct pg *p, const struct pg_rec *next)
 {
     uint32_t common = 0, added = 0;
     bool cold = next->reset_epoch == next->epoch;
 
     for (uint32_t i = 0; i < next->member_count; i++) {
-        const struct pg_member *mem = &next->members[i];
+        const struct pg_member_rec *mem = &next->members[i];
         bool was = false;
 
         if (mem->state != PG_SERVING)
@@ -594,7 +593,7 @@ static void sentences_close(struct pg_mgr *m)
     }
 }
 
-size_t pg_mgr_tick(struct pg_mgr *m, uint64_t now_ns, struct pg_record *out, size_t max)
+size_t pg_mgr_tick(struct pg_mgr *m, uint64_t now_ns, struct pg_rec *out, size_t max)
 {
     struct pg *p, *p_next;
     size_t n = 0;
@@ -626,7 +625,7 @@ void pg_mgr_refused(struct pg_mgr *m, uint32_t pg)
 }
 
 /* Fewest PGs first; among equals fewest heads, then the lower id, so that plans are repeatable. */
-static struct target *pick_target(struct pg_mgr *m, const struct pg_record *r)
+static struct target *pick_target(struct pg_mgr *m, const struct pg_rec *r)
 {
     struct target *t, *t_next, *best = NULL;
 
@@ -642,21 +641,21 @@ static struct target *pick_target(struct pg_mgr *m, const struct pg_record *r)
     return best;
 }
 
-static bool plan_one(struct pg_mgr *m, uint32_t number, struct pg_record *r)
+static bool plan_one(struct pg_mgr *m, uint32_t number, struct pg_rec *r)
 {
     uint32_t head = 0;
-    struct pg_member first;
+    struct pg_member_rec first;
 
-    *r = (struct pg_record){.epoch = 1, .copies = m->o.copies, .min_write = m->o.min_write};
+    *r = (struct pg_rec){.epoch = 1, .copies = m->o.copies, .min_write = m->o.min_write};
     while (r->member_count < m->o.copies) {
         struct target *t = pick_target(m, r);
 
         if (t == NULL)
             return false;
-        r->members[r->member_count++] = (struct pg_member){.target = t->id,
-                                                           .incarnation = t->incarnation,
-                                                           .state = PG_SERVING,
-                                                           .last_serving_epoch = 1};
+        r->members[r->member_count++] = (struct pg_member_rec){.target = t->id,
+                                                               .incarnation = t->incarnation,
+                                                               .state = PG_SERVING,
+                                                               .last_serving_epoch = 1};
     }
     /* The least used head leads; the rest turn, so that each is middle and tail as often. */
     for (uint32_t i = 1; i < r->member_count; i++)
@@ -667,7 +666,7 @@ static bool plan_one(struct pg_mgr *m, uint32_t number, struct pg_record *r)
     r->members[head] = r->members[0];
     r->members[0] = first;
     if (number % 2 == 1 && r->member_count > 2) {
-        struct pg_member last = r->members[r->member_count - 1];
+        struct pg_member_rec last = r->members[r->member_count - 1];
 
         r->members[r->member_count - 1] = r->members[1];
         r->members[1] = last;
@@ -678,7 +677,7 @@ static bool plan_one(struct pg_mgr *m, uint32_t number, struct pg_record *r)
     return true;
 }
 
-size_t pg_mgr_plan_new(struct pg_mgr *m, uint64_t now_ns, struct pg_record *out, size_t max)
+size_t pg_mgr_plan_new(struct pg_mgr *m, uint64_t now_ns, struct pg_rec *out, size_t max)
 {
     uint32_t usable = 0, alive = 0, wanted, have = HASH_COUNT(m->pgs);
     struct target *t, *t_next;

@@ -21,29 +21,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { PG_MEMBERS_MAX = 4 };
+#include "namenode/records.h"
 
+/* States of pg_member_rec, as Dfs__MemberState. */
 enum pg_member_state { PG_SERVING = 1, PG_SYNCING = 2, PG_OFFLINE = 3 };
-
-struct pg_member {
-    uint32_t target;
-    uint64_t incarnation;
-    enum pg_member_state state;
-    uint64_t last_serving_epoch;
-};
-
-/* Chain order: the SERVING members in order, then at most one SYNCING, then the OFFLINE ones. */
-struct pg_record {
-    uint32_t id;
-    uint64_t epoch;
-    uint64_t cold_epoch;
-    uint64_t reset_epoch;
-    uint64_t fence_version;
-    uint32_t copies;
-    uint32_t min_write;
-    uint32_t member_count;
-    struct pg_member members[PG_MEMBERS_MAX];
-};
 
 /* What the state machine says of a target. */
 struct pg_target {
@@ -74,7 +55,7 @@ void pg_mgr_free(struct pg_mgr *m);
 
 /* The state machine's records, at the start and after each change. */
 int pg_mgr_set_target(struct pg_mgr *m, const struct pg_target *t);
-int pg_mgr_set_pg(struct pg_mgr *m, const struct pg_record *pg);
+int pg_mgr_set_pg(struct pg_mgr *m, const struct pg_rec *pg);
 
 /* A heartbeat or registration of this target, by the incarnation that sent it. */
 void pg_mgr_heard(struct pg_mgr *m, uint32_t target, uint64_t incarnation, uint64_t now_ns);
@@ -94,16 +75,16 @@ void pg_mgr_sync_done(struct pg_mgr *m, uint32_t pg, uint32_t target, uint64_t i
  * max of them. Each counts as outstanding until pg_mgr_set_pg() with a higher epoch or
  * pg_mgr_refused() for it. Returns how many.
  */
-size_t pg_mgr_tick(struct pg_mgr *m, uint64_t now_ns, struct pg_record *out, size_t max);
+size_t pg_mgr_tick(struct pg_mgr *m, uint64_t now_ns, struct pg_rec *out, size_t max);
 void pg_mgr_refused(struct pg_mgr *m, uint32_t pg);
 
 /*
  * New PGs to create, with members placed over different hosts, roles and partners spread evenly;
  * ids are given at apply. 0 while enough exist or too few hosts are alive.
  */
-size_t pg_mgr_plan_new(struct pg_mgr *m, uint64_t now_ns, struct pg_record *out, size_t max);
+size_t pg_mgr_plan_new(struct pg_mgr *m, uint64_t now_ns, struct pg_rec *out, size_t max);
 
 bool pg_mgr_target_alive(const struct pg_mgr *m, uint32_t target);
-bool pg_is_writable(const struct pg_record *pg);
+bool pg_is_writable(const struct pg_rec *pg);
 
 #endif

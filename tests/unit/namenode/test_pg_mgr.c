@@ -17,7 +17,7 @@ struct fixture {
     uint64_t now;
     uint32_t targets;
     uint64_t incarnation[9];
-    struct pg_record pg; /* as the state machine has it */
+    struct pg_rec pg; /* as the state machine has it */
 };
 
 static void add_target(struct fixture *f, uint32_t id)
@@ -44,9 +44,9 @@ static int setup(void **state)
     f->targets = 3;
     for (uint32_t t = 1; t <= 3; t++)
         add_target(f, t);
-    f->pg = (struct pg_record){.id = 1, .epoch = 5, .copies = 3, .min_write = 2, .member_count = 3};
+    f->pg = (struct pg_rec){.pg = 1, .epoch = 5, .copies = 3, .min_write = 2, .member_count = 3};
     for (uint32_t i = 0; i < 3; i++)
-        f->pg.members[i] = (struct pg_member){
+        f->pg.members[i] = (struct pg_member_rec){
             .target = i + 1, .incarnation = boot + 1, .state = PG_SERVING, .last_serving_epoch = 5};
     assert_int_equal(pg_mgr_set_pg(f->m, &f->pg), 0);
     *state = f;
@@ -69,7 +69,7 @@ static unsigned pass(struct fixture *f, uint64_t span_ms, unsigned mask)
     unsigned proposals = 0;
 
     for (uint64_t t = 0; t < span_ms; t += 100) {
-        struct pg_record out[4];
+        struct pg_rec out[4];
         size_t n;
 
         f->now += 100 * ms;
@@ -306,7 +306,7 @@ static void a_failed_disk_leaves_and_is_not_taken_back(void **state)
 static void new_pgs_spread_members_and_heads_evenly(void **state)
 {
     struct fixture *f = *state;
-    struct pg_record out[128];
+    struct pg_rec out[128];
     unsigned heads[8] = {0}, members[8] = {0};
     size_t n;
 

@@ -1,0 +1,19 @@
+/* An open file. One per ll_open or ll_create. */
+#ifndef LIBDFS_FILE_H
+#define LIBDFS_FILE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "libdfs/readahead.h"
+
+struct inode;
+
+struct ll_file {
+    struct inode *inode;  /* a reference */
+    int flags;            /* of open(2) */
+    uint64_t errors_told; /* errseq */
+    struct readahead ahead;
+};
+
+#endif

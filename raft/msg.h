@@ -83,7 +83,8 @@ struct raft_msg_read_index {
 
 struct raft_msg_read_index_reply {
     uint64_t id;
-    uint64_t index; /* 0: no, ask again later. */
+    bool ok; /* Otherwise: no leader here. */
+    uint64_t index;
 };
 
 struct raft_msg {

@@ -25,6 +25,7 @@
 
 struct conn;
 struct fsm;
+struct fsm_event;
 struct loop;
 struct node;
 struct node_conf;
@@ -53,6 +54,8 @@ struct node_watch {
     void (*stopped)(void *ctx);                /* We do not any more; after `serving` only. */
     /* The state machine moved to index. After each batch of entries, on leader and followers. */
     void (*applied)(void *ctx, uint64_t index);
+    /* Of the state machine (fsm.h), on leader and followers. Use this, not fsm_set_events(). */
+    void (*event)(void *ctx, const struct fsm_event *event);
     void *ctx;
 };
 

@@ -1,7 +1,7 @@
 /*
- * The request entry of a namenode: a table of services, each of which registers handlers for message
- * types. One server (one port) takes connections of clients, datanodes, peers and operators; a frame
- * goes to the handler of its type.
+ * The request entry of a namenode: a table of services, each of which registers handlers for
+ * message types. One server (one port) takes connections of clients, datanodes, peers and
+ * operators; a frame goes to the handler of its type.
  *
  * To write a service: one svc_*.c with a `const struct service svc_x`, declared below and listed in
  * service.c. Its state hangs on *ret_self. Services find each other through services_find().
@@ -16,11 +16,12 @@
 
 #include "rpc/conn.h"
 
+struct fsm_event;
 struct loop;
+struct metrics;
 struct node;
 struct node_conf;
 struct services;
-struct text; /* common: text under construction */
 
 /*
  * Takes one request or one-way message. Answers with conn_reply*() now or later; who answers later
@@ -29,8 +30,8 @@ struct text; /* common: text under construction */
 typedef void (*service_request_fn)(void *self, struct conn *c, const struct rpc_frame *f);
 
 struct service_handler {
-    uint16_t type;             /* 0 ends the table */
-    bool leader_only;          /* refused with -DFS_ENOTLEADER and the hint unless serving */
+    uint16_t type;    /* 0 ends the table */
+    bool leader_only; /* refused with -DFS_ENOTLEADER and the hint unless serving */
     service_request_fn request;
 };
 
@@ -49,15 +50,15 @@ struct service {
     void (*serving)(void *self, uint64_t term); /* We lead: build leader memory, start timers. */
     void (*stopped)(void *self); /* We do not any more: drop leader memory, fail what waits. */
     void (*applied)(void *self, uint64_t index); /* The fsm moved (also on followers). */
-    void (*closed)(void *self, struct conn *c);  /* A connection of ours is gone. */
-    void (*metrics)(void *self, struct text *out); /* Appends Prometheus lines. */
+    void (*event)(void *self, const struct fsm_event *event); /* The same, what (also there). */
+    void (*closed)(void *self, struct conn *c);               /* A connection of ours is gone. */
 };
 
 struct services;
 
 /* Starts every service, then listens. tls NULL: plain (tests). */
 int services_new(struct node *node, struct slab_pool *slabs, struct tls *tls,
-                 struct services **ret_services);
+                 struct metrics *metrics, struct services **ret_services);
 void services_free(struct services *s);
 
 struct node *services_node(struct services *s);
@@ -67,8 +68,8 @@ const struct node_conf *services_conf(struct services *s);
 void *services_find(struct services *s, const char *name);
 /* The bound "host:port" of the port. */
 const char *services_addr(const struct services *s);
-/* Prometheus text of all services. */
-void services_metrics(struct services *s, struct text *out);
+/* Where a service registers what it counts (common/metrics.h). */
+struct metrics *services_metrics(struct services *s);
 
 /* Answers -DFS_ENOTLEADER with the leader's address in the Error. */
 void services_reply_not_leader(struct services *s, struct conn *c, const struct rpc_frame *f);

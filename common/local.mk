@@ -3,6 +3,7 @@ noinst_LTLIBRARIES += libcommon.la
 libcommon_la_SOURCES = \
 	common/args.h \
 	common/buf.h \
+	common/bytes.h \
 	common/clock.h \
 	common/compiler.h \
 	common/conf.h \

@@ -2,6 +2,8 @@
  * The log thread's work: a job's operations in their order. Appends that follow each other in one
  * segment become one write and one sync.
  */
+#include "config.h"
+
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>

@@ -36,7 +36,7 @@ enum {
     FRAME_DATA_MAX = (1 << 20) + (1 << 20) / CHUNK_BLOCK_SIZE * 4, /* data and its CRC table */
     SLAB_SIZE_MAX = (1 << 20) + CHUNK_BLOCK_SIZE,                  /* holds FRAME_DATA_MAX */
     CONN_CALLS_MAX = 65536, /* requests of one connection waiting for replies */
-    CONN_QUEUED_BYTES_MAX = 64 << 20,
+    CONN_QUEUED_BYTES_MAX = 256 << 20, /* over it the peer is given up */
     READDIR_ENTRIES_MAX = 1000, /* names in one reply */
     META_BATCH_OPS_MAX = 256,   /* operations in one log entry */
 

@@ -42,7 +42,7 @@ struct rpc_payload {
     } parts[RPC_PAYLOAD_PARTS];
     unsigned part_count;
     /* sendfile(2) on a plain connection, read into a slab under TLS. */
-    int file_fd; /* -1: none. Must stay open until `sent` is called. */
+    int file_fd; /* -1: none (0 is a descriptor!). Must stay open until `sent` is called. */
     uint64_t file_offset;
     size_t file_len;
     void (*sent)(
@@ -54,6 +54,8 @@ struct conn_handlers {
     /* A request or one-way message of the other side. Answer with conn_reply*(), now or later. */
     void (*on_request)(void *ctx, struct conn *c, const struct rpc_frame *f);
     void (*on_closed)(void *ctx, struct conn *c, int reason);
+    /* Connected and shaken hands: the peer's name and role are known. May be NULL. */
+    void (*on_open)(void *ctx, struct conn *c);
     void *ctx;
 };
 
@@ -67,11 +69,13 @@ typedef void (*rpc_reply_fn)(void *ctx, int status, const struct rpc_frame *f);
 /*
  * Starts to connect to "host:port". tls NULL: plain. Frames may be queued at once; a failure to
  * connect closes the connection (-ECONNREFUSED, -ETIMEDOUT, -EACCES: certificate refused, ...).
+ * -EINVAL       not an address
+ * -EHOSTUNREACH the name has no address
  */
 int conn_connect(struct loop *loop, struct slab_pool *slabs, const char *addr, struct tls *tls,
                  const struct conn_handlers *h, struct conn **ret_conn);
 
-/* Takes over an accepted, non-blocking socket (used by rpc/server.c). */
+/* Takes over an accepted socket, also when it fails. rpc/server.c does it for you. */
 int conn_accept_take(struct loop *loop, struct slab_pool *slabs, int fd, struct tls *tls,
                      const struct conn_handlers *h, struct conn **ret_conn);
 
@@ -84,7 +88,9 @@ void conn_close(struct conn *c, int reason);
 
 /*
  * Sends a request. body may be NULL (empty). payload may be NULL. timeout_ms 0: none.
- * done is called exactly once, later, from the loop: also after conn_close(). Returns an id.
+ * done is called exactly once, later, from the loop: also after conn_close(). Returns an id, never
+ * 0. Beside what the peer answers: -ETIMEDOUT, the reason of the close, -EMSGSIZE (over the
+ * limits), DFS_EBUSY_WINDOW (CONN_CALLS_MAX are waiting).
  */
 uint64_t conn_call(struct conn *c, uint16_t type, const ProtobufCMessage *body,
                    const struct rpc_payload *payload, uint32_t timeout_ms, rpc_reply_fn done,
@@ -107,15 +113,26 @@ void conn_reply_error(struct conn *c, uint16_t type, uint64_t rpc_id, int code, 
 void conn_reply_error_msg(struct conn *c, uint16_t type, uint64_t rpc_id,
                           const ProtobufCMessage *error);
 
+/* Connected and shaken hands, not closed. (Frames may be queued before.) */
 bool conn_is_open(const struct conn *c);
+bool conn_is_closed(const struct conn *c);
 bool conn_is_tls(const struct conn *c);
-/* Bytes queued and not yet taken by the kernel: for back-pressure. */
+/*
+ * Bytes queued and not yet taken by the kernel: for back-pressure. Over CONN_QUEUED_BYTES_MAX the
+ * connection is closed with -ENOBUFS.
+ */
 size_t conn_queued_bytes(const struct conn *c);
 /* Stops and resumes reading from the socket: back-pressure towards the peer. */
 void conn_pause_reading(struct conn *c, bool pause);
-/* "127.0.0.1:1234"; and the common name of the peer's certificate, "" when plain. Owned by c. */
+/*
+ * "127.0.0.1:1234"; the common name of the peer's certificate; its OU: "namenode", "datanode",
+ * "client" or "admin". The last two are "" when plain and before on_open. Owned by c.
+ */
 const char *conn_peer_addr(const struct conn *c);
 const char *conn_peer_name(const struct conn *c);
+const char *conn_peer_role(const struct conn *c);
+/* Why it was closed, in words for a log; "" when the reason says it all. */
+const char *conn_close_text(const struct conn *c);
 const struct conn_stats *conn_stats(const struct conn *c);
 /* A reference for those who answer later: the struct stays until unref, sending on a closed one is
  * dropped. */

@@ -1,0 +1,66 @@
+/*
+ * The leader's soft memory of datanodes and what they told last: connections, space, progress.
+ * Lost with leadership, told again with the next registration and heartbeat.
+ */
+#ifndef NAMENODE_DATANODES_H
+#define NAMENODE_DATANODES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <uthash.h>
+
+#include "namenode/records.h"
+
+struct conn;
+
+enum { DN_TARGETS_MAX = 64 };
+
+struct datanode {
+    char node[REC_STRING_SIZE]; /* its name, the key */
+    struct conn *conn;          /* a reference; NULL: not connected */
+    uint64_t incarnation;
+    uint64_t heard_ns;
+    uint32_t targets[DN_TARGETS_MAX];
+    unsigned target_count;
+    uint64_t fence_acked; /* it has acknowledged a push that held every fence up to this version */
+    UT_hash_handle hh;
+};
+
+struct target_state {
+    uint32_t target;
+    struct target_rec rec; /* as the state machine has it */
+    struct datanode *node; /* NULL: not registered with this leader */
+    uint64_t bytes_total, bytes_free, chunk_count, bad_chunks;
+    bool failed;
+    UT_hash_handle hh;
+};
+
+struct pg_state {
+    uint32_t pg;
+    struct pg_rec rec;
+    bool dirty; /* its members don't know the newest epoch yet */
+    uint64_t sync_done, sync_total;
+    UT_hash_handle hh;
+};
+
+struct datanodes {
+    struct datanode *nodes;
+    struct target_state *targets;
+    struct pg_state *pgs;
+};
+
+void datanodes_clear(struct datanodes *d);
+struct datanode *datanodes_node(struct datanodes *d, const char *name, bool create);
+struct datanode *datanodes_node_of_conn(struct datanodes *d, const struct conn *c);
+struct target_state *datanodes_target(const struct datanodes *d, uint32_t target);
+struct target_state *datanodes_target_by_uuid(const struct datanodes *d, const uint8_t *uuid);
+struct pg_state *datanodes_pg(const struct datanodes *d, uint32_t pg);
+/* From the state machine, at the start and after each change. */
+void datanodes_set_target(struct datanodes *d, const struct target_rec *rec);
+void datanodes_set_pg(struct datanodes *d, const struct pg_rec *rec);
+/* Takes a reference of conn, drops the one before. NULL: it is gone. */
+void datanode_set_conn(struct datanode *n, struct conn *c);
+
+#endif

@@ -1,0 +1,19 @@
+/*
+ * Brings configurations to the datanodes: what changed goes to every connected one at the end of
+ * the loop turn. One that misses a push shows an old epoch in its heartbeat and gets it again.
+ * Fences ride along; when every target's datanode has acknowledged one, FenceDone is proposed.
+ */
+#ifndef NAMENODE_PG_PUSH_H
+#define NAMENODE_PG_PUSH_H
+
+struct datanodes;
+struct node;
+struct pg_mgr;
+struct pg_push;
+
+struct pg_push *pg_push_new(struct node *node, struct datanodes *dn, const struct pg_mgr *mgr);
+void pg_push_free(struct pg_push *p);
+/* Something changed: PGs (the dirty ones go out), targets or fences (all of them always do). */
+void pg_push_schedule(struct pg_push *p);
+
+#endif

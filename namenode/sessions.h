@@ -1,0 +1,47 @@
+/*
+ * What the leader remembers of sessions beside the replicated record: when each was last heard of,
+ * and which inodes each has open. Soft state: a new leader starts with the replicated sessions,
+ * none of them attached, and learns the opens from the clients when they attach again.
+ *
+ * An unlinked inode may be taken apart only when every session is attached (or ended) and none has
+ * it open: so opens need no log entry, and yet survive a failover. Pure: no clock, no I/O.
+ */
+#ifndef NAMENODE_SESSIONS_H
+#define NAMENODE_SESSIONS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/compiler.h"
+
+struct sessions;
+
+struct sessions *sessions_new(void);
+void sessions_free(struct sessions *s);
+DEFINE_CLEANUP(sessions, sessions_free)
+
+/* A session of the replicated state. attached: it was opened under this leader. */
+void sessions_add(struct sessions *s, uint64_t session, bool attached, uint64_t now_ns);
+void sessions_remove(struct sessions *s, uint64_t session);
+
+/* Any request renews. False: no such session. */
+bool sessions_renew(struct sessions *s, uint64_t session, uint64_t now_ns);
+
+/* The session tells all it has open, and counts as attached. An inode may be listed several times.
+ */
+void sessions_attach(struct sessions *s, uint64_t session, const uint64_t *inos, size_t count);
+
+/* Counted: as many closes as opens. A close too many is ignored. */
+void sessions_open_inode(struct sessions *s, uint64_t session, uint64_t ino);
+void sessions_close_inode(struct sessions *s, uint64_t session, uint64_t ino);
+
+bool sessions_is_open(const struct sessions *s, uint64_t ino);
+bool sessions_all_attached(const struct sessions *s);
+size_t sessions_count(const struct sessions *s);
+
+/* Sessions not heard of for silence_ns, at most max of them. Returns how many. */
+size_t sessions_expired(const struct sessions *s, uint64_t now_ns, uint64_t silence_ns,
+                        uint64_t *out, size_t max);
+
+#endif

@@ -1,0 +1,722 @@
+/*
+ * Datanodes: registration, heartbeats, and the configurations that go out to them. Decisions are
+ * pg_mgr's; this file carries facts in, proposals to the log, and results to the datanodes.
+ *
+ *   register ─► TargetAdd / TargetSet through the log ─► reply with ids and the whole map
+ *   heartbeat, accusation, broken connection ─► pg_mgr ─► PgEpoch through the log
+ *   PG or target changed (event) ─► MSG_PG_CONFIG to every connected datanode
+ */
+#include "namenode/svc_datanode.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/clock.h"
+#include "common/error.h"
+#include "common/log.h"
+#include "common/loop.h"
+#include "common/mem.h"
+#include "namenode/cluster_view.h"
+#include "namenode/datanodes.h"
+#include "namenode/fsm.h"
+#include "namenode/node.h"
+#include "namenode/node_conf.h"
+#include "namenode/pg_mgr.h"
+#include "namenode/pg_push.h"
+#include "namenode/service.h"
+#include "namenode/svc_request.h"
+
+enum {
+    TICK_MS = 100,
+    PROPOSALS_AT_ONCE = 64,
+    BAD_REPORTS_MAX = 64,
+    NEARLY_FULL_PERCENT = 90,
+};
+
+struct svc_datanode {
+    struct services *all;
+    struct node *node;
+    struct loop_timer *tick;
+    /* Leader memory; empty unless serving. */
+    struct datanodes dn;
+    struct pg_mgr *mgr;
+    struct pg_push *push;
+    bool creating; /* a PgCreate is under way */
+    uint64_t choose_next;
+    Dfs__BadChunkReport *bad[BAD_REPORTS_MAX]; /* a ring, newest at bad_count - 1 */
+    size_t bad_count;
+};
+
+struct svc_datanode *svc_datanode_of(struct services *all)
+{
+    return services_find(all, svc_datanode.name);
+}
+
+static uint64_t now_ns(const struct svc_datanode *s)
+{
+    return loop_now_ns(services_loop(s->all));
+}
+
+/* ---- the state machine's records ---- */
+
+static void target_changed(struct svc_datanode *s, const struct target_rec *rec)
+{
+    struct pg_target t = {
+        .id = rec->target,
+        .incarnation = rec->incarnation,
+        .usable = rec->state == DFS__TARGET_STATE__TARGET_ACTIVE,
+        .host = rec->host,
+    };
+
+    datanodes_set_target(&s->dn, rec);
+    (void)pg_mgr_set_target(s->mgr, &t);
+}
+
+static void pg_changed(struct svc_datanode *s, const struct pg_rec *rec)
+{
+    datanodes_set_pg(&s->dn, rec);
+    (void)pg_mgr_set_pg(s->mgr, rec);
+    pg_push_schedule(s->push);
+}
+
+/* ---- registration ---- */
+
+/* A registration that waits until the log knows its targets. */
+struct registration {
+    struct svc_datanode *svc;
+    struct svc_request *request;
+    Dfs__NodeRegisterRequest *msg;
+    uint64_t term;
+    size_t pending;
+    int error;
+};
+
+static void registration_free(struct registration *reg)
+{
+    dfs__node_register_request__free_unpacked(reg->msg, NULL);
+    free(reg);
+}
+
+static void registration_reply(struct registration *reg)
+{
+    struct svc_datanode *s = reg->svc;
+    Dfs__NodeRegisterReply msg = DFS__NODE_REGISTER_REPLY__INIT;
+    struct datanode *n = datanodes_node(&s->dn, reg->msg->node, true);
+    struct cluster_rec cluster;
+    struct cluster_view view;
+    uint32_t ids[DN_TARGETS_MAX];
+
+    if (fsm_cluster(node_fsm(s->node), &cluster) < 0) {
+        svc_request_fail(reg->request, -EAGAIN, "the cluster is not initialised yet");
+        return;
+    }
+    n->incarnation = reg->msg->incarnation;
+    n->heard_ns = now_ns(s);
+    n->fence_acked = 0;
+    n->target_count = 0;
+    datanode_set_conn(n, reg->request->conn);
+    for (size_t i = 0; i < reg->msg->n_targets; i++) {
+        struct target_state *t = datanodes_target_by_uuid(&s->dn, reg->msg->targets[i]->uuid.data);
+
+        if (t == NULL) { /* Only if the log refused it. */
+            svc_request_fail(reg->request, -EIO, "a target was not added");
+            return;
+        }
+        t->node = n;
+        t->failed = reg->msg->targets[i]->failed;
+        t->bytes_total = reg->msg->targets[i]->bytes_total;
+        t->bytes_free = reg->msg->targets[i]->bytes_free;
+        t->chunk_count = reg->msg->targets[i]->chunk_count;
+        ids[i] = t->target;
+        n->targets[n->target_count++] = t->target;
+        pg_mgr_heard(s->mgr, t->target, n->incarnation, now_ns(s));
+        if (t->failed)
+            pg_mgr_failed(s->mgr, t->target);
+    }
+    svc_datanode_view(s, CLUSTER_VIEW_ALL, &view);
+    msg.targets = ids;
+    msg.n_targets = n->target_count;
+    msg.cluster_uuid = (ProtobufCBinaryData){.data = cluster.uuid, .len = sizeof(cluster.uuid)};
+    msg.data_key = (ProtobufCBinaryData){.data = cluster.data_key, .len = cluster.data_key_len};
+    msg.map = view.targets;
+    msg.n_map = view.target_count;
+    msg.pgs = view.pgs;
+    msg.n_pgs = view.pg_count;
+    msg.fenced_sessions = view.fenced;
+    msg.n_fenced_sessions = view.fenced_count;
+    msg.data_tls = services_conf(s->all)->data_tls;
+    msg.term = node_term(s->node);
+    log_info("datanode registered", "node=%s addr=%s targets=%u incarnation=%" PRIx64, n->node,
+             reg->msg->addr, n->target_count, n->incarnation);
+    svc_request_reply(reg->request, &msg.base);
+    cluster_view_done(&view);
+}
+
+static void registration_end(struct registration *reg)
+{
+    /* Leadership may have been lost, and won again, while the log worked. */
+    if (reg->error < 0)
+        svc_request_fail(reg->request, reg->error, "the registration failed");
+    else if (reg->svc->mgr == NULL || reg->term != node_term(reg->svc->node))
+        svc_request_fail(reg->request, DFS_ENOTLEADER, "the registration failed");
+    else
+        registration_reply(reg);
+    registration_free(reg);
+}
+
+static void target_applied(void *ctx, int status, const Dfs__MetaReply *reply)
+{
+    struct registration *reg = ctx;
+
+    if (status == 0)
+        status = reply->status;
+    if (status < 0)
+        reg->error = status;
+    if (--reg->pending == 0)
+        registration_end(reg);
+}
+
+static void propose_target_add(struct registration *reg, Dfs__TargetReport *report)
+{
+    Dfs__MetaRequest change = DFS__META_REQUEST__INIT;
+    Dfs__TargetAddOp op = DFS__TARGET_ADD_OP__INIT;
+
+    op.uuid = report->uuid;
+    op.host = reg->msg->host;
+    op.addr = reg->msg->addr;
+    op.node = reg->msg->node;
+    op.bytes_total = report->bytes_total;
+    op.incarnation = reg->msg->incarnation;
+    change.op_case = DFS__META_REQUEST__OP_TARGET_ADD;
+    change.target_add = &op;
+    reg->pending++;
+    node_propose(reg->svc->node, &change, target_applied, reg);
+}
+
+static void propose_target_set(struct registration *reg, const struct target_rec *rec,
+                               const Dfs__TargetReport *report)
+{
+    Dfs__MetaRequest change = DFS__META_REQUEST__INIT;
+    Dfs__TargetSetOp op = DFS__TARGET_SET_OP__INIT;
+
+    op.target = rec->target;
+    op.addr = reg->msg->addr;
+    op.host = reg->msg->host;
+    op.node = reg->msg->node;
+    op.incarnation = reg->msg->incarnation;
+    op.state = (Dfs__TargetState)rec->state;
+    op.bytes_total = report->bytes_total;
+    change.op_case = DFS__META_REQUEST__OP_TARGET_SET;
+    change.target_set = &op;
+    reg->pending++;
+    node_propose(reg->svc->node, &change, target_applied, reg);
+}
+
+/* Text why it can't be let in, NULL if it can. */
+static const char *registration_problem(struct svc_datanode *s, const Dfs__NodeRegisterRequest *m,
+                                        const struct conn *c)
+{
+    struct cluster_rec cluster;
+    const struct datanode *n;
+
+    if (m->node[0] == '\0' || strlen(m->node) >= REC_STRING_SIZE || m->host[0] == '\0' ||
+        strlen(m->host) >= REC_STRING_SIZE || m->addr[0] == '\0' ||
+        strlen(m->addr) >= REC_STRING_SIZE)
+        return "node, host and addr must be given, each shorter than 64 bytes";
+    if (m->n_targets == 0 || m->n_targets > DN_TARGETS_MAX)
+        return "a datanode has 1 to 64 targets";
+    for (size_t i = 0; i < m->n_targets; i++)
+        if (m->targets[i]->uuid.len != REC_UUID_SIZE)
+            return "a target's uuid has 16 bytes";
+    if (m->cluster_uuid.len != 0 && fsm_cluster(node_fsm(s->node), &cluster) == 0 &&
+        (m->cluster_uuid.len != sizeof(cluster.uuid) ||
+         memcmp(m->cluster_uuid.data, cluster.uuid, sizeof(cluster.uuid)) != 0))
+        return "its targets belong to another cluster; they are left as they are";
+    n = datanodes_node(&s->dn, m->node, false);
+    if (n != NULL && n->conn != NULL && n->conn != c && n->incarnation != m->incarnation)
+        return "a datanode of this name is registered and alive; is one started twice, or a disk "
+               "cloned?";
+    for (size_t i = 0; i < m->n_targets; i++) {
+        const struct target_state *t = datanodes_target_by_uuid(&s->dn, m->targets[i]->uuid.data);
+
+        if (t != NULL && t->node != NULL && t->node->conn != NULL && t->node->conn != c &&
+            t->node->incarnation != m->incarnation)
+            return "a target of this uuid is registered and alive; was a disk cloned?";
+    }
+    return NULL;
+}
+
+static void on_register(void *self, struct conn *c, const struct rpc_frame *f)
+{
+    struct svc_datanode *s = self;
+    struct registration *reg;
+    const char *problem;
+    Dfs__NodeRegisterRequest *m =
+        dfs__node_register_request__unpack(NULL, f->header.body_len, f->body);
+
+    if (m == NULL) {
+        conn_reply_error(c, f->header.type, f->header.rpc_id, DFS_EPROTO,
+                         "the body is not a NodeRegisterRequest");
+        return;
+    }
+    problem = registration_problem(s, m, c);
+    if (problem != NULL) {
+        log_warn("registration refused", "node=%s peer=%s reason=\"%s\"", m->node,
+                 conn_peer_addr(c), problem);
+        conn_reply_error(c, f->header.type, f->header.rpc_id, -EEXIST, "%s", problem);
+        dfs__node_register_request__free_unpacked(m, NULL);
+        return;
+    }
+    reg = MEM_NEW(struct registration);
+    reg->svc = s;
+    reg->msg = m;
+    reg->term = node_term(s->node);
+    reg->request = svc_request_new(s->all, s, c, f);
+    reg->pending = 1; /* Ours, so that the end comes once all are proposed. */
+    for (size_t i = 0; i < m->n_targets; i++) {
+        const struct target_state *t = datanodes_target_by_uuid(&s->dn, m->targets[i]->uuid.data);
+
+        if (t == NULL)
+            propose_target_add(reg, m->targets[i]);
+        else if (t->rec.incarnation != m->incarnation || strcmp(t->rec.addr, m->addr) != 0 ||
+                 strcmp(t->rec.host, m->host) != 0 || strcmp(t->rec.node, m->node) != 0)
+            propose_target_set(reg, &t->rec, m->targets[i]);
+    }
+    if (--reg->pending == 0)
+        registration_end(reg);
+}
+
+/* ---- heartbeats ---- */
+
+static void take_pg_report(struct svc_datanode *s, const struct datanode *n,
+                           const Dfs__PgReport *report)
+{
+    struct pg_state *p = datanodes_pg(&s->dn, report->pg);
+
+    if (p == NULL)
+        return;
+    if (report->epoch < p->rec.epoch) {
+        p->dirty = true; /* It missed a push. */
+        pg_push_schedule(s->push);
+        return;
+    }
+    if (report->sync_bytes_total != 0) {
+        p->sync_done = report->sync_bytes_done;
+        p->sync_total = report->sync_bytes_total;
+    }
+    if (report->sync_done)
+        pg_mgr_sync_done(s->mgr, report->pg, report->target, n->incarnation, report->epoch);
+}
+
+static void take_heartbeat(struct svc_datanode *s, struct datanode *n,
+                           const Dfs__HeartbeatRequest *m)
+{
+    n->heard_ns = now_ns(s);
+    for (size_t i = 0; i < m->n_targets; i++) {
+        struct target_state *t = datanodes_target(&s->dn, m->targets[i]->target);
+
+        if (t == NULL || t->node != n)
+            continue;
+        t->bytes_total = m->targets[i]->bytes_total;
+        t->bytes_free = m->targets[i]->bytes_free;
+        t->chunk_count = m->targets[i]->chunk_count;
+        t->bad_chunks = m->targets[i]->bad_chunks;
+        pg_mgr_heard(s->mgr, t->target, n->incarnation, n->heard_ns);
+        if (m->targets[i]->failed) {
+            if (!t->failed)
+                log_error("a target failed and leaves its placement groups",
+                          "target=%" PRIu32 " node=%s", t->target, n->node);
+            t->failed = true;
+            pg_mgr_failed(s->mgr, t->target);
+        }
+    }
+    for (size_t i = 0; i < m->n_pgs; i++)
+        take_pg_report(s, n, m->pgs[i]);
+    for (size_t i = 0; i < m->n_accusations; i++) {
+        const Dfs__Accusation *a = m->accusations[i];
+
+        log_warn("datanode accused", "by=%" PRIu32 " target=%" PRIu32 " pg=%" PRIu32 " why=\"%s\"",
+                 a->by_target, a->target, a->pg, a->why);
+        pg_mgr_accused(s->mgr, a->by_target, a->target, a->incarnation, n->heard_ns);
+    }
+}
+
+static void decide(void *ctx);
+
+static void on_heartbeat(void *self, struct conn *c, const struct rpc_frame *f)
+{
+    struct svc_datanode *s = self;
+    Dfs__HeartbeatRequest *m = dfs__heartbeat_request__unpack(NULL, f->header.body_len, f->body);
+    Dfs__HeartbeatReply msg = DFS__HEARTBEAT_REPLY__INIT;
+    struct datanode *n;
+
+    if (m == NULL) {
+        conn_reply_error(c, f->header.type, f->header.rpc_id, DFS_EPROTO,
+                         "the body is not a HeartbeatRequest");
+        return;
+    }
+    n = datanodes_node(&s->dn, m->node, false);
+    if (n == NULL || n->conn != c || n->incarnation != m->incarnation) {
+        conn_reply_error(c, f->header.type, f->header.rpc_id, DFS_ESTALE_SESSION,
+                         "datanode %s is not registered with this leader", m->node);
+    } else {
+        take_heartbeat(s, n, m);
+        msg.term = node_term(s->node);
+        conn_reply(c, f->header.type, f->header.rpc_id, &msg.base, NULL);
+        if (m->n_accusations > 0 || m->n_pgs > 0)
+            decide(s);
+    }
+    dfs__heartbeat_request__free_unpacked(m, NULL);
+}
+
+static void on_bad_chunk(void *self, struct conn *c, const struct rpc_frame *f)
+{
+    struct svc_datanode *s = self;
+    Dfs__BadChunkReport *m = dfs__bad_chunk_report__unpack(NULL, f->header.body_len, f->body);
+    Dfs__Empty msg = DFS__EMPTY__INIT;
+
+    if (m == NULL) {
+        conn_reply_error(c, f->header.type, f->header.rpc_id, DFS_EPROTO,
+                         "the body is not a BadChunkReport");
+        return;
+    }
+    log_error("damaged block reported",
+              "target=%" PRIu32 " pg=%" PRIu32 " chunk=%" PRIu64 " block=%" PRIu32
+              " healed=%d what=\"%s\"",
+              m->target, m->pg, m->chunk_id, m->block, m->healed, m->what);
+    if (s->bad_count == BAD_REPORTS_MAX) {
+        dfs__bad_chunk_report__free_unpacked(s->bad[0], NULL);
+        memmove(s->bad, s->bad + 1, sizeof(s->bad) - sizeof(s->bad[0]));
+        s->bad_count--;
+    }
+    s->bad[s->bad_count++] = m;
+    conn_reply(c, f->header.type, f->header.rpc_id, &msg.base, NULL);
+}
+
+/* ---- decisions ---- */
+
+struct epoch_proposal {
+    struct svc_datanode *svc;
+    uint64_t term;
+    uint32_t pg;
+};
+
+static void epoch_applied(void *ctx, int status, const Dfs__MetaReply *reply)
+{
+    struct epoch_proposal *p = ctx;
+
+    if (status == 0)
+        status = reply->status;
+    if (status < 0 && p->svc->mgr != NULL && p->term == node_term(p->svc->node)) {
+        log_warn("a change of a placement group was refused", "pg=%" PRIu32 " error=%s", p->pg,
+                 dfs_strerror(status));
+        pg_mgr_refused(p->svc->mgr, p->pg);
+    }
+    free(p);
+}
+
+static void propose_epoch(struct svc_datanode *s, const struct pg_rec *rec)
+{
+    Dfs__MetaRequest change = DFS__META_REQUEST__INIT;
+    Dfs__PgEpochOp op = DFS__PG_EPOCH_OP__INIT;
+    Dfs__Pg pg;
+    Dfs__PgMember members[REC_PG_MEMBERS_MAX];
+    Dfs__PgMember *member_ptrs[REC_PG_MEMBERS_MAX];
+    struct epoch_proposal *p = MEM_NEW(struct epoch_proposal);
+
+    pg_rec_to_msg(rec, &pg, members, member_ptrs);
+    op.if_epoch = rec->epoch - 1;
+    op.pg = &pg;
+    change.op_case = DFS__META_REQUEST__OP_PG_EPOCH;
+    change.pg_epoch = &op;
+    *p = (struct epoch_proposal){.svc = s, .term = node_term(s->node), .pg = rec->pg};
+    node_propose(s->node, &change, epoch_applied, p);
+}
+
+static void create_applied(void *ctx, int status, const Dfs__MetaReply *reply)
+{
+    struct svc_datanode *s = ctx;
+
+    if (status == 0)
+        status = reply->status;
+    if (status < 0)
+        log_warn("placement groups were not created, trying again", "error=%s",
+                 dfs_strerror(status));
+    s->creating = false;
+}
+
+static void create_pgs(struct svc_datanode *s)
+{
+    Dfs__MetaRequest change = DFS__META_REQUEST__INIT;
+    Dfs__PgCreateOp op = DFS__PG_CREATE_OP__INIT;
+    struct pg_rec recs[PROPOSALS_AT_ONCE];
+    Dfs__Pg pgs[PROPOSALS_AT_ONCE];
+    Dfs__Pg *pg_ptrs[PROPOSALS_AT_ONCE];
+    Dfs__PgMember members[PROPOSALS_AT_ONCE][REC_PG_MEMBERS_MAX];
+    Dfs__PgMember *member_ptrs[PROPOSALS_AT_ONCE][REC_PG_MEMBERS_MAX];
+    size_t n;
+
+    if (s->creating)
+        return;
+    n = pg_mgr_plan_new(s->mgr, now_ns(s), recs, PROPOSALS_AT_ONCE);
+    if (n == 0)
+        return;
+    for (size_t i = 0; i < n; i++) {
+        pg_rec_to_msg(&recs[i], &pgs[i], members[i], member_ptrs[i]);
+        pg_ptrs[i] = &pgs[i];
+    }
+    op.pgs = pg_ptrs;
+    op.n_pgs = n;
+    change.op_case = DFS__META_REQUEST__OP_PG_CREATE;
+    change.pg_create = &op;
+    s->creating = true;
+    node_propose(s->node, &change, create_applied, s);
+}
+
+static void decide(void *ctx)
+{
+    struct svc_datanode *s = ctx;
+    struct pg_rec out[PROPOSALS_AT_ONCE];
+    size_t n;
+
+    if (s->mgr == NULL)
+        return;
+    n = pg_mgr_tick(s->mgr, now_ns(s), out, PROPOSALS_AT_ONCE);
+    for (size_t i = 0; i < n; i++)
+        propose_epoch(s, &out[i]);
+    create_pgs(s);
+}
+
+/* ---- questions of the other services ---- */
+
+void svc_datanode_space(const struct svc_datanode *s, struct fsm_space *ret_space)
+{
+    struct cluster_rec cluster;
+    struct target_state *t, *next;
+    uint64_t total = 0, space_free = 0, copies;
+
+    copies = fsm_cluster(node_fsm(s->node), &cluster) == 0 ? MAX(cluster.copies, 1U) : 1;
+    HASH_ITER (hh, s->dn.targets, t, next) {
+        if (t->rec.state != DFS__TARGET_STATE__TARGET_ACTIVE || t->failed)
+            continue;
+        total += t->bytes_total;
+        space_free += t->bytes_free;
+    }
+    *ret_space = (struct fsm_space){.bytes_total = total / copies,
+                                    .bytes_free = space_free / copies,
+                                    .inodes_max = UINT64_C(1) << 40};
+}
+
+/* 0: not now; else 1 + the free share of its fullest target in 1/1024. */
+static uint32_t pg_weight(const struct svc_datanode *s, const struct pg_rec *rec, bool *ret_full)
+{
+    uint32_t least = 1024;
+
+    if (!pg_is_writable(rec))
+        return 0;
+    for (unsigned i = 0; i < rec->member_count; i++) {
+        const struct target_state *t = datanodes_target(&s->dn, rec->members[i].target);
+        uint64_t percent_used;
+
+        if (t == NULL || rec->members[i].state == PG_OFFLINE || t->bytes_total == 0)
+            continue;
+        percent_used = 100 - MIN(t->bytes_free * 100 / t->bytes_total, UINT64_C(100));
+        if (percent_used >= NEARLY_FULL_PERCENT) {
+            *ret_full = true;
+            return 0;
+        }
+        least = MIN(least, (uint32_t)(t->bytes_free * 1024 / t->bytes_total));
+    }
+    return 1 + least;
+}
+
+int svc_datanode_choose_pgs(struct svc_datanode *s, uint32_t count, uint32_t *out)
+{
+    bool full = false;
+    uint32_t best_weight = 0, chosen = 0;
+    struct pg_state *p, *next;
+
+    HASH_ITER (hh, s->dn.pgs, p, next)
+        best_weight = MAX(best_weight, pg_weight(s, &p->rec, &full));
+    if (best_weight == 0)
+        return full ? -ENOSPC : -EAGAIN;
+    /* Round robin over the PGs whose targets are not much fuller than the emptiest. */
+    while (chosen < count) {
+        uint64_t at = s->choose_next++ % HASH_COUNT(s->dn.pgs), i = 0;
+
+        HASH_ITER (hh, s->dn.pgs, p, next) {
+            if (i++ != at)
+                continue;
+            if (pg_weight(s, &p->rec, &full) * 4 >= best_weight * 3)
+                out[chosen++] = p->pg;
+            break;
+        }
+    }
+    return 0;
+}
+
+struct conn *svc_datanode_conn(const struct svc_datanode *s, uint32_t target)
+{
+    const struct target_state *t = datanodes_target(&s->dn, target);
+
+    return t == NULL || t->node == NULL ? NULL : t->node->conn;
+}
+
+void svc_datanode_view(const struct svc_datanode *s, enum cluster_view_pgs pgs,
+                       struct cluster_view *ret_view)
+{
+    cluster_view_make(&s->dn, s->mgr, node_fsm(s->node), pgs, ret_view);
+}
+
+bool svc_datanode_progress(const struct svc_datanode *s, uint32_t pg, uint64_t *ret_done,
+                           uint64_t *ret_total)
+{
+    const struct pg_state *p = datanodes_pg(&s->dn, pg);
+
+    if (p == NULL || p->sync_total == 0)
+        return false;
+    *ret_done = p->sync_done;
+    *ret_total = p->sync_total;
+    return true;
+}
+
+size_t svc_datanode_bad(const struct svc_datanode *s, const Dfs__BadChunkReport **out, size_t max)
+{
+    size_t n = MIN(s->bad_count, max);
+
+    for (size_t i = 0; i < n; i++)
+        out[i] = s->bad[s->bad_count - 1 - i];
+    return n;
+}
+
+/* ---- life ---- */
+
+static int start(struct services *all, void **ret_self)
+{
+    struct svc_datanode *s = MEM_NEW(struct svc_datanode);
+
+    s->all = all;
+    s->node = services_node(all);
+    s->tick = loop_timer_new(services_loop(all), decide, s);
+    *ret_self = s;
+    return 0;
+}
+
+static void stopped(void *self)
+{
+    struct svc_datanode *s = self;
+
+    loop_timer_stop(s->tick);
+    pg_push_free(STEAL(s->push));
+    pg_mgr_free(STEAL(s->mgr));
+    datanodes_clear(&s->dn);
+    for (size_t i = 0; i < s->bad_count; i++)
+        dfs__bad_chunk_report__free_unpacked(s->bad[i], NULL);
+    s->bad_count = 0;
+}
+
+static void stop(void *self)
+{
+    struct svc_datanode *s = self;
+
+    stopped(s);
+    loop_timer_free(s->tick);
+    free(s);
+}
+
+static int add_target(void *ctx, const struct target_rec *rec)
+{
+    target_changed(ctx, rec);
+    return 0;
+}
+
+static int add_pg(void *ctx, const struct pg_rec *rec)
+{
+    pg_changed(ctx, rec);
+    return 0;
+}
+
+static void serving(void *self, uint64_t term)
+{
+    struct svc_datanode *s = self;
+    struct pg_mgr_options o;
+    struct cluster_rec cluster;
+
+    (void)term;
+    pg_mgr_options_init(&o);
+    if (fsm_cluster(node_fsm(s->node), &cluster) == 0) {
+        o.copies = cluster.copies;
+        o.min_write = cluster.min_write;
+        o.pgs_per_target = cluster.pgs_per_target;
+    }
+    s->mgr = pg_mgr_new(&o, now_ns(s));
+    s->push = pg_push_new(s->node, &s->dn, s->mgr);
+    s->creating = false;
+    (void)fsm_each_target(node_fsm(s->node), add_target, s);
+    (void)fsm_each_pg(node_fsm(s->node), add_pg, s);
+    loop_timer_start(s->tick, TICK_MS, TICK_MS);
+}
+
+void svc_datanode_event(struct svc_datanode *s, const struct fsm_event *event)
+{
+    struct target_rec target;
+    struct pg_rec pg;
+
+    if (s->mgr == NULL)
+        return;
+    switch (event->kind) {
+    case FSM_EVENT_CLUSTER: /* Now copies and PG numbers are known: nothing was registered before.
+                             */
+        stopped(s);
+        serving(s, node_term(s->node));
+        break;
+    case FSM_EVENT_TARGET:
+        if (fsm_target_get(node_fsm(s->node), event->target, &target) == 0)
+            target_changed(s, &target);
+        pg_push_schedule(s->push);
+        break;
+    case FSM_EVENT_PG:
+        if (fsm_pg_get(node_fsm(s->node), event->pg, &pg) == 0)
+            pg_changed(s, &pg);
+        break;
+    case FSM_EVENT_SESSION_ENDED:
+        if (event->evicted)
+            pg_push_schedule(s->push);
+        break;
+    case FSM_EVENT_SESSION_OPENED:
+    case FSM_EVENT_FENCE_DONE:
+    case FSM_EVENT_NAMENODE:
+    case FSM_EVENT_UNLINKED:
+    case FSM_EVENT_REAPED:
+    case FSM_EVENT_GARBAGE:
+        break;
+    }
+}
+
+static void closed(void *self, struct conn *c)
+{
+    struct svc_datanode *s = self;
+    struct datanode *n = datanodes_node_of_conn(&s->dn, c);
+
+    if (n == NULL)
+        return;
+    log_warn("connection to a datanode is gone", "node=%s", n->node);
+    for (unsigned i = 0; i < n->target_count; i++)
+        pg_mgr_lost(s->mgr, n->targets[i], n->incarnation);
+    datanode_set_conn(n, NULL);
+    decide(s);
+}
+
+const struct service svc_datanode = {
+    .name = "datanode",
+    .handlers = {{MSG_NODE_REGISTER, true, on_register},
+                 {MSG_HEARTBEAT, true, on_heartbeat},
+                 {MSG_BAD_CHUNK, true, on_bad_chunk}},
+    .start = start,
+    .stop = stop,
+    .serving = serving,
+    .stopped = stopped,
+    .closed = closed,
+};

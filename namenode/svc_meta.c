@@ -1,0 +1,201 @@
+/*
+ * MSG_META: every metadata operation of a client. Reads are answered from the local state machine
+ * once it is sure to be current; changes go through the log and are answered when applied.
+ */
+#include "namenode/svc_meta.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "common/error.h"
+#include "common/mem.h"
+#include "namenode/fsm.h"
+#include "namenode/node.h"
+#include "namenode/service.h"
+#include "namenode/svc_datanode.h"
+#include "namenode/svc_request.h"
+#include "namenode/svc_session.h"
+
+struct svc_meta {
+    struct services *all;
+    struct node *node;
+};
+
+/* One operation under way. */
+struct meta_op {
+    struct svc_meta *svc;
+    struct svc_request *request;
+    Dfs__MetaRequest *msg;
+};
+
+static void meta_op_free(struct meta_op *op)
+{
+    dfs__meta_request__free_unpacked(op->msg, NULL);
+    free(op);
+}
+
+static bool is_read(const Dfs__MetaRequest *m)
+{
+    return m->op_case >= DFS__META_REQUEST__OP_LOOKUP && m->op_case <= DFS__META_REQUEST__OP_LAYOUT;
+}
+
+/* ---- reads ---- */
+
+static void reply_closed(struct svc_meta *s, const struct meta_op *op)
+{
+    struct svc_session *sessions = svc_session_of(s->all);
+    Dfs__MetaReply reply = DFS__META_REPLY__INIT;
+
+    for (size_t i = 0; i < op->msg->close->n_inos; i++)
+        svc_session_close_inode(sessions, op->msg->session, op->msg->close->inos[i]);
+    svc_request_reply(op->request, &reply.base);
+}
+
+static void read_done(void *ctx, int status)
+{
+    struct meta_op *op = ctx;
+    struct svc_meta *s = op->svc;
+    struct fsm_space space;
+    Dfs__MetaReply *reply = NULL;
+
+    if (status == 0 && op->msg->op_case == DFS__META_REQUEST__OP_CLOSE) {
+        reply_closed(s, op);
+        meta_op_free(op);
+        return;
+    }
+    if (status == 0) {
+        svc_datanode_space(svc_datanode_of(s->all), &space);
+        status = fsm_read(node_fsm(s->node), op->msg, &space, &reply);
+    }
+    if (status < 0) {
+        svc_request_fail(op->request, status, "the metadata could not be read");
+    } else {
+        if (op->msg->op_case == DFS__META_REQUEST__OP_OPEN && reply->status == 0)
+            svc_session_open_inode(svc_session_of(s->all), op->msg->session, op->msg->open->ino);
+        svc_request_reply(op->request, &reply->base);
+    }
+    meta_op_free(op);
+}
+
+/* ---- changes ---- */
+
+static void change_done(void *ctx, int status, const Dfs__MetaReply *reply)
+{
+    struct meta_op *op = ctx;
+    const Dfs__MetaRequest *m = op->msg;
+
+    if (status < 0) {
+        svc_request_fail(op->request, status, "the change was not made");
+    } else {
+        if (m->op_case == DFS__META_REQUEST__OP_CREATE && m->create->open && reply->status == 0 &&
+            reply->result_case == DFS__META_REPLY__RESULT_ENTRY && reply->entry->attr != NULL)
+            svc_session_open_inode(svc_session_of(op->svc->all), m->session,
+                                   reply->entry->attr->ino);
+        svc_request_reply(op->request, &reply->base);
+    }
+    meta_op_free(op);
+}
+
+static void reply_status(struct svc_request *r, int status)
+{
+    Dfs__MetaReply reply = DFS__META_REPLY__INIT;
+
+    reply.status = status;
+    svc_request_reply(r, &reply.base);
+}
+
+/* Which PGs new chunks go to is the leader's choice by load, so it is part of the log entry. */
+static int choose_pgs(struct svc_meta *s, Dfs__AllocOp *alloc)
+{
+    uint32_t *pgs;
+    int r;
+
+    if (alloc->count == 0 || alloc->count > FSM_ALLOC_MAX)
+        return -EINVAL;
+    pgs = mem_zalloc(alloc->count, sizeof(*pgs));
+    r = svc_datanode_choose_pgs(svc_datanode_of(s->all), alloc->count, pgs);
+    if (r < 0) {
+        free(pgs);
+        return r;
+    }
+    free(alloc->pgs);
+    alloc->pgs = pgs;
+    alloc->n_pgs = alloc->count;
+    return 0;
+}
+
+static void change_start(struct meta_op *op)
+{
+    struct svc_meta *s = op->svc;
+    int r = 0;
+
+    if (op->msg->op_case == DFS__META_REQUEST__OP_ALLOC)
+        r = choose_pgs(s, op->msg->alloc);
+    if (r == 0)
+        r = fsm_check_request(op->msg, true);
+    if (r == -EAGAIN || dfs_error_is_own(r)) {
+        /* Not an answer for the application: the client asks again. */
+        svc_request_fail(op->request, r, "no placement group takes new chunks now");
+        meta_op_free(op);
+        return;
+    }
+    if (r < 0) {
+        reply_status(op->request, r == -EPROTO ? -EINVAL : r);
+        meta_op_free(op);
+        return;
+    }
+    node_propose(s->node, op->msg, change_done, op);
+}
+
+static void on_meta(void *self, struct conn *c, const struct rpc_frame *f)
+{
+    struct svc_meta *s = self;
+    Dfs__MetaRequest *m = dfs__meta_request__unpack(NULL, f->header.body_len, f->body);
+    struct meta_op *op;
+
+    if (m == NULL || m->op_case == DFS__META_REQUEST__OP__NOT_SET) {
+        conn_reply_error(c, f->header.type, f->header.rpc_id, DFS_EPROTO,
+                         "the body is not a MetaRequest with an operation");
+        dfs__meta_request__free_unpacked(m, NULL);
+        return;
+    }
+    if (!svc_session_renew(svc_session_of(s->all), m->session)) {
+        conn_reply_error(c, f->header.type, f->header.rpc_id, DFS_ESTALE_SESSION,
+                         "session %" PRIu64 " is not known", m->session);
+        dfs__meta_request__free_unpacked(m, NULL);
+        return;
+    }
+    op = MEM_NEW(struct meta_op);
+    op->svc = s;
+    op->msg = m;
+    op->request = svc_request_new(s->all, s, c, f);
+    if (!is_read(m))
+        change_start(op);
+    else if (node_read_now(s->node))
+        read_done(op, 0);
+    else
+        node_read(s->node, read_done, op);
+}
+
+static int start(struct services *all, void **ret_self)
+{
+    struct svc_meta *s = MEM_NEW(struct svc_meta);
+
+    s->all = all;
+    s->node = services_node(all);
+    *ret_self = s;
+    return 0;
+}
+
+static void stop(void *self)
+{
+    free(self);
+}
+
+const struct service svc_meta = {
+    .name = "meta",
+    .handlers = {{MSG_META, true, on_meta}},
+    .start = start,
+    .stop = stop,
+};

@@ -1,0 +1,323 @@
+/*
+ * Two queues of the state machine, worked off by the leader in bounded slices:
+ *
+ *   unlinked inode ──nobody has it open──► ReapOp slices: its chunks go to the garbage queues
+ *   garbage of a PG ──DELETE through the PG's chain, acknowledged by all──► GcDone
+ *
+ * Each step may be repeated: ids are never reused, deleting twice is once.
+ */
+#include "namenode/svc_reaper.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdbool.h>
+#include <stdlib.h>
+
+#include <uthash.h>
+
+#include "common/clock.h"
+#include "common/error.h"
+#include "common/log.h"
+#include "common/loop.h"
+#include "common/mem.h"
+#include "namenode/fsm.h"
+#include "namenode/node.h"
+#include "namenode/service.h"
+#include "namenode/svc_datanode.h"
+#include "namenode/svc_session.h"
+#include "rpc/chunk.pb-c.h"
+#include "rpc/conn.h"
+
+enum {
+    TICK_MS = 100,
+    REAPS_IN_FLIGHT = 32,
+    REAP_PAGE = 128,
+    REAP_CHUNKS = 256, /* chunks of one inode in one log entry */
+    DELETE_CHUNKS = 256,
+    DELETE_TIMEOUT_MS = 30000,
+    RETRY_MS = 1000,
+};
+
+/* A PG with garbage. */
+struct garbage {
+    uint32_t pg;
+    bool busy;
+    uint64_t not_before_ns;
+    UT_hash_handle hh;
+};
+
+struct svc_reaper {
+    struct services *all;
+    struct node *node;
+    struct loop_timer *tick;
+    bool serving;
+    uint64_t term;
+    size_t reaps_in_flight;
+    uint64_t reap_after; /* where the walk through the unlinked inodes stands */
+    bool reap_pending;   /* there may be some */
+    struct garbage *garbage;
+};
+
+struct svc_reaper *svc_reaper_of(struct services *all)
+{
+    return services_find(all, svc_reaper.name);
+}
+
+static uint64_t now_ns(const struct svc_reaper *s)
+{
+    return loop_now_ns(services_loop(s->all));
+}
+
+/* ---- inodes ---- */
+
+struct reap {
+    struct svc_reaper *svc;
+    uint64_t term;
+};
+
+static void reap_applied(void *ctx, int status, const Dfs__MetaReply *reply)
+{
+    struct reap *r = ctx;
+
+    (void)reply;
+    if (r->svc->serving && r->term == r->svc->term) {
+        r->svc->reaps_in_flight--;
+        if (status < 0)
+            log_debug("reaping an inode is tried again", "error=%s", dfs_strerror(status));
+    }
+    free(r);
+}
+
+static void propose_reap(struct svc_reaper *s, uint64_t ino)
+{
+    Dfs__MetaRequest change = DFS__META_REQUEST__INIT;
+    Dfs__ReapOp op = DFS__REAP_OP__INIT;
+    struct reap *r = MEM_NEW(struct reap);
+
+    op.ino = ino;
+    op.max_chunks = REAP_CHUNKS;
+    change.op_case = DFS__META_REQUEST__OP_REAP;
+    change.reap = &op;
+    *r = (struct reap){.svc = s, .term = s->term};
+    s->reaps_in_flight++;
+    node_propose(s->node, &change, reap_applied, r);
+}
+
+static void reap_some(struct svc_reaper *s)
+{
+    struct svc_session *sessions = svc_session_of(s->all);
+    uint64_t inos[REAP_PAGE];
+    size_t n = 0;
+
+    if (!s->reap_pending || s->reaps_in_flight > 0 ||
+        fsm_list_reap(node_fsm(s->node), s->reap_after, REAP_PAGE, inos, &n) < 0)
+        return;
+    for (size_t i = 0; i < n && s->reaps_in_flight < REAPS_IN_FLIGHT; i++) {
+        s->reap_after = inos[i];
+        if (svc_session_may_reap(sessions, inos[i]))
+            propose_reap(s, inos[i]);
+    }
+    /* At the end: again from the start, but only if something is left. */
+    if (n < REAP_PAGE && (n == 0 || s->reap_after == inos[n - 1])) {
+        s->reap_after = 0;
+        s->reap_pending = fsm_state(node_fsm(s->node))->reap_count > 0;
+    }
+}
+
+/* ---- garbage ---- */
+
+struct deletion {
+    struct svc_reaper *svc;
+    uint64_t term;
+    uint32_t pg;
+    size_t count;
+    uint64_t chunks[DELETE_CHUNKS];
+};
+
+static struct garbage *garbage_find(const struct svc_reaper *s, uint32_t pg)
+{
+    struct garbage *g;
+
+    HASH_FIND(hh, s->garbage, &pg, sizeof(pg), g);
+    return g;
+}
+
+static void garbage_add(struct svc_reaper *s, uint32_t pg)
+{
+    struct garbage *g = garbage_find(s, pg);
+
+    if (g != NULL)
+        return;
+    g = MEM_NEW(struct garbage);
+    g->pg = pg;
+    HASH_ADD(hh, s->garbage, pg, sizeof(g->pg), g);
+}
+
+static void deletion_end(struct deletion *d, int status)
+{
+    struct svc_reaper *s = d->svc;
+    struct garbage *g = s->serving && s->term == d->term ? garbage_find(s, d->pg) : NULL;
+
+    if (g != NULL) {
+        g->busy = false;
+        if (status < 0) {
+            log_debug("deleting chunks is tried again", "pg=%" PRIu32 " error=%s", d->pg,
+                      dfs_strerror(status));
+            g->not_before_ns = now_ns(s) + RETRY_MS * CLOCK_NS_PER_MS;
+        }
+    }
+    free(d);
+}
+
+static void gc_applied(void *ctx, int status, const Dfs__MetaReply *reply)
+{
+    deletion_end(ctx, status < 0 ? status : reply->status);
+}
+
+static void delete_answered(void *ctx, int status, const struct rpc_frame *f)
+{
+    struct deletion *d = ctx;
+    Dfs__MetaRequest change = DFS__META_REQUEST__INIT;
+    Dfs__GcDoneOp op = DFS__GC_DONE_OP__INIT;
+
+    (void)f;
+    if (status < 0 || !d->svc->serving || d->svc->term != d->term) {
+        deletion_end(d, status < 0 ? status : DFS_ENOTLEADER);
+        return;
+    }
+    op.pg = d->pg;
+    op.chunk_ids = d->chunks;
+    op.n_chunk_ids = d->count;
+    change.op_case = DFS__META_REQUEST__OP_GC_DONE;
+    change.gc_done = &op;
+    node_propose(d->svc->node, &change, gc_applied, d);
+}
+
+/* The head of the chain orders the deletion among everything else that happens to these chunks. */
+static int delete_start(struct svc_reaper *s, struct garbage *g, struct deletion *d)
+{
+    Dfs__ChunkOp op = DFS__CHUNK_OP__INIT;
+    struct pg_rec pg;
+    struct conn *head;
+
+    if (fsm_pg_get(node_fsm(s->node), g->pg, &pg) < 0 || pg.member_count == 0)
+        return -ENOENT;
+    head = svc_datanode_conn(svc_datanode_of(s->all), pg.members[0].target);
+    if (head == NULL)
+        return -EAGAIN;
+    op.kind = DFS__CHUNK_OP_KIND__CHUNK_OP_DELETE;
+    op.pg = g->pg;
+    op.epoch = pg.epoch;
+    op.first_epoch = pg.epoch;
+    op.chunks = d->chunks;
+    op.n_chunks = d->count;
+    conn_call(head, MSG_CHUNK_OP, &op.base, NULL, DELETE_TIMEOUT_MS, delete_answered, d);
+    return 0;
+}
+
+static void collect(struct svc_reaper *s, struct garbage *g)
+{
+    struct deletion *d;
+    int r;
+
+    if (g->busy || now_ns(s) < g->not_before_ns)
+        return;
+    d = MEM_NEW(struct deletion);
+    *d = (struct deletion){.svc = s, .term = s->term, .pg = g->pg};
+    r = fsm_list_garbage(node_fsm(s->node), g->pg, 0, DELETE_CHUNKS, d->chunks, &d->count);
+    if (r == 0 && d->count == 0) {
+        HASH_DEL(s->garbage, g);
+        free(g);
+        free(d);
+        return;
+    }
+    g->busy = true;
+    if (r == 0)
+        r = delete_start(s, g, d);
+    if (r < 0)
+        deletion_end(d, r);
+}
+
+static void tick(void *ctx)
+{
+    struct svc_reaper *s = ctx;
+    struct garbage *g, *next;
+
+    if (!s->serving || !node_read_now(s->node))
+        return;
+    reap_some(s);
+    HASH_ITER (hh, s->garbage, g, next)
+        collect(s, g);
+}
+
+void svc_reaper_event(struct svc_reaper *s, const struct fsm_event *event)
+{
+    if (!s->serving)
+        return;
+    if (event->kind == FSM_EVENT_UNLINKED)
+        s->reap_pending = true;
+    else if (event->kind == FSM_EVENT_GARBAGE)
+        garbage_add(s, event->pg);
+}
+
+/* ---- life ---- */
+
+static int start(struct services *all, void **ret_self)
+{
+    struct svc_reaper *s = MEM_NEW(struct svc_reaper);
+
+    s->all = all;
+    s->node = services_node(all);
+    s->tick = loop_timer_new(services_loop(all), tick, s);
+    *ret_self = s;
+    return 0;
+}
+
+static void stopped(void *self)
+{
+    struct svc_reaper *s = self;
+    struct garbage *g, *next;
+
+    s->serving = false;
+    loop_timer_stop(s->tick);
+    HASH_ITER (hh, s->garbage, g, next) {
+        HASH_DEL(s->garbage, g);
+        free(g);
+    }
+}
+
+static void stop(void *self)
+{
+    struct svc_reaper *s = self;
+
+    stopped(s);
+    loop_timer_free(s->tick);
+    free(s);
+}
+
+static int add_pg(void *ctx, const struct pg_rec *rec)
+{
+    garbage_add(ctx, rec->pg);
+    return 0;
+}
+
+static void serving(void *self, uint64_t term)
+{
+    struct svc_reaper *s = self;
+
+    s->serving = true;
+    s->term = term;
+    s->reaps_in_flight = 0;
+    s->reap_after = 0;
+    s->reap_pending = true;
+    (void)fsm_each_pg(node_fsm(s->node), add_pg, s);
+    loop_timer_start(s->tick, TICK_MS, TICK_MS);
+}
+
+const struct service svc_reaper = {
+    .name = "reaper",
+    .start = start,
+    .stop = stop,
+    .serving = serving,
+    .stopped = stopped,
+};

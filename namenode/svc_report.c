@@ -1,0 +1,129 @@
+/* REPORT: how the cluster is, for operators: namenodes, targets, placement groups, damage, counts.
+ */
+#include "namenode/svc_report.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/error.h"
+#include "common/mem.h"
+#include "namenode/fsm.h"
+#include "namenode/node.h"
+#include "namenode/node_conf.h"
+#include "namenode/service.h"
+#include "namenode/svc_datanode.h"
+
+enum { NAMENODES_MAX = 16, BAD_MAX = 64 };
+
+struct svc_report {
+    struct services *all;
+};
+
+static size_t fill_namenodes(struct svc_report *s, Dfs__NamenodeInfo *infos,
+                             Dfs__NamenodeInfo **ptrs)
+{
+    return node_describe_peers(services_node(s->all), infos, ptrs, NAMENODES_MAX);
+}
+
+static size_t fill_syncing(struct svc_report *s, const struct cluster_view *view,
+                           Dfs__PgProgress *items, Dfs__PgProgress **ptrs)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < view->pg_count; i++) {
+        uint64_t done, total;
+
+        if (!svc_datanode_progress(svc_datanode_of(s->all), view->pgs[i]->pg, &done, &total))
+            continue;
+        dfs__pg_progress__init(&items[n]);
+        items[n].pg = view->pgs[i]->pg;
+        items[n].bytes_done = done;
+        items[n].bytes_total = total;
+        ptrs[n] = &items[n];
+        n++;
+    }
+    return n;
+}
+
+static void fill_counts(struct svc_report *s, Dfs__ReportReply *msg)
+{
+    struct node *node = services_node(s->all);
+    const struct state_rec *st = fsm_state(node_fsm(node));
+    struct fsm_space space;
+
+    svc_datanode_space(svc_datanode_of(s->all), &space);
+    msg->leader_id = node_id(node).v;
+    msg->term = node_term(node);
+    msg->commit_index = node_commit_index(node);
+    msg->applied_index = node_applied_index(node);
+    msg->inode_count = st->inode_count;
+    msg->chunk_count = st->chunk_count;
+    msg->session_count = st->session_count;
+    msg->garbage_chunks = st->garbage_count;
+    msg->reaping_inodes = st->reap_count;
+    msg->bytes_total = space.bytes_total;
+    msg->bytes_free = space.bytes_free;
+    msg->serving = node_is_serving(node);
+}
+
+static void on_report(void *self, struct conn *c, const struct rpc_frame *f)
+{
+    struct svc_report *s = self;
+    Dfs__ReportRequest *m = dfs__report_request__unpack(NULL, f->header.body_len, f->body);
+    Dfs__ReportReply msg = DFS__REPORT_REPLY__INIT;
+    Dfs__NamenodeInfo nn[NAMENODES_MAX], *nn_ptrs[NAMENODES_MAX];
+    Dfs__PgProgress *sync, **sync_ptrs;
+    const Dfs__BadChunkReport *bad[BAD_MAX];
+    struct cluster_rec cluster;
+    struct cluster_view view;
+
+    if (m == NULL) {
+        conn_reply_error(c, f->header.type, f->header.rpc_id, DFS_EPROTO,
+                         "the body is not a ReportRequest");
+        return;
+    }
+    svc_datanode_view(svc_datanode_of(s->all), CLUSTER_VIEW_ALL, &view);
+    sync = mem_zalloc(view.pg_count + 1, sizeof(*sync));
+    sync_ptrs = mem_zalloc(view.pg_count + 1, sizeof(Dfs__PgProgress *));
+    fill_counts(s, &msg);
+    msg.namenodes = nn_ptrs;
+    msg.n_namenodes = fill_namenodes(s, nn, nn_ptrs);
+    msg.targets = view.targets;
+    msg.n_targets = view.target_count;
+    msg.n_syncing = fill_syncing(s, &view, sync, sync_ptrs);
+    msg.syncing = sync_ptrs;
+    msg.pgs = view.pgs;
+    msg.n_pgs = view.pg_count;
+    msg.n_bad = svc_datanode_bad(svc_datanode_of(s->all), bad, BAD_MAX);
+    msg.bad = (Dfs__BadChunkReport **)(void *)bad;
+    if (fsm_cluster(node_fsm(services_node(s->all)), &cluster) == 0) {
+        msg.copies = cluster.copies;
+        msg.cluster_uuid = (ProtobufCBinaryData){.data = cluster.uuid, .len = sizeof(cluster.uuid)};
+    }
+    conn_reply(c, f->header.type, f->header.rpc_id, &msg.base, NULL);
+    free(sync);
+    free(sync_ptrs);
+    cluster_view_done(&view);
+    dfs__report_request__free_unpacked(m, NULL);
+}
+
+static int start(struct services *all, void **ret_self)
+{
+    struct svc_report *s = MEM_NEW(struct svc_report);
+
+    s->all = all;
+    *ret_self = s;
+    return 0;
+}
+
+static void stop(void *self)
+{
+    free(self);
+}
+
+const struct service svc_report = {
+    .name = "report",
+    .handlers = {{MSG_REPORT, true, on_report}},
+    .start = start,
+    .stop = stop,
+};

@@ -1,0 +1,287 @@
+/*
+ * SESSION_OPEN, _RENEW, _CLOSE. A session begins and ends by a log entry; that a client is silent
+ * costs it nothing until it has been so for an hour (a laptop that slept), then it is evicted.
+ */
+#include "namenode/svc_session.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "common/clock.h"
+#include "common/error.h"
+#include "common/log.h"
+#include "common/loop.h"
+#include "common/mem.h"
+#include "namenode/fsm.h"
+#include "namenode/node.h"
+#include "namenode/service.h"
+#include "namenode/sessions.h"
+#include "namenode/svc_request.h"
+#include "rpc/token.h"
+
+enum { SWEEP_MS = 5000, EVICT_AT_ONCE = 64, LEASE_MS = 15000 };
+static const uint64_t courtesy_ns = 3600 * CLOCK_NS_PER_S;
+
+struct svc_session {
+    struct services *all;
+    struct node *node;
+    struct sessions *sessions; /* NULL unless serving */
+    struct loop_timer *sweep;
+};
+
+struct svc_session *svc_session_of(struct services *all)
+{
+    return services_find(all, svc_session.name);
+}
+
+static uint64_t now_ns(const struct svc_session *s)
+{
+    return loop_now_ns(services_loop(s->all));
+}
+
+bool svc_session_renew(struct svc_session *s, uint64_t session)
+{
+    return s->sessions != NULL && sessions_renew(s->sessions, session, now_ns(s));
+}
+
+void svc_session_open_inode(struct svc_session *s, uint64_t session, uint64_t ino)
+{
+    if (s->sessions != NULL)
+        sessions_open_inode(s->sessions, session, ino);
+}
+
+void svc_session_close_inode(struct svc_session *s, uint64_t session, uint64_t ino)
+{
+    if (s->sessions != NULL)
+        sessions_close_inode(s->sessions, session, ino);
+}
+
+bool svc_session_may_reap(const struct svc_session *s, uint64_t ino)
+{
+    return s->sessions != NULL && sessions_all_attached(s->sessions) &&
+           !sessions_is_open(s->sessions, ino);
+}
+
+void svc_session_event(struct svc_session *s, const struct fsm_event *event)
+{
+    if (s->sessions == NULL)
+        return;
+    if (event->kind == FSM_EVENT_SESSION_OPENED)
+        sessions_add(s->sessions, event->session, true, now_ns(s));
+    else if (event->kind == FSM_EVENT_SESSION_ENDED)
+        sessions_remove(s->sessions, event->session);
+}
+
+/* ---- opening ---- */
+
+static void open_applied(void *ctx, int status, const Dfs__MetaReply *reply)
+{
+    struct svc_request *r = ctx;
+    struct svc_session *s = r->self;
+    Dfs__SessionOpenReply msg = DFS__SESSION_OPEN_REPLY__INIT;
+    uint8_t token[TOKEN_SIZE];
+    struct cluster_rec cluster;
+
+    if (status == 0 && reply->status != 0)
+        status = reply->status;
+    if (status == 0 && reply->result_case != DFS__META_REPLY__RESULT_ID)
+        status = -EIO;
+    if (status == 0)
+        status = fsm_cluster(node_fsm(s->node), &cluster);
+    if (status < 0) {
+        svc_request_fail(r, status, "the session was not opened");
+        return;
+    }
+    msg.session = reply->id->id;
+    token_make(cluster.data_key, cluster.data_key_len, msg.session, token);
+    msg.lease_ms = LEASE_MS;
+    msg.data_token = (ProtobufCBinaryData){.data = token, .len = sizeof(token)};
+    msg.cluster_uuid = (ProtobufCBinaryData){.data = cluster.uuid, .len = sizeof(cluster.uuid)};
+    msg.leader_time_ns = clock_wall_ns(clock_system());
+    msg.term = node_term(s->node);
+    svc_request_reply(r, &msg.base);
+}
+
+static void on_open(void *self, struct conn *c, const struct rpc_frame *f)
+{
+    struct svc_session *s = self;
+    Dfs__SessionOpenRequest *req =
+        dfs__session_open_request__unpack(NULL, f->header.body_len, f->body);
+    Dfs__MetaRequest change = DFS__META_REQUEST__INIT;
+    Dfs__SessionOpenOp op = DFS__SESSION_OPEN_OP__INIT;
+    int r;
+
+    if (req == NULL) {
+        conn_reply_error(c, f->header.type, f->header.rpc_id, DFS_EPROTO,
+                         "the body is not a SessionOpenRequest");
+        return;
+    }
+    op.client_uuid = req->client_uuid;
+    op.name = req->name;
+    change.op_case = DFS__META_REQUEST__OP_SESSION_OPEN;
+    change.session_open = &op;
+    r = fsm_check_request(&change, false);
+    if (r < 0)
+        conn_reply_error(c, f->header.type, f->header.rpc_id, r,
+                         "a session needs a uuid of 16 bytes and a short name");
+    else
+        node_propose(s->node, &change, open_applied, svc_request_new(s->all, s, c, f));
+    dfs__session_open_request__free_unpacked(req, NULL);
+}
+
+/* ---- renewing ---- */
+
+static void on_renew(void *self, struct conn *c, const struct rpc_frame *f)
+{
+    struct svc_session *s = self;
+    Dfs__SessionRenewRequest *req =
+        dfs__session_renew_request__unpack(NULL, f->header.body_len, f->body);
+    Dfs__SessionRenewReply msg = DFS__SESSION_RENEW_REPLY__INIT;
+
+    if (req == NULL) {
+        conn_reply_error(c, f->header.type, f->header.rpc_id, DFS_EPROTO,
+                         "the body is not a SessionRenewRequest");
+        return;
+    }
+    if (!node_read_now(s->node) && !node_is_serving(s->node)) {
+        services_reply_not_leader(s->all, c, f);
+    } else if (!svc_session_renew(s, req->session)) {
+        conn_reply_error(c, f->header.type, f->header.rpc_id, DFS_ESTALE_SESSION,
+                         "session %" PRIu64 " has ended", req->session);
+    } else {
+        if (req->reclaim)
+            sessions_attach(s->sessions, req->session, req->open_inos, req->n_open_inos);
+        msg.term = node_term(s->node);
+        msg.leader_time_ns = clock_wall_ns(clock_system());
+        msg.pg_version = fsm_state(node_fsm(s->node))->map_version;
+        conn_reply(c, f->header.type, f->header.rpc_id, &msg.base, NULL);
+    }
+    dfs__session_renew_request__free_unpacked(req, NULL);
+}
+
+/* ---- ending ---- */
+
+static void close_applied(void *ctx, int status, const Dfs__MetaReply *reply)
+{
+    struct svc_request *r = ctx;
+    Dfs__SessionCloseReply msg = DFS__SESSION_CLOSE_REPLY__INIT;
+
+    if (status == 0 && reply->status != 0 && reply->status != DFS_ESTALE_SESSION)
+        status = reply->status;
+    if (status < 0)
+        svc_request_fail(r, status, "the session was not closed");
+    else
+        svc_request_reply(r, &msg.base);
+}
+
+static void propose_end(struct svc_session *s, uint64_t session, bool evicted, node_reply_fn done,
+                        void *ctx)
+{
+    Dfs__MetaRequest change = DFS__META_REQUEST__INIT;
+    Dfs__SessionEndOp op = DFS__SESSION_END_OP__INIT;
+
+    op.session = session;
+    op.evicted = evicted;
+    change.op_case = DFS__META_REQUEST__OP_SESSION_END;
+    change.session_end = &op;
+    node_propose(s->node, &change, done, ctx);
+}
+
+static void on_close(void *self, struct conn *c, const struct rpc_frame *f)
+{
+    struct svc_session *s = self;
+    Dfs__SessionCloseRequest *req =
+        dfs__session_close_request__unpack(NULL, f->header.body_len, f->body);
+
+    if (req == NULL) {
+        conn_reply_error(c, f->header.type, f->header.rpc_id, DFS_EPROTO,
+                         "the body is not a SessionCloseRequest");
+        return;
+    }
+    propose_end(s, req->session, false, close_applied, svc_request_new(s->all, s, c, f));
+    dfs__session_close_request__free_unpacked(req, NULL);
+}
+
+static void evict_applied(void *ctx, int status, const Dfs__MetaReply *reply)
+{
+    (void)ctx;
+    (void)reply;
+    if (status < 0)
+        log_warn("a silent session was not evicted, trying again", "error=%s",
+                 dfs_strerror(status));
+}
+
+static void sweep(void *ctx)
+{
+    struct svc_session *s = ctx;
+    uint64_t expired[EVICT_AT_ONCE];
+    size_t n;
+
+    if (s->sessions == NULL || !node_read_now(s->node))
+        return; /* Only a leader that is sure of itself may call others dead. */
+    n = sessions_expired(s->sessions, now_ns(s), courtesy_ns, expired, EVICT_AT_ONCE);
+    for (size_t i = 0; i < n; i++) {
+        log_warn("evicting a session that was silent for an hour", "session=%" PRIu64, expired[i]);
+        propose_end(s, expired[i], true, evict_applied, s);
+    }
+}
+
+/* ---- life ---- */
+
+static int start(struct services *all, void **ret_self)
+{
+    struct svc_session *s = MEM_NEW(struct svc_session);
+
+    s->all = all;
+    s->node = services_node(all);
+    s->sweep = loop_timer_new(services_loop(all), sweep, s);
+    *ret_self = s;
+    return 0;
+}
+
+static void stopped(void *self)
+{
+    struct svc_session *s = self;
+
+    loop_timer_stop(s->sweep);
+    sessions_free(STEAL(s->sessions));
+}
+
+static void stop(void *self)
+{
+    struct svc_session *s = self;
+
+    stopped(s);
+    loop_timer_free(s->sweep);
+    free(s);
+}
+
+static int add_session(void *ctx, const struct session_rec *rec)
+{
+    struct svc_session *s = ctx;
+
+    sessions_add(s->sessions, rec->session, false, now_ns(s));
+    return 0;
+}
+
+static void serving(void *self, uint64_t term)
+{
+    struct svc_session *s = self;
+
+    (void)term;
+    s->sessions = sessions_new();
+    (void)fsm_each_session(node_fsm(s->node), add_session, s);
+    loop_timer_start(s->sweep, SWEEP_MS, SWEEP_MS);
+}
+
+const struct service svc_session = {
+    .name = "session",
+    .handlers = {{MSG_SESSION_OPEN, true, on_open},
+                 {MSG_SESSION_RENEW, true, on_renew},
+                 {MSG_SESSION_CLOSE, true, on_close}},
+    .start = start,
+    .stop = stop,
+    .serving = serving,
+    .stopped = stopped,
+};

@@ -659,8 +659,9 @@ static void serving(void *self, uint64_t term)
     loop_timer_start(s->tick, TICK_MS, TICK_MS);
 }
 
-void svc_datanode_event(struct svc_datanode *s, const struct fsm_event *event)
+static void on_event(void *self, const struct fsm_event *event)
 {
+    struct svc_datanode *s = self;
     struct target_rec target;
     struct pg_rec pg;
 
@@ -718,5 +719,6 @@ const struct service svc_datanode = {
     .stop = stop,
     .serving = serving,
     .stopped = stopped,
+    .event = on_event,
     .closed = closed,
 };

@@ -12,7 +12,6 @@
 #include "namenode/cluster_view.h"
 
 struct conn;
-struct fsm_event;
 struct fsm_space;
 struct service;
 struct services;
@@ -34,8 +33,6 @@ int svc_datanode_choose_pgs(struct svc_datanode *s, uint32_t count, uint32_t *ou
 
 /* The control connection of the datanode that holds this target; NULL when there is none. */
 struct conn *svc_datanode_conn(const struct svc_datanode *s, uint32_t target);
-
-void svc_datanode_event(struct svc_datanode *s, const struct fsm_event *event);
 
 /* PGs and targets as messages. Release it with cluster_view_done(); valid within this loop turn. */
 void svc_datanode_view(const struct svc_datanode *s, enum cluster_view_pgs pgs,

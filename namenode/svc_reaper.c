@@ -250,8 +250,9 @@ static void tick(void *ctx)
         collect(s, g);
 }
 
-void svc_reaper_event(struct svc_reaper *s, const struct fsm_event *event)
+static void on_event(void *self, const struct fsm_event *event)
 {
+    struct svc_reaper *s = self;
     if (!s->serving)
         return;
     if (event->kind == FSM_EVENT_UNLINKED)
@@ -320,4 +321,5 @@ const struct service svc_reaper = {
     .stop = stop,
     .serving = serving,
     .stopped = stopped,
+    .event = on_event,
 };

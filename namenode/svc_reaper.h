@@ -5,7 +5,6 @@
 
 #include <stdint.h>
 
-struct fsm_event;
 struct service;
 struct services;
 struct svc_reaper;
@@ -13,6 +12,5 @@ struct svc_reaper;
 extern const struct service svc_reaper;
 
 struct svc_reaper *svc_reaper_of(struct services *all);
-void svc_reaper_event(struct svc_reaper *s, const struct fsm_event *event);
 
 #endif

@@ -5,7 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/clock.h"
 #include "common/error.h"
+#include "common/loop.h"
 #include "common/mem.h"
 #include "namenode/fsm.h"
 #include "namenode/node.h"
@@ -13,7 +15,7 @@
 #include "namenode/service.h"
 #include "namenode/svc_datanode.h"
 
-enum { NAMENODES_MAX = 16, BAD_MAX = 64 };
+enum { NAMENODES_MAX = RAFT_MEMBERS_MAX, BAD_MAX = 64 };
 
 struct svc_report {
     struct services *all;
@@ -22,7 +24,36 @@ struct svc_report {
 static size_t fill_namenodes(struct svc_report *s, Dfs__NamenodeInfo *infos,
                              Dfs__NamenodeInfo **ptrs)
 {
-    return node_describe_peers(services_node(s->all), infos, ptrs, NAMENODES_MAX);
+    struct node *node = services_node(s->all);
+    const struct raft_conf *conf = node_raft_conf(node);
+    uint64_t now = loop_now_ns(services_loop(s->all));
+    struct raft_status st;
+
+    node_raft_status(node, &st);
+    for (unsigned i = 0; i < conf->count; i++) {
+        const struct raft_member *m = &conf->members[i];
+        Dfs__NamenodeInfo *info = &infos[i];
+
+        dfs__namenode_info__init(info);
+        info->replica_id = m->id.v;
+        info->addr = (char *)(uintptr_t)m->addr;
+        info->voter = m->voter;
+        info->role = (char *)(uintptr_t)(m->id.v == node_id(node).v ? "leader"
+                                         : m->voter                 ? "follower"
+                                                                    : "learner");
+        info->alive = m->id.v == node_id(node).v;
+        info->match_index = st.last_index;
+        for (unsigned k = 0; k < st.peer_count; k++) {
+            if (st.peers[k].id.v != m->id.v)
+                continue;
+            info->match_index = st.peers[k].match_index;
+            info->alive = st.peers[k].acked_ns != 0 &&
+                          now - (uint64_t)st.peers[k].acked_ns < 2 * CLOCK_NS_PER_S;
+        }
+        info->lag = st.last_index - MIN(st.last_index, info->match_index);
+        ptrs[i] = info;
+    }
+    return conf->count;
 }
 
 static size_t fill_syncing(struct svc_report *s, const struct cluster_view *view,

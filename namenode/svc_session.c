@@ -63,8 +63,9 @@ bool svc_session_may_reap(const struct svc_session *s, uint64_t ino)
            !sessions_is_open(s->sessions, ino);
 }
 
-void svc_session_event(struct svc_session *s, const struct fsm_event *event)
+static void on_event(void *self, const struct fsm_event *event)
 {
+    struct svc_session *s = self;
     if (s->sessions == NULL)
         return;
     if (event->kind == FSM_EVENT_SESSION_OPENED)
@@ -284,4 +285,5 @@ const struct service svc_session = {
     .stop = stop,
     .serving = serving,
     .stopped = stopped,
+    .event = on_event,
 };

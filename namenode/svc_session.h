@@ -5,7 +5,6 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-struct fsm_event;
 struct service;
 struct services;
 struct svc_session;
@@ -20,6 +19,5 @@ void svc_session_open_inode(struct svc_session *s, uint64_t session, uint64_t in
 void svc_session_close_inode(struct svc_session *s, uint64_t session, uint64_t ino);
 /* An unlinked inode may go: every session has told what it has open, and this is not among it. */
 bool svc_session_may_reap(const struct svc_session *s, uint64_t ino);
-void svc_session_event(struct svc_session *s, const struct fsm_event *event);
 
 #endif

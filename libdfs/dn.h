@@ -63,7 +63,7 @@ struct chunk_op {
     struct dn_pool *pool;
     struct dn_pg *dn_pg;
     struct dn *dn; /* where it is in flight; NULL: waits */
-    uint64_t opseq, call_id, deadline_ns;
+    uint64_t opseq, call_id, deadline_ns, wake_ns;
     unsigned attempts;
     int result;
     bool finished;
@@ -91,7 +91,7 @@ struct chunk_read {
     struct dn_try *tries; /* requests in flight for it: one, or two when hedged */
     uint64_t deadline_ns, started_ns, wake_ns;
     uint64_t tried; /* bit i: member i of the PG was asked in this round */
-    unsigned attempts, absent_count, bad_count;
+    unsigned attempts, rounds, absent_count, bad_count;
     int result;
     bool finished, waiting;
     struct chunk_read *prev, *next;

@@ -1,1 +1,14 @@
 # What libdfs/ builds.
+noinst_LTLIBRARIES += libdfs_core.la
+libdfs_core_la_SOURCES = \
+	libdfs/chunk_op.c libdfs/chunk_read.c \
+	libdfs/dirty.c libdfs/dirty.h \
+	libdfs/dn.c libdfs/dn.h libdfs/dn_internal.h \
+	libdfs/errseq.h \
+	libdfs/extent.c libdfs/extent.h \
+	libdfs/layout.c libdfs/layout.h \
+	libdfs/ll_internal.h \
+	libdfs/pgmap.c libdfs/pgmap.h \
+	libdfs/readahead.c libdfs/readahead.h \
+	libdfs/wire.c
+libdfs_core_la_LIBADD = librpc.la libcommon.la

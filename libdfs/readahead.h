@@ -20,8 +20,9 @@ enum {
 
 /* Zeroed memory: nothing known. */
 struct readahead {
-    uint64_t next;  /* where a sequential reader goes on */
-    uint64_t ahead; /* fetched up to here */
+    uint64_t next;    /* where a sequential reader goes on */
+    uint64_t ahead;   /* fetched up to here */
+    uint64_t grow_at; /* a reader that gets here has used up one window */
     uint32_t window;
     uint8_t hits, misses;
 };

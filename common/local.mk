@@ -2,25 +2,25 @@
 noinst_LTLIBRARIES += libcommon.la
 libcommon_la_SOURCES = \
 	common/args.h \
-	common/buf.h \
+	common/buf.c common/buf.h \
 	common/bytes.h \
-	common/clock.h \
+	common/clock.c common/clock.h \
 	common/compiler.h \
 	common/conf.h \
-	common/crc32c.h \
+	common/crc32c.c common/crc32c.h \
 	common/daemon.h \
-	common/error.h \
-	common/hash.h \
+	common/error.c common/error.h \
+	common/hash.c common/hash.h \
 	common/http.h \
 	common/ids.h common/limits.h \
-	common/log.h \
+	common/log.c common/log.h \
 	common/loop.h \
-	common/mem.h \
+	common/mem.c common/mem.h \
 	common/metrics.h \
-	common/rng.h \
-	common/slab.h \
-	common/strutil.h \
-	common/uuid.h \
+	common/rng.c common/rng.h \
+	common/slab.c common/slab.h \
+	common/strutil.c common/strutil.h \
+	common/uuid.c common/uuid.h \
 	common/version.c \
 	common/vfs.h \
 	common/vfs_fake.h \

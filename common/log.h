@@ -29,13 +29,13 @@ enum log_level log_level(void);
  */
 int log_level_parse(const char *text, enum log_level *ret_level);
 
-/* Use the macros: they skip the formatting of what is not logged. */
+/* Use the macros: they skip the formatting of what is not logged. fmt_facts begins with a space. */
 void log_write(enum log_level level, const char *msg, const char *fmt_facts, ...) PRINTF_LIKE(3, 4);
 
 #define log_at_(level_, msg, ...)                                                                  \
     do {                                                                                           \
         if ((level_) <= log_level())                                                               \
-            log_write((level_), "" msg, __VA_ARGS__);                                              \
+            log_write((level_), "" msg, " " __VA_ARGS__);                                          \
     } while (0)
 #define log_error(msg, ...) log_at_(LOG_LEVEL_ERROR, msg, __VA_ARGS__)
 #define log_warn(msg, ...) log_at_(LOG_LEVEL_WARN, msg, __VA_ARGS__)

@@ -20,7 +20,7 @@ struct slab {
     /* Private. */
     struct slab_pool *pool;
     struct slab *next;
-    unsigned refs; /* atomic */
+    _Atomic unsigned refs;
     unsigned size_class;
 };
 

@@ -554,9 +554,9 @@ static int put_frame(struct conn *c, uint16_t type, uint16_t flags, uint64_t rpc
     return 0;
 }
 
-uint64_t conn_call(struct conn *c, uint16_t type, const ProtobufCMessage *body,
-                   const struct rpc_payload *payload, uint32_t timeout_ms, rpc_reply_fn done,
-                   void *ctx)
+static uint64_t call_start(struct conn *c, uint16_t type, const ProtobufCMessage *body,
+                           const void *raw, size_t raw_len, const struct rpc_payload *payload,
+                           uint32_t timeout_ms, rpc_reply_fn done, void *ctx)
 {
     bool full = c->call_count >= CONN_CALLS_MAX;
     uint64_t id = call_add(c, timeout_ms, done, ctx);
@@ -567,11 +567,24 @@ uint64_t conn_call(struct conn *c, uint16_t type, const ProtobufCMessage *body,
             out_put_sent(&c->out, payload->sent, payload->sent_ctx);
         r = DFS_EBUSY_WINDOW;
     } else {
-        r = put_frame(c, type, 0, id, body, NULL, 0, payload);
+        r = put_frame(c, type, 0, id, body, raw, raw_len, payload);
     }
     if (r < 0)
         call_fail_id(c, id, r);
     return id;
+}
+
+uint64_t conn_call(struct conn *c, uint16_t type, const ProtobufCMessage *body,
+                   const struct rpc_payload *payload, uint32_t timeout_ms, rpc_reply_fn done,
+                   void *ctx)
+{
+    return call_start(c, type, body, NULL, 0, payload, timeout_ms, done, ctx);
+}
+
+uint64_t conn_call_raw(struct conn *c, uint16_t type, const void *body, size_t len,
+                       uint32_t timeout_ms, rpc_reply_fn done, void *ctx)
+{
+    return call_start(c, type, NULL, body, len, NULL, timeout_ms, done, ctx);
 }
 
 void conn_send_oneway(struct conn *c, uint16_t type, const ProtobufCMessage *body,

@@ -96,6 +96,10 @@ uint64_t conn_call(struct conn *c, uint16_t type, const ProtobufCMessage *body,
                    const struct rpc_payload *payload, uint32_t timeout_ms, rpc_reply_fn done,
                    void *ctx);
 
+/* The same with a body that is encoded already; copied. */
+uint64_t conn_call_raw(struct conn *c, uint16_t type, const void *body, size_t len,
+                       uint32_t timeout_ms, rpc_reply_fn done, void *ctx);
+
 /* Forgets a call: done will not be called any more. Harmless when it is over. */
 void conn_cancel(struct conn *c, uint64_t id);
 

@@ -35,10 +35,10 @@ enum {
     FRAME_BODY_MAX = 4 << 20,
     FRAME_DATA_MAX = (1 << 20) + (1 << 20) / CHUNK_BLOCK_SIZE * 4, /* data and its CRC table */
     SLAB_SIZE_MAX = (1 << 20) + CHUNK_BLOCK_SIZE,                  /* holds FRAME_DATA_MAX */
-    CONN_CALLS_MAX = 65536, /* requests of one connection waiting for replies */
+    CONN_CALLS_MAX = 65536,            /* requests of one connection waiting for replies */
     CONN_QUEUED_BYTES_MAX = 256 << 20, /* over it the peer is given up */
-    READDIR_ENTRIES_MAX = 1000, /* names in one reply */
-    META_BATCH_OPS_MAX = 256,   /* operations in one log entry */
+    READDIR_ENTRIES_MAX = 1000,        /* names in one reply */
+    META_BATCH_OPS_MAX = 256,          /* operations in one log entry */
 
     /* Replication. */
     PG_MEMBERS_MAX = 8,

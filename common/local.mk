@@ -14,7 +14,7 @@ libcommon_la_SOURCES = \
 	common/http.h \
 	common/ids.h common/limits.h \
 	common/log.c common/log.h \
-	common/loop.h \
+	common/loop.c common/loop.h \
 	common/mem.c common/mem.h \
 	common/metrics.h \
 	common/rng.c common/rng.h \
@@ -22,7 +22,7 @@ libcommon_la_SOURCES = \
 	common/strutil.c common/strutil.h \
 	common/uuid.c common/uuid.h \
 	common/version.c \
-	common/vfs.h \
+	common/vfs.c common/vfs.h common/vfs_posix.c \
 	common/vfs_fake.h \
-	common/worker.h
+	common/worker.c common/worker.h
 libcommon_la_LIBADD = $(UV_LIBS) $(ISAL_LIBS) $(XXHASH_LIBS) $(MICROHTTPD_LIBS) $(INIH_LIBS)

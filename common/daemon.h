@@ -5,6 +5,7 @@
 #ifndef COMMON_DAEMON_H
 #define COMMON_DAEMON_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -12,8 +13,8 @@
 
 /* The tie to the parent that waits in the terminal. Zeroed: in the foreground, nobody waits. */
 struct daemon {
-    int status_fd; /* private */
-    int is_background;
+    int status_fd;      /* private */
+    bool is_background; /* private */
 };
 
 /*
@@ -21,6 +22,7 @@ struct daemon {
  * appended to log_path (NULL: /dev/null). The parent stays until daemon_ready() (then it exits 0)
  * or daemon_fail() or the child's death (then it prints the reason and exits 1). Before threads
  * and loops exist. Relative paths stay as they are: the working directory is kept.
+ * SIGPIPE is ignored from then on.
  * -errno of opening the log or forking
  */
 int daemon_background(struct daemon *d, const char *log_path);

@@ -1,22 +1,22 @@
 # What common/ builds: the convenience library that every other part links.
 noinst_LTLIBRARIES += libcommon.la
 libcommon_la_SOURCES = \
-	common/args.h \
+	common/args.c common/args.h \
 	common/buf.c common/buf.h \
 	common/bytes.h \
 	common/clock.c common/clock.h \
 	common/compiler.h \
-	common/conf.h \
+	common/conf.c common/conf.h \
 	common/crc32c.c common/crc32c.h \
-	common/daemon.h \
+	common/daemon.c common/daemon.h \
 	common/error.c common/error.h \
 	common/hash.c common/hash.h \
-	common/http.h \
+	common/http.c common/http.h \
 	common/ids.h common/limits.h \
 	common/log.c common/log.h \
 	common/loop.c common/loop.h \
 	common/mem.c common/mem.h \
-	common/metrics.h \
+	common/metrics.c common/metrics.h \
 	common/rng.c common/rng.h \
 	common/slab.c common/slab.h \
 	common/strutil.c common/strutil.h \

@@ -20,8 +20,11 @@ struct metrics *metrics_new(void);
 void metrics_free(struct metrics *m);
 DEFINE_CLEANUP(metrics, metrics_free)
 
-/* The same name twice gives the same metric. help belongs to the name without labels; static
- * storage. A NULL m gives a metric that nobody reads, so that modules need not ask. */
+/*
+ * The same name twice gives the same metric. help belongs to the name without labels; static
+ * storage. A NULL m gives NULL, which metric_add() and its like ignore, so that modules need not
+ * ask whether anybody counts.
+ */
 struct metric *metrics_counter(struct metrics *m, const char *name, const char *help);
 struct metric *metrics_gauge(struct metrics *m, const char *name, const char *help);
 /* Durations: given in nanoseconds, shown in seconds, in powers of two from 16 us to 34 s. */

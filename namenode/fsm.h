@@ -20,6 +20,7 @@
 #include <stdint.h>
 
 #include "common/compiler.h"
+#include "common/limits.h"
 #include "namenode/records.h"
 #include "rpc/meta.pb-c.h"
 
@@ -27,24 +28,14 @@ struct fsm;
 struct kv;
 
 enum {
-    FSM_ROOT_INO = 1,
-    FSM_NAME_MAX = 255,
-    FSM_SYMLINK_MAX = 4095,
-    FSM_LINK_MAX = 65000, /* hard links to one inode; more: EMLINK */
-    FSM_INLINE_MAX = 4096,
-    FSM_XATTR_VALUE_MAX = 65536,
-    FSM_XATTR_LIST_MAX = 65536, /* all names of an inode, each with its NUL; more: ENOSPC */
-    FSM_DIR_SIZE = 4096,        /* st_size of every directory */
-    FSM_ALLOC_MAX = 64,         /* chunks in one AllocOp */
-    FSM_LAYOUT_MAX = 1024,      /* chunks in one LayoutReply */
-    FSM_OPEN_CHUNKS = 64,       /* chunks that come with an open */
-    FSM_READDIR_MAX = 1024,     /* entries in one DirReply */
-    FSM_SEQ_WINDOW = 4096,      /* seq - ack_floor of a session; past it: EAGAIN */
-    FSM_HASH_RING = 8192,       /* state hashes remembered */
+    FSM_DIR_SIZE = 4096,   /* st_size of every directory */
+    FSM_ALLOC_MAX = 64,    /* chunks in one AllocOp */
+    FSM_LAYOUT_MAX = 1024, /* chunks in one LayoutReply */
+    FSM_OPEN_CHUNKS = 64,  /* chunks that come with an open */
+    FSM_HASH_RING = 8192,  /* state hashes remembered */
 };
-#define FSM_CHUNK_SIZE (UINT64_C(64) << 20)
 /* The chunk index has 32 bits. Past it: EFBIG. */
-#define FSM_FILE_SIZE_MAX (FSM_CHUNK_SIZE << 32)
+#define FSM_FILE_SIZE_MAX ((uint64_t)CHUNK_SIZE << 32)
 
 /* The answer to one operation. Lives until the callback returns. */
 struct fsm_reply {
@@ -198,7 +189,7 @@ int pg_rec_from_msg(const Dfs__Pg *msg, struct pg_rec *ret_rec);
  *  - An inode that is not there (any more): ESTALE. A directory that was removed: ENOENT in it.
  *  - An inode whose last link went keeps all but its name until ReapOps have taken it apart; the
  *    last slice answers id 0, earlier ones the number of chunks left.
- *  - TruncateOp that would make an inline file longer than FSM_INLINE_MAX: EAGAIN; the client moves
+ *  - TruncateOp that would make an inline file longer than INLINE_MAX: EAGAIN; the client moves
  *    the content into a chunk (CommitOp.clear_inline) and asks again. An empty file is not inline.
  *  - CommitOp whose `materialized` names a chunk that a truncate took away: what that chunk held is
  *    gone, `end` is ignored, the rest is published.

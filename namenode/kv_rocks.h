@@ -11,13 +11,13 @@ struct kv_rocks_options {
 };
 
 /*
- * Opens or makes the store in dir. options NULL: the defaults.
+ * Opens or makes the store in dir. options NULL: the defaults. What RocksDB says about a failure,
+ * here and later, is logged: nobody else knows it.
  * -ENOENT   it is not there (must_exist)
  * -EBUSY    another process has it open
  * -EBADMSG  damaged
- * -EIO      anything else; *ret_why (if asked for; static, of this thread) says what
+ * -EIO      anything else
  */
-int kv_rocks_open(const char *dir, const struct kv_rocks_options *options, struct kv **ret_kv,
-                  const char **ret_why);
+int kv_rocks_open(const char *dir, const struct kv_rocks_options *options, struct kv **ret_kv);
 
 #endif

@@ -10,11 +10,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "common/limits.h"
+
 enum {
     REC_UUID_SIZE = 16,
     REC_STRING_SIZE = 64, /* addresses and names, with their NUL */
     REC_DATA_KEY_MAX = 64,
-    REC_PG_MEMBERS_MAX = 8,
+    REC_PG_MEMBERS_MAX = PG_MEMBERS_MAX,
     REC_PAGE_CHUNKS = 256, /* chunk map entries in one record: 16 GiB of a file */
     REC_BYTES_MAX = 8192,  /* no encoded record is longer (xattrs, inline data and replies are
                               stored as they are) */
@@ -29,7 +31,7 @@ struct inode_rec {
     uint64_t parent;      /* directories: of their one entry; root: itself */
     uint64_t entry_count; /* directories */
     uint32_t chunk_count; /* entries of the chunk map */
-    uint32_t xattr_bytes; /* of all names, each with its NUL; 0: no xattrs */
+    uint32_t xattr_bytes; /* of all names (each with its NUL) and values; 0: no xattrs */
     bool is_inline;       /* content is in F; bytes of size past it are zeros */
     bool trunc_pending;   /* size lies in this chunk, and bytes past it may still be there */
     uint64_t trunc_chunk;

@@ -1,0 +1,267 @@
+/*
+ * The only door to RocksDB.
+ *
+ * One column family: with the log off, a flush is then one memtable's and so atomic, which several
+ * families could not have through this API. Bounds on memory: the block cache (index and filter
+ * blocks live in it) and two memtables.
+ */
+#include "namenode/kv_rocks.h"
+
+#include <errno.h>
+#include <rocksdb/c.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/limits.h"
+#include "common/log.h"
+#include "common/mem.h"
+
+enum {
+    READ_TIER_PERSISTED = 2, /* kPersistedTier of options.h */
+    OPEN_FILES_MAX = 512,
+};
+
+struct kv_rocks {
+    struct kv kv;
+    rocksdb_t *db;
+    rocksdb_options_t *options;
+    rocksdb_writeoptions_t *write_options;
+    rocksdb_readoptions_t *read_options, *persisted_options;
+    rocksdb_writebatch_t *batch;
+};
+
+struct rocks_iter {
+    struct kv_iter it;
+    rocksdb_iterator_t *ri;
+};
+
+/* Takes the message of a failed call apart, logs it and frees it. */
+static int failed_take(const char *what, char *err)
+{
+    int r = -EIO;
+
+    if (strstr(err, "does not exist (create_if_missing is false)"))
+        r = -ENOENT;
+    else if (strstr(err, "While lock file") || strstr(err, "lock hold by current process"))
+        r = -EBUSY;
+    else if (strncmp(err, "Corruption", strlen("Corruption")) == 0)
+        r = -EBADMSG;
+    log_warn("rocksdb failed", "call=%s message=\"%s\"", what, err);
+    rocksdb_free(err);
+    return r;
+}
+
+static int rocks_get(struct kv *kv, const void *key, size_t len, bool persisted,
+                     struct kv_value *ret)
+{
+    struct kv_rocks *k = CONTAINER_OF(kv, struct kv_rocks, kv);
+    rocksdb_pinnableslice_t *pin;
+    char *err = NULL;
+    size_t value_len;
+    const char *value;
+
+    pin = rocksdb_get_pinned(k->db, persisted ? k->persisted_options : k->read_options, key, len,
+                             &err);
+    if (err)
+        return failed_take("get", err);
+    if (!pin)
+        return -ENOENT;
+    value = rocksdb_pinnableslice_value(pin, &value_len);
+    *ret = (struct kv_value){.data = (const uint8_t *)value, .len = value_len, .pin = pin};
+    return 0;
+}
+
+static void rocks_value_done(struct kv *kv, struct kv_value *v)
+{
+    (void)kv;
+    if (v->pin)
+        rocksdb_pinnableslice_destroy(v->pin);
+    *v = (struct kv_value){0};
+}
+
+static int rocks_write(struct kv *kv, const struct kv_batch *b)
+{
+    struct kv_rocks *k = CONTAINER_OF(kv, struct kv_rocks, kv);
+    struct kv_change c;
+    char *err = NULL;
+    size_t pos = 0;
+
+    rocksdb_writebatch_clear(k->batch);
+    while (kv_batch_next(b, &pos, &c)) {
+        if (c.op == KV_PUT)
+            rocksdb_writebatch_put(k->batch, (const char *)c.key, c.key_len, (const char *)c.value,
+                                   c.value_len);
+        else
+            rocksdb_writebatch_delete(k->batch, (const char *)c.key, c.key_len);
+    }
+    rocksdb_write(k->db, k->write_options, k->batch, &err);
+    return err ? failed_take("write", err) : 0;
+}
+
+static int rocks_flush(struct kv *kv, bool wait)
+{
+    struct kv_rocks *k = CONTAINER_OF(kv, struct kv_rocks, kv);
+    rocksdb_flushoptions_t *o = rocksdb_flushoptions_create();
+    char *err = NULL;
+
+    rocksdb_flushoptions_set_wait(o, wait);
+    rocksdb_flush(k->db, o, &err);
+    rocksdb_flushoptions_destroy(o);
+    return err ? failed_take("flush", err) : 0;
+}
+
+static int rocks_checkpoint(struct kv *kv, const char *dir)
+{
+    struct kv_rocks *k = CONTAINER_OF(kv, struct kv_rocks, kv);
+    rocksdb_checkpoint_t *c;
+    char *err = NULL;
+
+    c = rocksdb_checkpoint_object_create(k->db, &err);
+    if (err)
+        return failed_take("checkpoint", err);
+    /* 0: always flush first. Anything else could leave out the memtable, as there is no log. */
+    rocksdb_checkpoint_create(c, dir, 0, &err);
+    rocksdb_checkpoint_object_destroy(c);
+    return err ? failed_take("checkpoint", err) : 0;
+}
+
+static int iter_stand(struct rocks_iter *i)
+{
+    char *err = NULL;
+
+    i->it.valid = rocksdb_iter_valid(i->ri);
+    if (!i->it.valid) {
+        rocksdb_iter_get_error(i->ri, &err);
+        return err ? failed_take("iterate", err) : 0;
+    }
+    i->it.key = (const uint8_t *)rocksdb_iter_key(i->ri, &i->it.key_len);
+    i->it.value = (const uint8_t *)rocksdb_iter_value(i->ri, &i->it.value_len);
+    return 0;
+}
+
+static int rocks_iter_seek(struct kv_iter *it, const void *key, size_t len)
+{
+    struct rocks_iter *i = CONTAINER_OF(it, struct rocks_iter, it);
+
+    rocksdb_iter_seek(i->ri, key, len);
+    return iter_stand(i);
+}
+
+static int rocks_iter_next(struct kv_iter *it)
+{
+    struct rocks_iter *i = CONTAINER_OF(it, struct rocks_iter, it);
+
+    rocksdb_iter_next(i->ri);
+    return iter_stand(i);
+}
+
+static void rocks_iter_free(struct kv_iter *it)
+{
+    struct rocks_iter *i = CONTAINER_OF(it, struct rocks_iter, it);
+
+    rocksdb_iter_destroy(i->ri);
+    free(i);
+}
+
+static const struct kv_iter_ops rocks_iter_ops = {
+    .seek = rocks_iter_seek,
+    .next = rocks_iter_next,
+    .free = rocks_iter_free,
+};
+
+static int rocks_iter_new(struct kv *kv, struct kv_iter **ret_iter)
+{
+    struct kv_rocks *k = CONTAINER_OF(kv, struct kv_rocks, kv);
+    struct rocks_iter *i = MEM_NEW(struct rocks_iter);
+
+    i->it.ops = &rocks_iter_ops;
+    i->ri = rocksdb_create_iterator(k->db, k->read_options);
+    *ret_iter = &i->it;
+    return 0;
+}
+
+static void rocks_close(struct kv *kv)
+{
+    struct kv_rocks *k = CONTAINER_OF(kv, struct kv_rocks, kv);
+
+    if (k->db)
+        rocksdb_close(k->db);
+    rocksdb_writebatch_destroy(k->batch);
+    rocksdb_readoptions_destroy(k->read_options);
+    rocksdb_readoptions_destroy(k->persisted_options);
+    rocksdb_writeoptions_destroy(k->write_options);
+    rocksdb_options_destroy(k->options);
+    free(k);
+}
+
+static const struct kv_ops rocks_ops = {
+    .get = rocks_get,
+    .value_done = rocks_value_done,
+    .write = rocks_write,
+    .flush = rocks_flush,
+    .checkpoint = rocks_checkpoint,
+    .iter_new = rocks_iter_new,
+    .close = rocks_close,
+};
+
+static void set_table_options(rocksdb_options_t *o, uint64_t cache_bytes)
+{
+    rocksdb_block_based_table_options_t *t = rocksdb_block_based_options_create();
+    rocksdb_cache_t *cache = rocksdb_cache_create_lru(cache_bytes);
+
+    rocksdb_block_based_options_set_block_cache(t, cache);
+    rocksdb_block_based_options_set_cache_index_and_filter_blocks(t, 1);
+    rocksdb_block_based_options_set_pin_l0_filter_and_index_blocks_in_cache(t, 1);
+    /* Most lookups of a create are for names that are not there. */
+    rocksdb_block_based_options_set_filter_policy(t, rocksdb_filterpolicy_create_bloom_full(10));
+    rocksdb_block_based_options_set_whole_key_filtering(t, 1);
+    rocksdb_block_based_options_set_format_version(t, 5);
+    rocksdb_options_set_block_based_table_factory(o, t);
+    rocksdb_block_based_options_destroy(t);
+    rocksdb_cache_destroy(cache); /* The table options hold on to it. */
+}
+
+static rocksdb_options_t *options_new(const struct kv_rocks_options *wanted)
+{
+    uint64_t cache_bytes = wanted && wanted->cache_bytes ? wanted->cache_bytes : 256 * MIB;
+    uint64_t memtable_bytes = wanted && wanted->memtable_bytes ? wanted->memtable_bytes : 64 * MIB;
+    rocksdb_options_t *o = rocksdb_options_create();
+
+    rocksdb_options_set_create_if_missing(o, !(wanted && wanted->must_exist));
+    rocksdb_options_set_paranoid_checks(o, 1);
+    rocksdb_options_set_write_buffer_size(o, memtable_bytes);
+    rocksdb_options_set_max_write_buffer_number(o, 2);
+    rocksdb_options_set_memtable_whole_key_filtering(o, 1);
+    rocksdb_options_set_memtable_prefix_bloom_size_ratio(o, 0.02);
+    rocksdb_options_set_compression(o, rocksdb_lz4_compression);
+    rocksdb_options_set_level_compaction_dynamic_level_bytes(o, 1);
+    rocksdb_options_set_max_open_files(o, OPEN_FILES_MAX);
+    rocksdb_options_set_max_background_jobs(o, 2);
+    rocksdb_options_set_info_log_level(o, 2); /* warnings */
+    rocksdb_options_set_keep_log_file_num(o, 2);
+    rocksdb_options_set_stats_dump_period_sec(o, 0);
+    set_table_options(o, cache_bytes);
+    return o;
+}
+
+int kv_rocks_open(const char *dir, const struct kv_rocks_options *options, struct kv **ret_kv)
+{
+    struct kv_rocks *k = MEM_NEW(struct kv_rocks);
+    CLEANUP(kv) struct kv *kv = &k->kv;
+    char *err = NULL;
+
+    k->kv.ops = &rocks_ops;
+    k->options = options_new(options);
+    k->batch = rocksdb_writebatch_create();
+    k->read_options = rocksdb_readoptions_create();
+    k->persisted_options = rocksdb_readoptions_create();
+    rocksdb_readoptions_set_read_tier(k->persisted_options, READ_TIER_PERSISTED);
+    k->write_options = rocksdb_writeoptions_create();
+    rocksdb_writeoptions_disable_WAL(k->write_options, 1);
+
+    k->db = rocksdb_open(k->options, dir, &err);
+    if (err)
+        return failed_take("open", err);
+    *ret_kv = STEAL(kv);
+    return 0;
+}

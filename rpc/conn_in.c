@@ -8,6 +8,7 @@
  * length, the file bytes behind it, when they are whole blocks, begin page-aligned.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -104,6 +105,8 @@ static bool is_allowed(struct conn *c, const struct frame_header *h)
         conn_reply_error(
             c, h->type, h->rpc_id, -EACCES,
             "this plain connection has not shown a data token: DATA_HELLO comes first");
+    (void)snprintf(c->reason_text, sizeof(c->reason_text),
+                   "a plain connection that showed no data token sent %s", msg_type_name(h->type));
     c->close_when_sent = true;
     c->reason_when_sent = -EACCES;
     c->paused = true;

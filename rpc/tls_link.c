@@ -40,6 +40,7 @@ struct tls_link {
     char *peer_addr;
     char peer_name[TLS_NAME_MAX];
     char peer_role[TLS_NAME_MAX];
+    char refused_name[TLS_NAME_MAX]; /* of a certificate that did not verify */
     char error[ERROR_TEXT_MAX];
 };
 
@@ -123,6 +124,28 @@ static BIO *bio_new(struct tls_link *l)
     return b;
 }
 
+static void subject_field(const X509 *cert, int nid, char out[TLS_NAME_MAX])
+{
+    if (cert == NULL ||
+        X509_NAME_get_text_by_NID(X509_get_subject_name(cert), nid, out, TLS_NAME_MAX) < 0)
+        out[0] = '\0';
+    for (char *p = out; *p != '\0'; p++) {
+        if ((unsigned char)*p < 0x20 || (unsigned char)*p > 0x7e)
+            *p = '?';
+    }
+}
+
+/* OpenSSL forgets a certificate that it refuses: its name is noted here, for the log. */
+static int on_verify(int ok, X509_STORE_CTX *ctx)
+{
+    SSL *ssl = X509_STORE_CTX_get_ex_data(ctx, SSL_get_ex_data_X509_STORE_CTX_idx());
+    struct tls_link *l = SSL_get_app_data(ssl);
+
+    if (!ok)
+        subject_field(X509_STORE_CTX_get0_cert(ctx), NID_commonName, l->refused_name);
+    return ok;
+}
+
 int tls_link_new(struct tls *t, int fd, bool is_server, const char *peer_addr,
                  struct tls_link **ret_link)
 {
@@ -141,6 +164,8 @@ int tls_link_new(struct tls *t, int fd, bool is_server, const char *peer_addr,
         return -ENOMEM;
     }
     SSL_set_bio(l->ssl, b, b);
+    (void)SSL_set_app_data(l->ssl, l);
+    SSL_set_verify(l->ssl, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, on_verify);
     if (is_server)
         SSL_set_accept_state(l->ssl);
     else
@@ -159,17 +184,6 @@ void tls_link_free(struct tls_link *l)
     free(l->out);
     free(l->peer_addr);
     free(l);
-}
-
-static void subject_field(const X509 *cert, int nid, char out[TLS_NAME_MAX])
-{
-    if (cert == NULL ||
-        X509_NAME_get_text_by_NID(X509_get_subject_name(cert), nid, out, TLS_NAME_MAX) < 0)
-        out[0] = '\0';
-    for (char *p = out; *p != '\0'; p++) {
-        if ((unsigned char)*p < 0x20 || (unsigned char)*p > 0x7e)
-            *p = '?';
-    }
 }
 
 /* An alert by which the peer says that it doesn't like our certificate. */
@@ -193,16 +207,12 @@ static bool is_certificate_alert(int reason)
 static int explain_refusal_by_us(struct tls_link *l)
 {
     long verify = SSL_get_verify_result(l->ssl);
-    char name[TLS_NAME_MAX];
-    X509 *cert = SSL_get1_peer_certificate(l->ssl);
 
-    subject_field(cert, NID_commonName, name);
-    X509_free(cert);
     (void)snprintf(
         l->error, sizeof(l->error),
         "the certificate \"%s\" of %s is not good under our CA \"%s\" (%s): %s; give that "
         "node a certificate of this cluster's CA (`dfs pki`)",
-        name, l->peer_addr, l->tls->ca_name, l->tls->ca_file,
+        l->refused_name, l->peer_addr, l->tls->ca_name, l->tls->ca_file,
         X509_verify_cert_error_string(verify));
     return -EACCES;
 }

@@ -4,3 +4,37 @@ check_PROGRAMS += tests/unit/namenode/test_pg_mgr
 TESTS += tests/unit/namenode/test_pg_mgr
 tests_unit_namenode_test_pg_mgr_CFLAGS = $(TEST_CFLAGS)
 tests_unit_namenode_test_pg_mgr_LDADD = libpgmgr.la $(CMOCKA_LIBS)
+
+noinst_HEADERS += tests/unit/rpc/scratch.h tests/unit/rpc/pair.h
+
+check_PROGRAMS += tests/unit/rpc/test_conn
+TESTS += tests/unit/rpc/test_conn
+tests_unit_rpc_test_conn_SOURCES = tests/unit/rpc/test_conn.c tests/unit/rpc/pair.c
+tests_unit_rpc_test_conn_CFLAGS = $(TEST_CFLAGS)
+tests_unit_rpc_test_conn_LDADD = librpc.la $(CMOCKA_LIBS)
+
+check_PROGRAMS += tests/unit/rpc/test_frame
+TESTS += tests/unit/rpc/test_frame
+tests_unit_rpc_test_frame_CFLAGS = $(TEST_CFLAGS)
+tests_unit_rpc_test_frame_LDADD = librpc.la $(CMOCKA_LIBS)
+
+check_PROGRAMS += tests/unit/rpc/test_msg
+TESTS += tests/unit/rpc/test_msg
+tests_unit_rpc_test_msg_CFLAGS = $(TEST_CFLAGS)
+tests_unit_rpc_test_msg_LDADD = librpc.la $(CMOCKA_LIBS)
+
+check_PROGRAMS += tests/unit/rpc/test_pki
+TESTS += tests/unit/rpc/test_pki
+tests_unit_rpc_test_pki_CFLAGS = $(TEST_CFLAGS)
+tests_unit_rpc_test_pki_LDADD = librpc.la $(CMOCKA_LIBS)
+
+check_PROGRAMS += tests/unit/rpc/test_server
+TESTS += tests/unit/rpc/test_server
+tests_unit_rpc_test_server_SOURCES = tests/unit/rpc/test_server.c tests/unit/rpc/pair.c
+tests_unit_rpc_test_server_CFLAGS = $(TEST_CFLAGS)
+tests_unit_rpc_test_server_LDADD = librpc.la $(CMOCKA_LIBS)
+
+check_PROGRAMS += tests/unit/rpc/test_token
+TESTS += tests/unit/rpc/test_token
+tests_unit_rpc_test_token_CFLAGS = $(TEST_CFLAGS)
+tests_unit_rpc_test_token_LDADD = librpc.la $(CMOCKA_LIBS)

@@ -1,0 +1,165 @@
+/* Message bodies and Errors: good ones come through, bad bytes never do harm. */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "common/buf.h"
+#include "common/limits.h"
+#include "rpc/chunk.pb-c.h"
+#include "rpc/msg.h"
+#include "rpc/node.pb-c.h"
+
+static void message_survives_packing(void **state)
+{
+    CLEANUP_BUF struct buf b = {0};
+    CLEANUP_MSG struct msg_arena arena;
+    Dfs__ChunkOp op = DFS__CHUNK_OP__INIT, *got;
+    uint64_t chunks[3] = {7, 8, UINT64_MAX};
+
+    (void)state;
+    op.pg = 12;
+    op.chunks = chunks;
+    op.n_chunks = 3;
+    buf_append_str(&b, "before");
+    size_t len = msg_pack(&b, &op.base);
+    assert_int_equal(len, b.len - 6);
+    msg_arena_init(&arena);
+    got = msg_unpack(&arena, &dfs__chunk_op__descriptor, b.data + 6, b.len - 6);
+    assert_non_null(got);
+    assert_int_equal(got->pg, 12);
+    assert_int_equal(got->n_chunks, 3);
+    assert_true(got->chunks[2] == UINT64_MAX);
+}
+
+static void empty_body_is_the_message_of_defaults(void **state)
+{
+    CLEANUP_BUF struct buf b = {0};
+    CLEANUP_MSG struct msg_arena arena;
+    Dfs__Empty e = DFS__EMPTY__INIT;
+
+    (void)state;
+    assert_int_equal(msg_pack(&b, &e.base), 0);
+    msg_arena_init(&arena);
+    assert_non_null(msg_unpack(&arena, &dfs__empty__descriptor, NULL, 0));
+}
+
+/* More than the arena's first block holds, so that it has to grow. */
+static void big_message_unpacks_whole(void **state)
+{
+    enum { COUNT = 5000 };
+    CLEANUP_BUF struct buf b = {0};
+    CLEANUP_MSG struct msg_arena arena;
+    Dfs__DirReply dir = DFS__DIR_REPLY__INIT, *got;
+    Dfs__Dirent *items = calloc(COUNT, sizeof(*items));
+    Dfs__Dirent **list = calloc(COUNT, sizeof(void *));
+
+    (void)state;
+    for (size_t i = 0; i < COUNT; i++) {
+        dfs__dirent__init(&items[i]);
+        items[i].ino = i + 1;
+        list[i] = &items[i];
+    }
+    dir.entries = list;
+    dir.n_entries = COUNT;
+    msg_pack(&b, &dir.base);
+    msg_arena_init(&arena);
+    got = msg_unpack(&arena, &dfs__dir_reply__descriptor, b.data, b.len);
+    assert_non_null(got);
+    assert_int_equal(got->n_entries, COUNT);
+    assert_int_equal(got->entries[COUNT - 1]->ino, COUNT);
+    free(list);
+    free(items);
+}
+
+/* Two bytes a piece on the wire, a hundred in memory: a small frame must not take all of it. */
+static void message_that_explodes_in_memory_is_refused(void **state)
+{
+    CLEANUP_MSG struct msg_arena arena;
+    uint8_t *bytes = malloc(FRAME_BODY_MAX);
+
+    (void)state;
+    for (size_t i = 0; i < FRAME_BODY_MAX; i += 2) {
+        bytes[i] = 1 << 3 | 2; /* entries, length-delimited */
+        bytes[i + 1] = 0;
+    }
+    msg_arena_init(&arena);
+    assert_null(msg_unpack(&arena, &dfs__dir_reply__descriptor, bytes, FRAME_BODY_MAX));
+    free(bytes);
+}
+
+static void garbage_and_cut_messages_are_refused(void **state)
+{
+    CLEANUP_BUF struct buf b = {0};
+    CLEANUP_MSG struct msg_arena arena;
+    Dfs__Error e = DFS__ERROR__INIT;
+
+    (void)state;
+    e.text = (char[]){"some text"};
+    msg_pack(&b, &e.base);
+    msg_arena_init(&arena);
+    assert_null(msg_unpack(&arena, &dfs__error__descriptor, b.data, b.len - 1));
+    assert_null(msg_unpack(&arena, &dfs__error__descriptor, "\xff\xff\xff", 3));
+    assert_null(msg_unpack(&arena, &dfs__error__descriptor, b.data, FRAME_BODY_MAX + 1));
+}
+
+static struct rpc_frame error_frame(struct buf *b, int code, const char *text)
+{
+    Dfs__Error e = DFS__ERROR__INIT;
+    struct rpc_frame f = {.header = {.flags = FRAME_REPLY | FRAME_ERROR}};
+    char *copy = strdup(text);
+
+    e.code = code;
+    e.text = copy;
+    msg_pack(b, &e.base);
+    free(copy);
+    f.body = b->data;
+    f.header.body_len = (uint32_t)b->len;
+    return f;
+}
+
+static void error_tells_code_and_text(void **state)
+{
+    CLEANUP_BUF struct buf b = {0};
+    struct rpc_frame f = error_frame(&b, -ENOSPC, "disk\nfull");
+    char text[RPC_ERROR_TEXT_MAX];
+
+    (void)state;
+    assert_int_equal(rpc_error_code(&f), -ENOSPC);
+    assert_string_equal(rpc_error_text(&f, text), "disk?full");
+}
+
+/* A peer must not turn an error into a success. */
+static void error_without_a_negative_code_is_a_protocol_error(void **state)
+{
+    CLEANUP_BUF struct buf b = {0};
+    struct rpc_frame f = error_frame(&b, 5, "");
+    char text[RPC_ERROR_TEXT_MAX];
+
+    (void)state;
+    assert_int_equal(rpc_error_code(&f), -EPROTO);
+    f.header.flags = FRAME_REPLY;
+    assert_int_equal(rpc_error_code(&f), -EPROTO);
+    assert_int_equal(rpc_error_code(NULL), -EPROTO);
+    assert_string_equal(rpc_error_text(NULL, text), "");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(message_survives_packing),
+        cmocka_unit_test(empty_body_is_the_message_of_defaults),
+        cmocka_unit_test(big_message_unpacks_whole),
+        cmocka_unit_test(message_that_explodes_in_memory_is_refused),
+        cmocka_unit_test(garbage_and_cut_messages_are_refused),
+        cmocka_unit_test(error_tells_code_and_text),
+        cmocka_unit_test(error_without_a_negative_code_is_a_protocol_error),
+    };
+
+    return cmocka_run_group_tests_name("msg", tests, NULL, NULL);
+}

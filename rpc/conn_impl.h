@@ -44,7 +44,7 @@ enum {
     CONN_TURN_BYTES = 2 << 20,  /* read from one connection before the others have their turn */
     CONN_TICK_MS = 5,           /* grain of call timeouts */
     CONN_HELLO_BODY_MAX = 4096, /* body of a frame from a peer that is not authenticated yet */
-    CONN_TEXT_MAX = 256,
+    CONN_TEXT_MAX = 512,
 };
 
 /* ---- out: conn_out.c ---- */

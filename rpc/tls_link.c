@@ -208,12 +208,11 @@ static int explain_refusal_by_us(struct tls_link *l)
 {
     long verify = SSL_get_verify_result(l->ssl);
 
-    (void)snprintf(
-        l->error, sizeof(l->error),
-        "the certificate \"%s\" of %s is not good under our CA \"%s\" (%s): %s; give that "
-        "node a certificate of this cluster's CA (`dfs pki`)",
-        l->refused_name, l->peer_addr, l->tls->ca_name, l->tls->ca_file,
-        X509_verify_cert_error_string(verify));
+    (void)snprintf(l->error, sizeof(l->error),
+                   "the certificate '%s' of %s is not good under our CA '%s' (%s): %s; give that "
+                   "node a certificate of this cluster's CA (`dfs pki`)",
+                   l->refused_name, l->peer_addr, l->tls->ca_name, l->tls->ca_file,
+                   X509_verify_cert_error_string(verify));
     return -EACCES;
 }
 
@@ -235,16 +234,16 @@ static int explain(struct tls_link *l, int ssl_error)
         return explain_refusal_by_us(l);
     if (reason == SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE) {
         (void)snprintf(l->error, sizeof(l->error),
-                       "%s showed no certificate; it needs one of the CA \"%s\" (%s)", l->peer_addr,
+                       "%s showed no certificate; it needs one of the CA '%s' (%s)", l->peer_addr,
                        l->tls->ca_name, l->tls->ca_file);
         return -EACCES;
     }
     if (is_certificate_alert(reason)) {
-        (void)snprintf(
-            l->error, sizeof(l->error),
-            "%s refused our certificate %s (CA \"%s\"): %s; both sides need certificates "
-            "of one cluster CA (`dfs pki`)",
-            l->peer_addr, l->tls->cert_file, l->tls->ca_name, ERR_reason_error_string(e));
+        (void)snprintf(l->error, sizeof(l->error),
+                       "%s refused our certificate %s (CA '%s'): %s; both sides need certificates "
+                       "of one cluster CA (`dfs pki`)",
+                       l->peer_addr, l->tls->cert_file, l->tls->ca_name,
+                       ERR_reason_error_string(e));
         return -EACCES;
     }
     (void)snprintf(l->error, sizeof(l->error), "TLS with %s failed: %s", l->peer_addr,

@@ -36,6 +36,24 @@ static bool is_sole_voter(const struct raft *r)
 }
 
 /*
+ * Who is removed by an entry that is not known to be committed may be the only one who has it: he
+ * must be able to lead until it is, by the votes of the others (Ongaro's thesis, 4.2.2).
+ */
+static bool is_electable(const struct raft *r)
+{
+    uint64_t index = members_now_index(&r->members);
+    const struct raft_conf *before = index > 0 ? members_at(&r->members, index - 1) : NULL;
+    const struct raft_member *self;
+
+    if (members_is_voter(&r->members, r->cfg.id))
+        return true;
+    if (index <= r->commit_index || before == NULL)
+        return false;
+    self = raft_conf_find(before, r->cfg.id);
+    return self != NULL && self->voter;
+}
+
+/*
  * R5: we may have promised a leader, just before we were restarted, not to elect another. A sole
  * voter has promised nothing to anybody.
  */
@@ -198,8 +216,7 @@ void election_tick(struct raft *r)
 {
     if (r->now_ns < r->election_at_ns)
         return;
-    if (r->role == RAFT_RECOVERING || is_quarantined(r) ||
-        !members_is_voter(&r->members, r->cfg.id)) {
+    if (r->role == RAFT_RECOVERING || is_quarantined(r) || !is_electable(r)) {
         reset_timer(r);
         return;
     }

@@ -80,6 +80,11 @@ struct raft_entry *outbox_entries(struct outbox *o, size_t count)
     return entries;
 }
 
+void outbox_entries_filled(struct outbox *o, size_t count)
+{
+    o->arrays[o->array_count - 1].count = count;
+}
+
 void outbox_drop_held(struct outbox *o)
 {
     o->held_count = 0;

@@ -79,6 +79,9 @@ void outbox_snapshot_wanted(struct outbox *o, struct raft_id peer);
 /* An array that lives until the next step; the entries put there carry a reference each. */
 struct raft_entry *outbox_entries(struct outbox *o, size_t count);
 
+/* Only so many of the array given out last were filled. */
+void outbox_entries_filled(struct outbox *o, size_t count);
+
 /* The term changed: nothing that waits may leave any more. */
 void outbox_drop_held(struct outbox *o);
 

@@ -474,8 +474,12 @@ void raft_start(struct raft *r, int64_t now_ns, struct raft_update *ret_update)
     r->now_ns = now_ns;
     r->durable_index = r->log.last_index;
     r->commit_index = r->applied_index;
-    /* A crash between the swap to a snapshot and the reset of the log left the old log. */
-    if (!entries_term(&r->log, r->applied_index, &term) || term != r->boot_applied.term)
+    /*
+     * A crash between the swap to a snapshot and the reset of the log left the old log. And a log
+     * that is empty has to be told where it goes on.
+     */
+    if (!entries_term(&r->log, r->applied_index, &term) || term != r->boot_applied.term ||
+        (r->log.last_index == r->log.base_index && r->applied_index > 0))
         snapshot_reset_log(r, &r->boot_applied);
     election_start(r);
     memset(ret_update, 0, sizeof(*ret_update));

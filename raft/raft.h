@@ -89,7 +89,8 @@ struct raft_boot {
     struct raft_point applied;
     uint64_t log_first; /* Index of the first entry that will be restored; 0: the log is empty. */
     /* Entries that were durable once and are damaged or gone: from..to, 0 if none. The log that
-     * is restored ends before from. */
+     * is restored ends before from. The rim remembers `to` over further restarts, until an update
+     * shows another role than RECOVERING. */
     uint64_t faulty_from;
     uint64_t faulty_to;
 };
@@ -113,7 +114,7 @@ int raft_restore(struct raft *r, const struct raft_entry *entry);
 
 /*
  * From here on raft_step(). The update may ask to drop a log that a snapshot, installed just
- * before a crash, has made void (R8).
+ * before a crash, has made void (R8), or to begin an empty one after what is applied.
  */
 void raft_start(struct raft *r, int64_t now_ns, struct raft_update *ret_update);
 
@@ -131,7 +132,8 @@ enum raft_event_type {
                           durable in the state machine. */
 
     RAFT_EV_SNAPSHOT_READY,     /* A snapshot for peer can be fetched from us: offer it. */
-    RAFT_EV_SNAPSHOT_FAILED,    /* It cannot be made or sent; asked for again later. */
+    RAFT_EV_SNAPSHOT_FAILED,    /* It cannot be made or sent, or the peer asked for one that we no
+                                   longer have; wanted again later. Until then it is offered. */
     RAFT_EV_SNAPSHOT_INSTALLED, /* The one we were offered is our durable state now. Never one
                                    that is older than what is applied: that is INSTALL_FAILED. */
     RAFT_EV_INSTALL_FAILED,     /* It is not; a new offer will come. */

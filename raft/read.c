@@ -255,7 +255,10 @@ void read_pump(struct raft *r)
     r->read_count = kept;
 }
 
-/* A question to the leader, or its answer, may be lost. What is proved only waits for ourselves. */
+/*
+ * A question to the leader, or its answer, may be lost. Or we never learn that what it named is
+ * committed, because we are no longer a member.
+ */
 void read_tick(struct raft *r)
 {
     size_t kept = 0;
@@ -265,7 +268,7 @@ void read_tick(struct raft *r)
     for (size_t i = 0; i < r->read_count; i++) {
         const struct wait_read *w = &r->reads[i];
 
-        if (!w->proved && r->now_ns >= w->deadline_ns)
+        if (r->now_ns >= w->deadline_ns)
             outbox_read(&r->out, w->id, RAFT_NOT_LEADER, 0);
         else
             r->reads[kept++] = *w;

@@ -3,7 +3,6 @@
  * the membership (the paper's 5.3, 5.4.2; Ongaro's thesis, 4).
  */
 #include <assert.h>
-#include <string.h>
 
 #include "raft/internal.h"
 
@@ -91,8 +90,7 @@ static int collect(struct raft *r, uint64_t index, const struct raft_entry **ret
     out = outbox_entries(&r->out, count);
     n = r->cfg.entries_read(r->cfg.entries_ctx, index, count, r->cfg.append_bytes_max, out);
     assert(n != 0 && (n < 0 || ((size_t)n <= count && out[0].index == index)));
-    if (n < 0)
-        memset(out, 0, count * sizeof(*out));
+    outbox_entries_filled(&r->out, n < 0 ? 0 : (size_t)n);
     *ret_entries = out;
     return n;
 }

@@ -1,0 +1,288 @@
+/*
+ * A Raft group on virtual time: the real core and codec, with simulated network, disks, clocks,
+ * state machines and trouble. All chance comes from one seed; a run is the same each time.
+ *
+ *   plan (faults, clients) ──► queue of events ──► node (rim) ──► raft core
+ *                                   ▲                  │ messages, syncs, snapshots
+ *                                   └──────────────────┘
+ *   check watches each step with a view of all nodes at once.
+ */
+#ifndef SIM_RAFT_H
+#define SIM_RAFT_H
+
+#include <stdio.h>
+
+#include "raft/raft.h"
+
+#define SIM_MS 1000000LL
+
+enum {
+    SIM_NODES_MAX = 5,
+};
+
+/* States that are rare and must be met somewhere in a whole run, or the plan is too tame. */
+#define SIM_SOMETIMES(X)                                                                           \
+    X(elections, "leaders elected")                                                                \
+    X(stepdowns, "leaders deposed")                                                                \
+    X(truncations, "logs truncated")                                                               \
+    X(truncated_confs, "memberships rolled back")                                                  \
+    X(log_resets, "logs dropped for a snapshot")                                                   \
+    X(boot_resets, "logs dropped at start, after a crash in between")                              \
+    X(installs, "snapshots installed")                                                             \
+    X(installs_on_log, "snapshots installed over a log that had their last entry")                 \
+    X(confs_committed, "memberships committed")                                                    \
+    X(promotions, "learners promoted")                                                             \
+    X(leaders_removed, "leaders that committed their own removal")                                 \
+    X(lease_reads, "reads by lease")                                                               \
+    X(round_reads, "reads by a round")                                                             \
+    X(follower_reads, "reads at a follower")                                                       \
+    X(failed_reads, "reads sent back")                                                             \
+    X(transfers, "leaders elected by transfer")                                                    \
+    X(stale_transfers, "transfer campaigns refused")                                               \
+    X(quarantine_refusals, "votes refused by quarantine")                                          \
+    X(crashes, "crashes")                                                                          \
+    X(torn_writes, "crashes with a write half done")                                               \
+    X(lost_writes, "crashes with writes lost")                                                     \
+    X(pauses, "pauses")                                                                            \
+    X(damages, "durable entries damaged")                                                          \
+    X(repairs, "damaged replicas repaired")                                                        \
+    X(disk_reads, "entries read back from disk")                                                   \
+    X(proposals_full, "proposals refused as too many")                                             \
+    X(proposals, "proposals taken")                                                                \
+    X(higher_terms, "old leaders told of a newer term")
+
+struct sim_stats {
+#define SIM_FIELD(name, text) uint64_t name;
+    SIM_SOMETIMES(SIM_FIELD)
+#undef SIM_FIELD
+    uint64_t events;
+    int64_t virtual_ns;
+};
+
+enum sim_fault {
+    SIM_FAULT_LOSS = 1 << 0,
+    SIM_FAULT_DELAY = 1 << 1,
+    SIM_FAULT_DUPLICATE = 1 << 2,
+    SIM_FAULT_PARTITION = 1 << 3,
+    SIM_FAULT_CRASH = 1 << 4,
+    SIM_FAULT_POWER = 1 << 5, /* Crashes lose what is not synced. */
+    SIM_FAULT_PAUSE = 1 << 6,
+    SIM_FAULT_SLOW_DISK = 1 << 7,
+    SIM_FAULT_COMPACT = 1 << 8,
+    SIM_FAULT_CONF = 1 << 9,
+    SIM_FAULT_TRANSFER = 1 << 10,
+    SIM_FAULT_DAMAGE = 1 << 11,
+    SIM_FAULT_CLOCKS = 1 << 12,
+    SIM_FAULT_SMALL = 1 << 13, /* Windows, caches and messages of the smallest sizes. */
+    SIM_FAULT_ALL = (1 << 14) - 1,
+};
+
+struct sim_options {
+    uint64_t seed;
+    bool trace;
+    unsigned mutant;
+};
+
+struct sim_result {
+    bool failed;
+    char why[256];
+    uint64_t hash; /* Of all that happened, in order. */
+};
+
+/* One schedule: trouble for a while, then quiet, in which all must be well again. */
+void sim_run(const struct sim_options *options, struct sim_stats *stats, struct sim_result *result);
+
+/* --- Within the simulator --- */
+
+enum sim_event_type {
+    SIM_TICK,
+    SIM_DELIVER,
+    SIM_SYNCED,
+    SIM_APPLY,
+    SIM_RESTART,
+    SIM_SNAPSHOT_MADE,
+    SIM_SNAPSHOT_FETCHED,
+    SIM_TROUBLE,
+    SIM_PROPOSE,
+    SIM_READ,
+};
+
+struct sim_event {
+    int64_t at_ns;
+    uint64_t seq;
+    enum sim_event_type type;
+    unsigned node;
+    unsigned life; /* Of the node; 0: whatever life it has then. */
+    struct raft_id peer;
+    struct raft_point point;
+    uint8_t *bytes;
+    size_t len;
+};
+
+/* What the state machine holds: enough to tell two histories apart. */
+struct sim_state {
+    struct raft_point at;
+    uint64_t hash;
+};
+
+struct sim_log {
+    uint64_t first;
+    struct raft_entry *entries; /* Each with a reference. */
+    size_t count;
+    size_t cap;
+};
+
+struct sim_write {
+    uint64_t id;
+    bool hard_state_changed;
+    struct raft_hard_state hard_state;
+    uint64_t reset_base; /* With reset. */
+    bool reset;
+    uint64_t truncate_from;
+    struct raft_entry *entries;
+    size_t entry_count;
+};
+
+struct sim_node {
+    struct sim_world *world;
+    unsigned number; /* Its id is number + 1. */
+    unsigned life;   /* Counts starts. */
+    bool up;
+    struct raft *raft;
+    int64_t clock_offset_ns;
+    int64_t clock_ppm;
+    int64_t started_ns; /* By its clock. */
+    int64_t paused_until_ns;
+
+    /* Disk: what a power cut leaves, and what is on its way there. */
+    struct raft_hard_state hard_state;
+    struct sim_log durable;
+    struct sim_state flushed;
+    uint64_t faulty_to;
+    struct sim_write *writes;
+    size_t write_count, write_cap;
+    size_t syncing; /* So many of them. */
+    int64_t disk_slow_until_ns;
+
+    /* Memory. */
+    struct sim_log log; /* As it will be on disk. */
+    struct sim_state state;
+    struct sim_state checkpoint; /* For peers to fetch. */
+    bool apply_scheduled;
+    uint64_t commit_index;
+    enum raft_role role;
+    uint64_t term;
+    bool transfer_campaign;
+    uint64_t own_first; /* Leader: of its NOOP. */
+};
+
+struct sim_known { /* An entry somebody appended. */
+    uint64_t term;
+    uint64_t prev_term;
+    uint64_t hash;
+};
+
+struct sim_index { /* Everything ever at one index. */
+    struct sim_known known[16];
+    unsigned known_count;
+    bool committed;
+    uint64_t commit_term; /* Of the node that first knew it: at least the committing leader's. */
+    uint64_t term;
+    uint64_t hash;
+    bool applied;
+    uint64_t state_hash;
+};
+
+struct sim_read {
+    unsigned node;
+    unsigned life;
+    uint64_t commit_before; /* The newest entry any node knew to be committed. */
+    bool lease, follower, done;
+};
+
+struct sim_world {
+    uint64_t rng;
+    int64_t now_ns;
+    bool trace;
+    unsigned mutant;
+    bool failed;
+    char why[256];
+    uint64_t hash;
+    struct sim_stats *stats;
+
+    unsigned faults;
+    bool quiet; /* Trouble is over. */
+    bool read_lease;
+    int64_t sync_max_ns;
+    unsigned loss_percent, duplicate_percent, delay_percent;
+    unsigned node_count;
+    struct sim_node nodes[SIM_NODES_MAX];
+    struct raft_conf founders;
+    bool cut[SIM_NODES_MAX][SIM_NODES_MAX]; /* From, to. */
+    int64_t cut_until_ns;
+
+    struct sim_event *heap;
+    size_t heap_count, heap_cap;
+    uint64_t seq;
+
+    struct sim_index *indexes;
+    size_t index_cap;
+    uint64_t max_commit;
+    struct raft_id *leaders; /* By term. */
+    size_t term_cap;
+    struct raft_id (*votes)[SIM_NODES_MAX]; /* By term and node. */
+    struct sim_read *reads;
+    size_t read_count, read_cap;
+    uint64_t next_op;
+};
+
+/* sim_raft_world.c: chance, time, network */
+uint64_t sim_random(struct sim_world *w);
+uint64_t sim_below(struct sim_world *w, uint64_t below);
+int64_t sim_between(struct sim_world *w, int64_t min, int64_t max);
+bool sim_percent(struct sim_world *w, unsigned percent);
+uint64_t sim_mix(uint64_t hash, uint64_t value);
+void sim_fail(struct sim_world *w, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void sim_trace(struct sim_world *w, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void sim_at(struct sim_world *w, int64_t delay_ns, const struct sim_event *event);
+bool sim_next(struct sim_world *w, struct sim_event *ret_event);
+void sim_send(struct sim_world *w, const struct raft_msg *msg);
+void sim_events_free(struct sim_world *w);
+
+/* sim_raft_disk.c: logs and what a crash leaves of them */
+void sim_log_append(struct sim_log *log, const struct raft_entry *entry);
+void sim_log_truncate(struct sim_log *log, uint64_t from);
+void sim_log_cut(struct sim_log *log, uint64_t first);
+void sim_log_reset(struct sim_log *log, uint64_t base);
+void sim_log_done(struct sim_log *log);
+uint64_t sim_log_last(const struct sim_log *log);
+const struct raft_entry *sim_log_find(const struct sim_log *log, uint64_t index);
+void sim_disk_write(struct sim_world *w, struct sim_node *n, const struct raft_update *up);
+void sim_disk_sync(struct sim_world *w, struct sim_node *n);
+uint64_t sim_disk_synced(struct sim_node *n);
+void sim_disk_crash(struct sim_world *w, struct sim_node *n, bool power);
+void sim_disk_done(struct sim_node *n);
+
+/* sim_raft_node.c: the rim */
+int64_t sim_clock(const struct sim_world *w, const struct sim_node *n);
+void sim_node_start(struct sim_world *w, struct sim_node *n);
+void sim_node_crash(struct sim_world *w, struct sim_node *n, bool power);
+int sim_node_step(struct sim_world *w, struct sim_node *n, struct raft_event *ev,
+                  struct raft_update *up);
+void sim_node_event(struct sim_world *w, const struct sim_event *e);
+void sim_node_compact(struct sim_world *w, struct sim_node *n, uint64_t keep);
+struct sim_node *sim_node_of(struct sim_world *w, struct raft_id id);
+
+/* sim_raft_check.c: the invariants */
+uint64_t sim_entry_hash(const struct raft_entry *e);
+struct sim_index *sim_index_at(struct sim_world *w, uint64_t index);
+void check_appended(struct sim_world *w, const struct sim_node *n, const struct raft_entry *e);
+void check_message(struct sim_world *w, struct sim_node *n, const struct raft_msg *msg);
+void check_leader(struct sim_world *w, const struct sim_node *n, uint64_t term);
+void check_committed(struct sim_world *w, const struct sim_node *n, uint64_t term, uint64_t from,
+                     uint64_t to);
+void check_applied(struct sim_world *w, const struct sim_node *n, const struct raft_entry *e);
+void check_read(struct sim_world *w, const struct sim_node *n, const struct raft_read *read);
+void check_conf(struct sim_world *w, const struct sim_node *n, const struct raft_entry *e);
+
+#endif

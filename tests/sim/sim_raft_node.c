@@ -1,0 +1,448 @@
+/*
+ * The rim of a simulated node: what the namenode's node.c does with real disks and sockets.
+ * Durable before volatile: a crash forgets all but hard_state, durable and flushed.
+ */
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tests/sim/sim_raft.h"
+
+#define UL(v) ((unsigned long)(v))
+
+int64_t sim_clock(const struct sim_world *w, const struct sim_node *n)
+{
+    return n->clock_offset_ns + w->now_ns + w->now_ns / 1000000 * n->clock_ppm;
+}
+
+struct sim_node *sim_node_of(struct sim_world *w, struct raft_id id)
+{
+    return &w->nodes[id.v - 1];
+}
+
+/* Reads of what is not yet durable would be a mistake of the core. */
+static int read_entries(void *ctx, uint64_t first, size_t entry_max, size_t bytes_max,
+                        struct raft_entry *entries)
+{
+    struct sim_node *n = ctx;
+    struct sim_world *w = n->world;
+    size_t count = 0, bytes = 0;
+
+    if (w->faults & SIM_FAULT_SMALL && sim_percent(w, 20))
+        return -EAGAIN;
+    if (first < n->durable.first)
+        return -ENOENT;
+    for (; count < entry_max; count++) {
+        const struct raft_entry *e = sim_log_find(&n->durable, first + count);
+
+        if (e == NULL || (count > 0 && bytes + e->buf->len > bytes_max))
+            break;
+        bytes += e->buf->len;
+        entries[count] = *e;
+        raft_buf_ref(e->buf);
+    }
+    if (count == 0) {
+        sim_fail(w, "node %u reads entry %lu, which is not durable", n->number + 1, UL(first));
+        return -EIO;
+    }
+    w->stats->disk_reads++;
+    return (int)count;
+}
+
+static struct raft_config make_config(struct sim_world *w, struct sim_node *n)
+{
+    struct raft_config c;
+
+    raft_config_init(&c);
+    c.id = (struct raft_id){n->number + 1};
+    c.uuid.b[0] = (uint8_t)(n->number + 1);
+    c.cluster.b[0] = 7;
+    c.heartbeat_ns = 80 * SIM_MS;
+    c.read_lease = w->read_lease;
+    c.seed = sim_random(w);
+    c.entries_read = read_entries;
+    c.entries_ctx = n;
+    if (w->faults & SIM_FAULT_SMALL) {
+        c.cache_bytes = sim_below(w, 200);
+        c.append_bytes_max = 1 + sim_below(w, 100);
+        c.inflight_messages_max = 1 + (unsigned)sim_below(w, 4);
+        c.inflight_bytes_max = 1 + sim_below(w, 200);
+        c.uncommitted_bytes_max = 50 + sim_below(w, 300);
+    }
+#ifdef RAFT_MUTANTS
+    c.mutant = w->mutant;
+#endif
+    return c;
+}
+
+static void schedule_tick(struct sim_world *w, struct sim_node *n)
+{
+    struct sim_event e = {.type = SIM_TICK, .node = n->number, .life = n->life};
+
+    sim_at(w, sim_between(w, 18 * SIM_MS, 22 * SIM_MS), &e);
+}
+
+static void note_role(struct sim_world *w, struct sim_node *n, const struct raft_update *up)
+{
+    if (up->role == n->role && up->term == n->term)
+        return;
+    sim_trace(w, "node %u is %s in term %lu", n->number + 1, raft_role_name(up->role),
+              UL(up->term));
+    if (n->role == RAFT_LEADER)
+        w->stats->stepdowns++;
+    if (up->role == RAFT_LEADER) {
+        w->stats->elections++;
+        if (n->transfer_campaign)
+            w->stats->transfers++;
+        assert(up->entry_count > 0);
+        n->own_first = up->entries[0].index;
+        check_leader(w, n, up->term);
+    }
+    if (n->role == RAFT_RECOVERING && up->role != RAFT_RECOVERING) {
+        n->faulty_to = 0;
+        w->stats->repairs++;
+    }
+    n->role = up->role;
+    n->term = up->term;
+}
+
+static void take_writes(struct sim_world *w, struct sim_node *n, const struct raft_update *up)
+{
+    if (up->truncate_from > 0) {
+        w->stats->truncations++;
+        w->stats->truncated_confs += up->conf_changed;
+        sim_trace(w, "node %u truncates from %lu", n->number + 1, UL(up->truncate_from));
+    }
+    if (up->log_reset) {
+        w->stats->log_resets++;
+        sim_trace(w, "node %u drops its log for one after %lu", n->number + 1,
+                  UL(up->log_base.index));
+    }
+    sim_disk_write(w, n, up);
+    for (size_t i = 0; i < up->entry_count; i++)
+        check_appended(w, n, &up->entries[i]);
+}
+
+static void schedule_apply(struct sim_world *w, struct sim_node *n)
+{
+    struct sim_event e = {.type = SIM_APPLY, .node = n->number, .life = n->life};
+
+    if (n->apply_scheduled || n->commit_index <= n->state.at.index)
+        return;
+    n->apply_scheduled = true;
+    sim_at(w, !w->quiet && sim_percent(w, 2) ? 200 * SIM_MS : SIM_MS / 5, &e);
+}
+
+static void send_all(struct sim_world *w, struct sim_node *n, const struct raft_update *up)
+{
+    for (size_t i = 0; i < up->message_count; i++) {
+        const struct raft_msg *msg = &up->messages[i];
+
+        check_message(w, n, msg);
+        if (msg->type == RAFT_MSG_VOTE)
+            n->transfer_campaign = msg->vote.transfer;
+        if (msg->type == RAFT_MSG_HIGHER_TERM)
+            w->stats->higher_terms++;
+        sim_send(w, msg);
+    }
+}
+
+static void want_snapshots(struct sim_world *w, struct sim_node *n, const struct raft_update *up)
+{
+    for (size_t i = 0; i < up->snapshot_wanted_count; i++) {
+        struct sim_event e = {.type = SIM_SNAPSHOT_MADE,
+                              .node = n->number,
+                              .life = n->life,
+                              .peer = up->snapshot_wanted[i]};
+
+        sim_at(w, sim_between(w, SIM_MS, 40 * SIM_MS), &e);
+    }
+    if (up->snapshot_offered != NULL) {
+        struct sim_event e = {.type = SIM_SNAPSHOT_FETCHED,
+                              .node = n->number,
+                              .life = n->life,
+                              .peer = up->snapshot_from,
+                              .point = *up->snapshot_offered};
+
+        sim_trace(w, "node %u is offered a snapshot at %lu", n->number + 1,
+                  UL(up->snapshot_offered->index));
+        sim_at(w, sim_between(w, 5 * SIM_MS, 200 * SIM_MS), &e);
+    }
+}
+
+static void handle(struct sim_world *w, struct sim_node *n, const struct raft_update *up)
+{
+    if (up->fault != RAFT_FAULT_NONE)
+        sim_fail(w, "node %u drops a message from %lu, fault %d", n->number + 1,
+                 UL(up->fault_from.v), up->fault);
+    if (up->write_id > 0)
+        take_writes(w, n, up);
+    note_role(w, n, up);
+    send_all(w, n, up);
+    if (up->commit_index < n->commit_index)
+        sim_fail(w, "R10: node %u commits %lu after %lu", n->number + 1, UL(up->commit_index),
+                 UL(n->commit_index));
+    check_committed(w, n, up->term, n->commit_index + 1, up->commit_index);
+    n->commit_index = up->commit_index;
+    for (size_t i = 0; i < up->read_count; i++)
+        check_read(w, n, &up->reads[i]);
+    want_snapshots(w, n, up);
+    schedule_apply(w, n);
+    w->hash = sim_mix(w->hash, up->term ^ (up->commit_index << 20) ^ (up->message_count << 40) ^
+                                   up->write_id << 50 ^ (uint64_t)up->role);
+}
+
+int sim_node_step(struct sim_world *w, struct sim_node *n, struct raft_event *ev,
+                  struct raft_update *up)
+{
+    int r;
+
+    ev->now_ns = sim_clock(w, n);
+    r = raft_step(n->raft, ev, up);
+    handle(w, n, up);
+    return r;
+}
+
+void sim_node_start(struct sim_world *w, struct sim_node *n)
+{
+    struct raft_config config = make_config(w, n);
+    struct raft_boot boot = {.hard_state = n->hard_state, .applied = n->flushed.at};
+    struct raft_update up;
+
+    if (n->durable.count > 0)
+        boot.log_first = n->durable.first;
+    if (n->faulty_to > sim_log_last(&n->durable)) {
+        boot.faulty_from = sim_log_last(&n->durable) + 1;
+        boot.faulty_to = n->faulty_to;
+    } else {
+        n->faulty_to = 0;
+    }
+    n->life++;
+    n->up = true;
+    n->started_ns = sim_clock(w, n);
+    n->state = n->flushed;
+    n->checkpoint = (struct sim_state){0};
+    n->apply_scheduled = false;
+    n->commit_index = n->flushed.at.index;
+    n->transfer_campaign = false;
+    if (raft_new(&config, &boot, &n->raft) < 0) {
+        sim_fail(w, "I9: node %u cannot start", n->number + 1);
+        n->raft = NULL;
+        return;
+    }
+    sim_log_reset(&n->log, n->durable.first - 1);
+    for (size_t i = 0; i < n->durable.count; i++) {
+        if (raft_restore(n->raft, &n->durable.entries[i]) < 0)
+            sim_fail(w, "node %u cannot restore its log", n->number + 1);
+        sim_log_append(&n->log, &n->durable.entries[i]);
+    }
+    raft_start(n->raft, n->started_ns, &up);
+    w->stats->boot_resets += up.log_reset;
+    n->role = up.role;
+    n->term = up.term;
+    if (n->faulty_to > 0 && up.role != RAFT_RECOVERING)
+        n->faulty_to = 0; /* The state machine has it all. */
+    sim_trace(w, "node %u starts: term %lu, log %lu..%lu, applied %lu%s", n->number + 1,
+              UL(up.term), UL(n->durable.first), UL(sim_log_last(&n->durable)),
+              UL(n->flushed.at.index), n->faulty_to > 0 ? ", damaged" : "");
+    handle(w, n, &up);
+    schedule_tick(w, n);
+}
+
+void sim_node_crash(struct sim_world *w, struct sim_node *n, bool power)
+{
+    if (!n->up)
+        return;
+    sim_trace(w, "node %u %s", n->number + 1, power ? "loses power" : "is killed");
+    n->up = false;
+    n->paused_until_ns = 0;
+    raft_free(n->raft);
+    n->raft = NULL;
+    sim_disk_crash(w, n, power);
+    w->stats->crashes++;
+}
+
+static void apply_one(struct sim_world *w, struct sim_node *n, const struct raft_entry *e)
+{
+    n->state.at.index = e->index;
+    n->state.at.term = e->term;
+    n->state.hash = sim_mix(sim_mix(n->state.hash, e->index), sim_entry_hash(e));
+    if (e->type == RAFT_ENTRY_CONF) {
+        (void)raft_conf_decode(e->buf->data, e->buf->len, &n->state.at.conf);
+        w->stats->confs_committed++;
+        if (n->role != RAFT_LEADER && w->leaders[e->term].v == n->number + 1 &&
+            raft_conf_find(&n->state.at.conf, (struct raft_id){n->number + 1}) == NULL)
+            w->stats->leaders_removed++;
+    }
+    check_applied(w, n, e);
+}
+
+static void on_apply(struct sim_world *w, struct sim_node *n)
+{
+    struct raft_event ev = {.type = RAFT_EV_APPLIED};
+    const struct raft_entry *e;
+    struct raft_update up;
+    int r = 0;
+
+    n->apply_scheduled = false;
+    while (n->state.at.index < n->commit_index) {
+        r = raft_entry_get(n->raft, n->state.at.index + 1, &e);
+        if (r < 0)
+            break;
+        apply_one(w, n, e);
+    }
+    if (r < 0 && r != -EAGAIN)
+        sim_fail(w, "node %u cannot read entry %lu to apply", n->number + 1,
+                 UL(n->state.at.index + 1));
+    ev.index = n->state.at.index;
+    if (sim_node_step(w, n, &ev, &up) < 0)
+        sim_fail(w, "node %u: applied beyond the commit", n->number + 1);
+}
+
+static void on_deliver(struct sim_world *w, struct sim_node *n, const struct sim_event *e)
+{
+    struct raft_event ev = {.type = RAFT_EV_MESSAGE};
+    struct raft_update up;
+    struct raft_msg msg;
+    bool young;
+
+    if (raft_msg_decode(e->bytes, e->len, &msg) < 0) {
+        sim_fail(w, "a message of node %lu cannot be decoded", UL(e->peer.v));
+        return;
+    }
+    ev.msg = &msg;
+    young = sim_clock(w, n) - n->started_ns < 1000 * SIM_MS;
+    (void)sim_node_step(w, n, &ev, &up);
+    for (size_t i = 0; i < up.message_count; i++) {
+        const struct raft_msg *reply = &up.messages[i];
+
+        if ((reply->type == RAFT_MSG_VOTE_REPLY || reply->type == RAFT_MSG_PREVOTE_REPLY) &&
+            !reply->vote_reply.granted) {
+            w->stats->quarantine_refusals += young;
+            w->stats->stale_transfers += msg.type == RAFT_MSG_VOTE && msg.vote.transfer;
+        }
+    }
+    raft_msg_done(&msg);
+}
+
+static void on_synced(struct sim_world *w, struct sim_node *n)
+{
+    struct raft_event ev = {.type = RAFT_EV_DURABLE};
+    struct raft_update up;
+
+    ev.write_id = sim_disk_synced(n);
+    (void)sim_node_step(w, n, &ev, &up);
+    sim_disk_sync(w, n);
+}
+
+static void on_snapshot_made(struct sim_world *w, struct sim_node *n, struct raft_id peer)
+{
+    struct raft_event ev = {.type = RAFT_EV_SNAPSHOT_READY};
+    struct raft_update up;
+
+    if (!w->quiet && sim_percent(w, 10)) {
+        ev.type = RAFT_EV_SNAPSHOT_FAILED;
+        ev.peer = peer;
+    } else {
+        n->checkpoint = n->state;
+        ev.snapshot.peer = peer;
+        ev.snapshot.point = n->state.at;
+    }
+    (void)sim_node_step(w, n, &ev, &up);
+}
+
+/* Another one was made since: who still asks for this one must be offered that. */
+static void tell_snapshot_gone(struct sim_world *w, struct sim_node *source,
+                               const struct sim_node *n)
+{
+    struct raft_event ev = {.type = RAFT_EV_SNAPSHOT_FAILED, .peer = {n->number + 1}};
+    struct raft_update up;
+
+    (void)sim_node_step(w, source, &ev, &up);
+}
+
+/* The state is swapped and durable at once; the log follows as a write of its own. */
+static void on_snapshot_fetched(struct sim_world *w, struct sim_node *n, const struct sim_event *e)
+{
+    struct raft_event ev = {.type = RAFT_EV_SNAPSHOT_INSTALLED};
+    struct sim_node *source = sim_node_of(w, e->peer);
+    struct raft_update up;
+    bool there = source->up && source->checkpoint.at.index == e->point.index &&
+                 source->checkpoint.at.term == e->point.term;
+
+    if (source->up && !there)
+        tell_snapshot_gone(w, source, n);
+    if (!there || w->cut[source->number][n->number] || e->point.index <= n->state.at.index ||
+        (!w->quiet && sim_percent(w, 10)) || n->role == RAFT_LEADER) {
+        ev.type = RAFT_EV_INSTALL_FAILED;
+        (void)sim_node_step(w, n, &ev, &up);
+        return;
+    }
+    sim_trace(w, "node %u installs a snapshot at %lu", n->number + 1, UL(e->point.index));
+    n->state = source->checkpoint;
+    n->flushed = n->state;
+    ev.installed = n->state.at;
+    w->stats->installs++;
+    if (n->commit_index < n->state.at.index)
+        n->commit_index = n->state.at.index;
+    if (sim_node_step(w, n, &ev, &up) < 0)
+        sim_fail(w, "node %u refuses what it installed", n->number + 1);
+    w->stats->installs_on_log += !up.log_reset;
+}
+
+/* Flushes the state machine and cuts the log behind it (I9: never before it). */
+void sim_node_compact(struct sim_world *w, struct sim_node *n, uint64_t keep)
+{
+    struct raft_event ev = {.type = RAFT_EV_COMPACTED};
+    struct raft_update up;
+
+    n->flushed = n->state;
+    if (n->flushed.at.index <= keep)
+        return;
+    ev.index = n->flushed.at.index - keep + 1;
+    sim_log_cut(&n->durable, ev.index);
+    sim_log_cut(&n->log, ev.index);
+    if (sim_node_step(w, n, &ev, &up) < 0)
+        sim_fail(w, "node %u: compaction refused", n->number + 1);
+}
+
+void sim_node_event(struct sim_world *w, const struct sim_event *e)
+{
+    struct sim_node *n = &w->nodes[e->node];
+    struct raft_event tick = {.type = RAFT_EV_TICK};
+    struct raft_update up;
+
+    if (e->type == SIM_RESTART) {
+        if (!n->up)
+            sim_node_start(w, n);
+        return;
+    }
+    if (!n->up || (e->life != 0 && e->life != n->life))
+        return;
+    switch (e->type) {
+    case SIM_TICK:
+        (void)sim_node_step(w, n, &tick, &up);
+        schedule_tick(w, n);
+        break;
+    case SIM_DELIVER:
+        on_deliver(w, n, e);
+        break;
+    case SIM_SYNCED:
+        on_synced(w, n);
+        break;
+    case SIM_APPLY:
+        on_apply(w, n);
+        break;
+    case SIM_SNAPSHOT_MADE:
+        on_snapshot_made(w, n, e->peer);
+        break;
+    case SIM_SNAPSHOT_FETCHED:
+        on_snapshot_fetched(w, n, e);
+        break;
+    case SIM_RESTART:
+    case SIM_TROUBLE:
+    case SIM_PROPOSE:
+    case SIM_READ:
+        break;
+    }
+}

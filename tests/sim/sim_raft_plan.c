@@ -1,0 +1,495 @@
+/*
+ * What happens in one schedule: clients that write and read, and trouble of the kinds that the
+ * seed switched on; then quiet, in which the group must be whole again within bounded time.
+ */
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "raft/mem.h"
+#include "tests/sim/sim_raft.h"
+
+static const int64_t quiet_max_ns = 30000 * SIM_MS;
+
+#define UL(v) ((unsigned long)(v))
+
+static struct sim_node *any_node(struct sim_world *w)
+{
+    return &w->nodes[sim_below(w, w->node_count)];
+}
+
+static struct sim_node *any_up(struct sim_world *w)
+{
+    struct sim_node *n = any_node(w);
+
+    return n->up && n->paused_until_ns <= w->now_ns ? n : NULL;
+}
+
+/* Somebody who thinks that he leads; there may be several. */
+static struct sim_node *some_leader(struct sim_world *w)
+{
+    size_t start = sim_below(w, w->node_count);
+
+    for (size_t i = 0; i < w->node_count; i++) {
+        struct sim_node *n = &w->nodes[(start + i) % w->node_count];
+
+        if (n->up && n->role == RAFT_LEADER && n->paused_until_ns <= w->now_ns)
+            return n;
+    }
+    return NULL;
+}
+
+static void again(struct sim_world *w, enum sim_event_type type, int64_t min, int64_t max)
+{
+    struct sim_event e = {.type = type};
+
+    sim_at(w, sim_between(w, min, max), &e);
+}
+
+static void propose(struct sim_world *w)
+{
+    struct sim_node *n = some_leader(w);
+    size_t count = 1 + sim_below(w, 3);
+    struct raft_buf *bufs[3];
+    struct raft_event ev = {.type = RAFT_EV_PROPOSE};
+    struct raft_update up;
+    int r;
+
+    again(w, SIM_PROPOSE, 5 * SIM_MS, 60 * SIM_MS);
+    if (n == NULL)
+        return;
+    for (size_t i = 0; i < count; i++) {
+        bufs[i] = raft_buf_new(8 + sim_below(w, 40));
+        memset(bufs[i]->data, 0, bufs[i]->len);
+        w->next_op++;
+        memcpy(bufs[i]->data, &w->next_op, sizeof(w->next_op));
+    }
+    ev.propose.type = sim_percent(w, 5) ? RAFT_ENTRY_HASH : RAFT_ENTRY_NORMAL;
+    ev.propose.bufs = bufs;
+    ev.propose.count = count;
+    r = sim_node_step(w, n, &ev, &up);
+    if (r == 0)
+        w->stats->proposals++;
+    else if (r == -EAGAIN)
+        w->stats->proposals_full++;
+    else
+        sim_fail(w, "a proposal to leader %u is refused, %d", n->number + 1, r);
+    for (size_t i = 0; i < count; i++)
+        raft_buf_unref(bufs[i]);
+}
+
+static void read_at(struct sim_world *w, struct sim_node *n)
+{
+    struct raft_event ev = {.type = RAFT_EV_READ};
+    struct raft_update up;
+    struct sim_read read = {.node = n->number, .life = n->life, .commit_before = w->max_commit};
+    int r;
+
+    read.follower = n->role != RAFT_LEADER;
+    read.lease = !read.follower; /* If it needs no message, so ends in this step. */
+    w->reads = raft_grow(w->reads, w->read_count, &w->read_cap, sizeof(*w->reads));
+    ev.read_id = w->read_count;
+    w->reads[w->read_count++] = read;
+    r = sim_node_step(w, n, &ev, &up);
+    w->reads[ev.read_id].lease = false;
+    if (r < 0)
+        w->reads[ev.read_id].done = true;
+}
+
+static void read_some(struct sim_world *w)
+{
+    struct sim_node *n = sim_percent(w, 70) ? some_leader(w) : any_up(w);
+
+    again(w, SIM_READ, 2 * SIM_MS, 50 * SIM_MS);
+    if (n != NULL)
+        read_at(w, n);
+}
+
+static void heal_cuts(struct sim_world *w)
+{
+    memset(w->cut, 0, sizeof(w->cut));
+    w->cut_until_ns = 0;
+}
+
+static void cut_one_way(struct sim_world *w, unsigned from, unsigned to)
+{
+    if (from != to)
+        w->cut[from][to] = true;
+}
+
+static void trouble_partition(struct sim_world *w)
+{
+    unsigned a = (unsigned)sim_below(w, w->node_count), b = (unsigned)sim_below(w, w->node_count);
+    uint64_t side = sim_random(w);
+    uint64_t kind = sim_below(w, 4);
+
+    if (sim_percent(w, 40) && some_leader(w) != NULL)
+        a = some_leader(w)->number;
+    for (unsigned i = 0; i < w->node_count; i++) {
+        for (unsigned k = 0; k < w->node_count; k++) {
+            if ((kind == 0 && (i == a || k == a)) ||                         /* Alone. */
+                (kind == 1 && i == a) ||                                     /* Heard by nobody. */
+                (kind == 2 && ((i == a && k == b) || (i == b && k == a))) || /* Two apart. */
+                (kind == 3 && ((side >> i & 1) != (side >> k & 1))))         /* Two halves. */
+                cut_one_way(w, i, k);
+        }
+    }
+    w->cut_until_ns = w->now_ns + sim_between(w, 100 * SIM_MS, 3000 * SIM_MS);
+    sim_trace(w, "partition of kind %lu around node %u", UL(kind), a + 1);
+}
+
+/* Only if enough whole replicas remain: two damaged ones may be one too many. */
+static void damage(struct sim_world *w, struct sim_node *n)
+{
+    uint64_t last = sim_log_last(&n->durable), from;
+
+    for (unsigned i = 0; i < w->node_count; i++) {
+        if (w->nodes[i].faulty_to > 0)
+            return;
+    }
+    if (n->durable.count == 0)
+        return;
+    from = last - sim_below(w, n->durable.count < 6 ? n->durable.count : 6);
+    sim_trace(w, "node %u: entries %lu..%lu are damaged", n->number + 1, UL(from), UL(last));
+    sim_log_truncate(&n->durable, from);
+    n->faulty_to = last;
+    w->stats->damages++;
+}
+
+static void trouble_crash(struct sim_world *w)
+{
+    struct sim_node *n =
+        sim_percent(w, 50) && some_leader(w) != NULL ? some_leader(w) : any_node(w);
+    struct sim_event e = {.type = SIM_RESTART, .node = n->number};
+    bool power = (w->faults & SIM_FAULT_POWER) && sim_percent(w, 70);
+
+    if (!n->up)
+        return;
+    sim_node_crash(w, n, power);
+    if ((w->faults & SIM_FAULT_DAMAGE) && sim_percent(w, 40))
+        damage(w, n);
+    sim_at(w,
+           sim_percent(w, 60) ? sim_between(w, SIM_MS, 100 * SIM_MS)
+                              : sim_between(w, 100 * SIM_MS, 2500 * SIM_MS),
+           &e);
+}
+
+static void trouble_pause(struct sim_world *w)
+{
+    struct sim_node *n =
+        sim_percent(w, 60) && some_leader(w) != NULL ? some_leader(w) : any_node(w);
+
+    n->paused_until_ns = w->now_ns + sim_between(w, 20 * SIM_MS, 2500 * SIM_MS);
+    w->stats->pauses++;
+    sim_trace(w, "node %u pauses for %ld ms", n->number + 1,
+              (long)((n->paused_until_ns - w->now_ns) / SIM_MS));
+}
+
+static void trouble_conf(struct sim_world *w)
+{
+    struct sim_node *n = some_leader(w), *target = any_node(w);
+    struct raft_event ev = {.type = RAFT_EV_CONF_CHANGE};
+    const struct raft_member *member;
+    struct raft_update up;
+    struct raft_id id = {target->number + 1};
+    int r;
+
+    if (n == NULL)
+        return;
+    member = raft_conf_find(raft_conf(n->raft), id);
+    ev.conf_change.member.id = id;
+    ev.conf_change.member.uuid.b[0] = (uint8_t)id.v;
+    ev.conf_change.op = member == NULL   ? RAFT_CONF_ADD_LEARNER
+                        : !member->voter ? RAFT_CONF_PROMOTE
+                                         : RAFT_CONF_REMOVE;
+    if (ev.conf_change.op == RAFT_CONF_REMOVE && raft_conf(n->raft)->count <= 2)
+        return;
+    r = sim_node_step(w, n, &ev, &up);
+    if (r < 0)
+        return;
+    check_conf(w, n, &up.entries[0]);
+    w->stats->promotions += ev.conf_change.op == RAFT_CONF_PROMOTE;
+    sim_trace(w, "node %u changes the membership: %d of node %lu", n->number + 1, ev.conf_change.op,
+              UL(id.v));
+}
+
+static void trouble_transfer(struct sim_world *w)
+{
+    struct sim_node *n = some_leader(w);
+    struct raft_event ev = {.type = RAFT_EV_TRANSFER};
+    struct raft_update up;
+
+    if (n == NULL)
+        return;
+    ev.peer = (struct raft_id){any_node(w)->number + 1};
+    if (sim_node_step(w, n, &ev, &up) == 0)
+        sim_trace(w, "node %u hands over to node %lu", n->number + 1, UL(ev.peer.v));
+}
+
+static void trouble_compact(struct sim_world *w)
+{
+    struct sim_node *n = any_up(w);
+
+    if (n != NULL)
+        sim_node_compact(w, n, sim_percent(w, 50) ? 0 : sim_below(w, 30));
+}
+
+static void trouble_unreachable(struct sim_world *w)
+{
+    struct sim_node *n = some_leader(w);
+    struct raft_event ev = {.type = RAFT_EV_PEER_UNREACHABLE};
+    struct raft_update up;
+
+    if (n == NULL)
+        return;
+    ev.peer = (struct raft_id){any_node(w)->number + 1};
+    (void)sim_node_step(w, n, &ev, &up);
+}
+
+static void make_trouble(struct sim_world *w)
+{
+    enum sim_fault fault = 1u << sim_below(w, 14);
+
+    if (w->quiet)
+        return;
+    again(w, SIM_TROUBLE, 5 * SIM_MS, 120 * SIM_MS);
+    if (w->cut_until_ns > 0 && w->now_ns >= w->cut_until_ns)
+        heal_cuts(w);
+    if (!(w->faults & fault))
+        return;
+    if (fault == SIM_FAULT_PARTITION && w->cut_until_ns == 0)
+        trouble_partition(w);
+    else if (fault == SIM_FAULT_CRASH)
+        trouble_crash(w);
+    else if (fault == SIM_FAULT_PAUSE)
+        trouble_pause(w);
+    else if (fault == SIM_FAULT_SLOW_DISK)
+        any_node(w)->disk_slow_until_ns = w->now_ns + sim_between(w, 0, 2000 * SIM_MS);
+    else if (fault == SIM_FAULT_COMPACT)
+        trouble_compact(w);
+    else if (fault == SIM_FAULT_CONF)
+        trouble_conf(w);
+    else if (fault == SIM_FAULT_TRANSFER)
+        trouble_transfer(w);
+    else if (fault == SIM_FAULT_LOSS)
+        trouble_unreachable(w);
+}
+
+static void begin_quiet(struct sim_world *w)
+{
+    w->quiet = true;
+    heal_cuts(w);
+    sim_trace(w, "quiet");
+    for (unsigned i = 0; i < w->node_count; i++) {
+        w->nodes[i].paused_until_ns = 0;
+        w->nodes[i].disk_slow_until_ns = 0;
+        if (!w->nodes[i].up)
+            sim_node_start(w, &w->nodes[i]);
+    }
+}
+
+static bool reads_are_done(const struct sim_world *w)
+{
+    for (size_t i = 0; i < w->read_count; i++) {
+        const struct sim_read *read = &w->reads[i];
+
+        if (!read->done && w->nodes[read->node].life == read->life)
+            return false;
+    }
+    return true;
+}
+
+static const struct sim_node *newest_leader(const struct sim_world *w)
+{
+    const struct sim_node *leader = NULL;
+
+    for (unsigned i = 0; i < w->node_count; i++) {
+        const struct sim_node *n = &w->nodes[i];
+
+        if (n->up && n->role == RAFT_LEADER && (leader == NULL || n->term > leader->term))
+            leader = n;
+    }
+    return leader;
+}
+
+static void tell_state(struct sim_world *w)
+{
+    struct raft_status s;
+
+    for (unsigned i = 0; i < w->node_count; i++) {
+        raft_status(w->nodes[i].raft, &s);
+        sim_trace(w, "node %u: %s of term %lu, log %lu..%lu, durable %lu, commit %lu, applied %lu",
+                  i + 1, raft_role_name(s.role), UL(s.term), UL(s.base_index), UL(s.last_index),
+                  UL(s.durable_index), UL(s.commit_index), UL(s.applied_index));
+        for (unsigned k = 0; s.role == RAFT_LEADER && k < s.peer_count; k++)
+            sim_trace(w, "    peer %lu %s: %s, match %lu", UL(s.peers[k].id.v),
+                      s.peers[k].voter ? "voter" : "learner", s.peers[k].state,
+                      UL(s.peers[k].match_index));
+    }
+}
+
+/* Is one leader followed by all its members, and has all that was ever committed reached them? */
+static bool is_whole(const struct sim_world *w)
+{
+    const struct sim_node *leader = newest_leader(w);
+    const struct raft_conf *conf;
+
+    if (leader == NULL || leader->commit_index < leader->own_first)
+        return false;
+    conf = raft_conf(leader->raft);
+    for (unsigned i = 0; i < conf->count; i++) {
+        const struct sim_node *n = &w->nodes[conf->members[i].id.v - 1];
+
+        if (n->term != leader->term || n->faulty_to > 0 || n->state.at.index < leader->own_first ||
+            n->state.at.index + 20 < w->max_commit)
+            return false;
+    }
+    return true;
+}
+
+static void handle_event(struct sim_world *w, struct sim_event *e)
+{
+    struct sim_node *n = &w->nodes[e->node];
+
+    w->hash = sim_mix(w->hash, (uint64_t)e->at_ns ^ (uint64_t)e->type << 56 ^
+                                   (uint64_t)e->node << 48 ^ e->len << 40);
+    w->stats->events++;
+    switch (e->type) {
+    case SIM_TROUBLE:
+        make_trouble(w);
+        break;
+    case SIM_PROPOSE:
+        propose(w);
+        break;
+    case SIM_READ:
+        read_some(w);
+        break;
+    case SIM_TICK:
+    case SIM_DELIVER:
+    case SIM_SYNCED:
+    case SIM_APPLY:
+    case SIM_RESTART:
+    case SIM_SNAPSHOT_MADE:
+    case SIM_SNAPSHOT_FETCHED:
+        if (n->up && n->paused_until_ns > w->now_ns) {
+            sim_at(w, n->paused_until_ns - w->now_ns, e);
+            return; /* It keeps its bytes. */
+        }
+        sim_node_event(w, e);
+        break;
+    }
+    free(e->bytes);
+}
+
+static void run_until(struct sim_world *w, int64_t until_ns, bool (*done)(const struct sim_world *))
+{
+    struct sim_event e;
+
+    while (!w->failed && w->now_ns < until_ns && (done == NULL || !done(w)) && sim_next(w, &e))
+        handle_event(w, &e);
+}
+
+static bool is_whole_with_reads(const struct sim_world *w)
+{
+    return is_whole(w) && reads_are_done(w);
+}
+
+static void check_liveness(struct sim_world *w)
+{
+    begin_quiet(w);
+    run_until(w, w->now_ns + quiet_max_ns, is_whole);
+    if (!is_whole(w))
+        tell_state(w);
+    if (!w->failed && !is_whole(w))
+        sim_fail(w, "liveness: not whole again after %ld s of quiet",
+                 (long)(quiet_max_ns / 1000 / SIM_MS));
+    run_until(w, w->now_ns + quiet_max_ns, is_whole_with_reads);
+    if (!is_whole_with_reads(w))
+        tell_state(w);
+    if (!w->failed && !is_whole_with_reads(w))
+        sim_fail(w, "liveness: a read has no end");
+}
+
+static void set_up_group(struct sim_world *w)
+{
+    unsigned founders;
+
+    w->node_count = 3 + (unsigned)sim_below(w, 3);
+    founders = sim_percent(w, 80) ? w->node_count : 1 + (unsigned)sim_below(w, w->node_count);
+    if (!(w->faults & SIM_FAULT_CONF) && founders < 3)
+        founders = 3;
+    for (unsigned i = 0; i < founders; i++) {
+        struct raft_member *m = &w->founders.members[w->founders.count++];
+
+        *m = (struct raft_member){.id = {i + 1}, .voter = true};
+        m->uuid.b[0] = (uint8_t)(i + 1);
+    }
+    for (unsigned i = 0; i < w->node_count; i++) {
+        struct sim_node *n = &w->nodes[i];
+
+        n->world = w;
+        n->number = i;
+        n->clock_offset_ns = sim_between(w, SIM_MS, 100000 * SIM_MS);
+        if (w->faults & SIM_FAULT_CLOCKS)
+            n->clock_ppm = sim_between(w, -5000, 5000);
+        n->durable.first = 1;
+        n->log.first = 1;
+        if (i < founders)
+            n->flushed.at.conf = w->founders;
+        sim_node_start(w, n);
+    }
+}
+
+static void set_up(struct sim_world *w)
+{
+    w->faults = (unsigned)sim_random(w) & SIM_FAULT_ALL;
+    if (sim_percent(w, 10))
+        w->faults = SIM_FAULT_ALL;
+    if (w->faults & SIM_FAULT_CONF) /* Two voters, one damaged: nobody could help them. */
+        w->faults &= ~(unsigned)SIM_FAULT_DAMAGE;
+    w->read_lease = sim_percent(w, 70);
+    if (w->faults & SIM_FAULT_LOSS)
+        w->loss_percent = 1 + (unsigned)sim_below(w, 20);
+    if (w->faults & SIM_FAULT_DELAY)
+        w->delay_percent = 1 + (unsigned)sim_below(w, 50);
+    if (w->faults & SIM_FAULT_DUPLICATE)
+        w->duplicate_percent = 1 + (unsigned)sim_below(w, 20);
+    w->sync_max_ns = sim_percent(w, 50) ? 2 * SIM_MS : sim_between(w, 2 * SIM_MS, 40 * SIM_MS);
+    set_up_group(w);
+    again(w, SIM_TROUBLE, 0, 2000 * SIM_MS);
+    again(w, SIM_PROPOSE, 0, 1000 * SIM_MS);
+    again(w, SIM_READ, 0, 1000 * SIM_MS);
+}
+
+static void tear_down(struct sim_world *w)
+{
+    for (unsigned i = 0; i < w->node_count; i++) {
+        raft_free(w->nodes[i].raft);
+        sim_disk_done(&w->nodes[i]);
+    }
+    sim_events_free(w);
+    free(w->indexes);
+    free(w->leaders);
+    free(w->votes);
+    free(w->reads);
+}
+
+void sim_run(const struct sim_options *options, struct sim_stats *stats, struct sim_result *result)
+{
+    struct sim_world *w = raft_alloc(1, sizeof(*w));
+
+    w->rng = options->seed;
+    w->trace = options->trace;
+    w->mutant = options->mutant;
+    w->stats = stats;
+    set_up(w);
+    run_until(w, sim_between(w, 2000 * SIM_MS, 7000 * SIM_MS), NULL);
+    if (!w->failed)
+        check_liveness(w);
+    stats->virtual_ns += w->now_ns;
+    result->failed = w->failed;
+    result->hash = w->hash;
+    memcpy(result->why, w->why, sizeof(result->why));
+    tear_down(w);
+    free(w);
+}

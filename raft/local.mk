@@ -7,7 +7,7 @@ RAFT_SOURCES = raft/raft.c raft/election.c raft/transfer.c raft/replicate.c raft
 noinst_LTLIBRARIES += libraft.la
 libraft_la_SOURCES = $(RAFT_SOURCES)
 
-check_LTLIBRARIES = libraft_mutants.la
+check_LTLIBRARIES += libraft_mutants.la
 libraft_mutants_la_SOURCES = $(RAFT_SOURCES)
 libraft_mutants_la_CPPFLAGS = $(AM_CPPFLAGS) -DRAFT_MUTANTS
 

@@ -1,5 +1,29 @@
 # What tests/ builds.
 
+# ---- namenode/fsm ----
+# The tests of the state machine share a fixture.
+check_LTLIBRARIES += tests/unit/namenode/libfsmfixture.la
+tests_unit_namenode_libfsmfixture_la_SOURCES = tests/unit/namenode/fsm_fixture.c \
+	tests/unit/namenode/fsm_fixture.h
+tests_unit_namenode_libfsmfixture_la_CFLAGS = $(TEST_CFLAGS)
+tests_unit_namenode_libfsmfixture_la_LIBADD = libfsm.la $(CMOCKA_LIBS)
+
+check_PROGRAMS += tests/unit/namenode/test_fsm_dir
+TESTS += tests/unit/namenode/test_fsm_dir
+tests_unit_namenode_test_fsm_dir_CFLAGS = $(TEST_CFLAGS)
+tests_unit_namenode_test_fsm_dir_LDADD = tests/unit/namenode/libfsmfixture.la
+
+check_PROGRAMS += tests/unit/namenode/test_fsm_inode
+TESTS += tests/unit/namenode/test_fsm_inode
+tests_unit_namenode_test_fsm_inode_CFLAGS = $(TEST_CFLAGS)
+tests_unit_namenode_test_fsm_inode_LDADD = tests/unit/namenode/libfsmfixture.la
+
+check_PROGRAMS += tests/unit/namenode/test_fsm_rename
+TESTS += tests/unit/namenode/test_fsm_rename
+tests_unit_namenode_test_fsm_rename_CFLAGS = $(TEST_CFLAGS)
+tests_unit_namenode_test_fsm_rename_LDADD = tests/unit/namenode/libfsmfixture.la
+# ---- end of namenode/fsm ----
+
 check_PROGRAMS += tests/unit/namenode/test_pg_mgr
 TESTS += tests/unit/namenode/test_pg_mgr
 tests_unit_namenode_test_pg_mgr_CFLAGS = $(TEST_CFLAGS)

@@ -23,6 +23,6 @@ libcommon_la_SOURCES = \
 	common/uuid.c common/uuid.h \
 	common/version.c \
 	common/vfs.c common/vfs.h common/vfs_posix.c \
-	common/vfs_fake.c common/vfs_fake.h common/vfs_fake_image.c common/vfs_fake_image.h \
+	common/vfs_fake.c common/vfs_fake.h common/vfs_fake_image.c common/vfs_fake_image.h common/vfs_fake_tree.c common/vfs_fake_tree.h \
 	common/worker.c common/worker.h
 libcommon_la_LIBADD = $(UV_LIBS) $(ISAL_LIBS) $(XXHASH_LIBS) $(MICROHTTPD_LIBS) $(INIH_LIBS)

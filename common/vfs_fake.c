@@ -1,10 +1,7 @@
 /*
  * The disk in memory. Each file has two images: the cache (what reads see) and the medium (what a
- * power failure leaves), and between them the list of changes not yet synced. Each directory has
- * its names twice likewise, and the disk has one journal of the name changes that no directory sync
- * has made durable yet.
- *
- * A node lives while a name (in cache or on the medium), the journal or an open file refers to it.
+ * power failure leaves), and between them the list of changes not yet synced. Names are kept in the
+ * same way by vfs_fake_tree.c.
  */
 #include "common/vfs_fake.h"
 
@@ -19,36 +16,7 @@
 #include "common/mem.h"
 #include "common/rng.h"
 #include "common/vfs_fake_image.h"
-
-struct node;
-
-struct names {
-    struct name {
-        char *name;
-        struct node *node;
-    } * items;
-    size_t count;
-};
-
-struct node {
-    uint64_t inode;
-    bool is_dir;
-    unsigned refs;
-    unsigned link_count; /* names in the cache */
-    unsigned open_count;
-    struct image cache, medium;
-    struct image_change *changes;
-    struct names cache_names, medium_names;
-    struct node *prev, *next;
-};
-
-/* The node loses its name `from` and gets the name `to`; either directory may be NULL. */
-struct name_change {
-    struct node *from_dir, *to_dir, *node;
-    char *from_name, *to_name;
-    bool chosen;
-    struct name_change *prev, *next;
-};
+#include "common/vfs_fake_tree.h"
 
 struct fake_file {
     struct vfs_file file; /* first */
@@ -66,11 +34,8 @@ struct fault {
 
 struct vfs_fake {
     struct vfs vfs; /* first */
-    struct node *root;
-    struct node *nodes;
-    struct name_change *journal;
+    struct tree tree;
     struct fake_file *open_files;
-    uint64_t next_inode;
     uint64_t capacity_bytes;
     uint64_t change_count;
     uint64_t stop_after;
@@ -82,279 +47,6 @@ struct vfs_fake {
 static struct vfs_fake *fake_of(struct vfs *v)
 {
     return (struct vfs_fake *)v;
-}
-
-/* ---- nodes and names ---- */
-
-static struct node *node_new(struct vfs_fake *f, bool is_dir)
-{
-    struct node *n = MEM_NEW(struct node);
-
-    n->inode = f->next_inode++;
-    n->is_dir = is_dir;
-    DL_APPEND(f->nodes, n);
-    return n;
-}
-
-static void changes_clear(struct node *n)
-{
-    struct image_change *c, *next;
-
-    DL_FOREACH_SAFE (n->changes, c, next)
-        image_change_free(c);
-    n->changes = NULL;
-}
-
-static void names_clear(struct vfs_fake *f, struct names *names, bool is_cache);
-
-static void node_unref(struct vfs_fake *f, struct node *n)
-{
-    if (n == NULL || --n->refs > 0)
-        return;
-    names_clear(f, &n->cache_names, true);
-    names_clear(f, &n->medium_names, false);
-    changes_clear(n);
-    image_done(&n->cache);
-    image_done(&n->medium);
-    DL_DELETE(f->nodes, n);
-    free(n);
-}
-
-static struct node *node_ref(struct node *n)
-{
-    if (n != NULL)
-        n->refs++;
-    return n;
-}
-
-static struct name *names_find(const struct names *names, const char *name)
-{
-    for (size_t i = 0; i < names->count; i++) {
-        if (strcmp(names->items[i].name, name) == 0)
-            return &names->items[i];
-    }
-    return NULL;
-}
-
-static void names_remove(struct vfs_fake *f, struct names *names, const char *name, bool is_cache)
-{
-    struct name *e = names_find(names, name);
-    struct node *node;
-
-    if (e == NULL)
-        return;
-    node = e->node;
-    free(e->name);
-    names->count--;
-    memmove(e, e + 1, (size_t)(names->items + names->count - e) * sizeof *e);
-    if (is_cache)
-        node->link_count--;
-    node_unref(f, node);
-}
-
-static void names_put(struct vfs_fake *f, struct names *names, const char *name, struct node *node,
-                      bool is_cache)
-{
-    (void)node_ref(node); /* Before the removal, which may hold the last one. */
-    names_remove(f, names, name, is_cache);
-    names->items = mem_realloc(names->items, names->count + 1, sizeof *names->items);
-    names->items[names->count++] = (struct name){mem_strdup(name), node};
-    if (is_cache)
-        node->link_count++;
-}
-
-static void names_clear(struct vfs_fake *f, struct names *names, bool is_cache)
-{
-    while (names->count > 0)
-        names_remove(f, names, names->items[names->count - 1].name, is_cache);
-    free(names->items);
-    names->items = NULL;
-}
-
-/* ---- the journal of names ---- */
-
-static void name_change_make(struct vfs_fake *f, const struct name_change *c, bool is_cache)
-{
-    if (c->from_dir != NULL)
-        names_remove(f, is_cache ? &c->from_dir->cache_names : &c->from_dir->medium_names,
-                     c->from_name, is_cache);
-    if (c->to_dir != NULL)
-        names_put(f, is_cache ? &c->to_dir->cache_names : &c->to_dir->medium_names, c->to_name,
-                  c->node, is_cache);
-}
-
-static void name_change_drop(struct vfs_fake *f, struct name_change *c)
-{
-    DL_DELETE(f->journal, c);
-    node_unref(f, c->from_dir);
-    node_unref(f, c->to_dir);
-    node_unref(f, c->node);
-    free(c->from_name);
-    free(c->to_name);
-    free(c);
-}
-
-/* True in the cache at once, on the medium when its directory is synced. */
-static void change_names(struct vfs_fake *f, struct node *from_dir, const char *from_name,
-                         struct node *to_dir, const char *to_name, struct node *node)
-{
-    struct name_change *c = MEM_NEW(struct name_change);
-
-    c->from_dir = node_ref(from_dir);
-    c->to_dir = node_ref(to_dir);
-    c->node = node_ref(node);
-    c->from_name = from_name == NULL ? NULL : mem_strdup(from_name);
-    c->to_name = to_name == NULL ? NULL : mem_strdup(to_name);
-    DL_APPEND(f->journal, c);
-    name_change_make(f, c, true);
-}
-
-static void journal_make_chosen_durable(struct vfs_fake *f)
-{
-    struct name_change *c, *next;
-
-    DL_FOREACH_SAFE (f->journal, c, next) {
-        if (!c->chosen)
-            continue;
-        name_change_make(f, c, false);
-        name_change_drop(f, c);
-    }
-}
-
-struct dir_set {
-    const struct node **dirs;
-    size_t count;
-};
-
-static bool dir_set_has(const struct dir_set *s, const struct node *dir)
-{
-    for (size_t i = 0; i < s->count; i++) {
-        if (s->dirs[i] == dir)
-            return true;
-    }
-    return false;
-}
-
-static void dir_set_add(struct dir_set *s, const struct node *dir)
-{
-    if (dir == NULL || dir_set_has(s, dir))
-        return;
-    s->dirs = mem_realloc(s->dirs, s->count + 1, sizeof *s->dirs);
-    s->dirs[s->count++] = dir;
-}
-
-static bool change_touches(const struct name_change *c, const struct dir_set *s)
-{
-    return (c->from_dir != NULL && dir_set_has(s, c->from_dir)) ||
-           (c->to_dir != NULL && dir_set_has(s, c->to_dir));
-}
-
-/*
- * Chooses what a sync of dir makes durable: its own changes and, since a rename is one change in
- * two directories, what came before them in the other one. Walked from the latest to the first.
- */
-static void journal_choose_for_sync(struct vfs_fake *f, const struct node *dir)
-{
-    struct dir_set set = {0};
-
-    dir_set_add(&set, dir);
-    if (f->journal != NULL) {
-        for (struct name_change *c = f->journal->prev;; c = c->prev) {
-            if (change_touches(c, &set)) {
-                c->chosen = true;
-                dir_set_add(&set, c->from_dir);
-                dir_set_add(&set, c->to_dir);
-            }
-            if (c == f->journal)
-                break;
-        }
-    }
-    free(set.dirs);
-}
-
-/* In each directory any prefix of its changes; a change in two directories is in both or none. */
-static void journal_choose_for_crash(struct vfs_fake *f, struct rng *rng)
-{
-    struct dir_set cut = {0};
-    struct name_change *c;
-
-    DL_FOREACH (f->journal, c) {
-        c->chosen = rng != NULL && !change_touches(c, &cut) && rng_percent(rng, 70);
-        if (!c->chosen) {
-            dir_set_add(&cut, c->from_dir);
-            dir_set_add(&cut, c->to_dir);
-        }
-    }
-    free(cut.dirs);
-}
-
-/* ---- paths ---- */
-
-/* The next component of *path, or false at its end. */
-static bool path_next(const char **path, char name[NAME_BYTES_MAX + 1])
-{
-    const char *p = *path;
-    size_t len;
-
-    for (;;) {
-        p += strspn(p, "/");
-        len = strcspn(p, "/");
-        if (len == 0)
-            return false;
-        if (len != 1 || p[0] != '.')
-            break;
-        p += len;
-    }
-    len = MIN(len, (size_t)NAME_BYTES_MAX);
-    memcpy(name, p, len);
-    name[len] = '\0';
-    *path = p + strcspn(p, "/");
-    return true;
-}
-
-/* The directory that holds the last component, and that component: "" for the root. */
-static int find_parent(struct vfs_fake *f, const char *path, struct node **ret_dir,
-                       char leaf[NAME_BYTES_MAX + 1])
-{
-    struct node *dir = f->root;
-    char name[NAME_BYTES_MAX + 1];
-
-    leaf[0] = '\0';
-    while (path_next(&path, name)) {
-        if (leaf[0] != '\0') {
-            const struct name *e = names_find(&dir->cache_names, leaf);
-
-            if (e == NULL)
-                return -ENOENT;
-            if (!e->node->is_dir)
-                return -ENOTDIR;
-            dir = e->node;
-        }
-        memcpy(leaf, name, sizeof name);
-    }
-    *ret_dir = dir;
-    return 0;
-}
-
-static int find_node(struct vfs_fake *f, const char *path, struct node **ret_node)
-{
-    char leaf[NAME_BYTES_MAX + 1];
-    const struct name *e;
-    struct node *dir;
-    int r;
-
-    r = find_parent(f, path, &dir, leaf);
-    if (r < 0)
-        return r;
-    if (leaf[0] == '\0') {
-        *ret_node = dir;
-        return 0;
-    }
-    e = names_find(&dir->cache_names, leaf);
-    if (e == NULL)
-        return -ENOENT;
-    *ret_node = e->node;
-    return 0;
 }
 
 /* ---- faults ---- */
@@ -405,7 +97,7 @@ static uint64_t used_bytes(const struct vfs_fake *f)
     const struct node *n;
     uint64_t blocks = 0;
 
-    DL_FOREACH (f->nodes, n) {
+    DL_FOREACH (f->tree.nodes, n) {
         if (n->link_count > 0 || n->open_count > 0)
             blocks += n->cache.allocated_count;
     }
@@ -445,7 +137,7 @@ static void fake_close(struct vfs_file *file)
 
     DL_DELETE(f->open_files, o);
     o->node->open_count--;
-    node_unref(f, o->node);
+    node_unref(&f->tree, o->node);
     free(o);
 }
 
@@ -501,7 +193,7 @@ static int fake_sync(struct vfs_file *file)
         return -EIO;
     r = try_op(f, VFS_FAKE_SYNC);
     if (r < 0) {
-        changes_clear(o->node); /* The pages are clean now, and the medium never gets them. */
+        node_changes_clear(o->node); /* The pages are clean now, and the medium never gets them. */
         return r;
     }
     r = try_change(f);
@@ -509,7 +201,7 @@ static int fake_sync(struct vfs_file *file)
         return r;
     DL_FOREACH (o->node->changes, c)
         image_apply(&o->node->medium, c);
-    changes_clear(o->node);
+    node_changes_clear(o->node);
     return 0;
 }
 
@@ -622,8 +314,8 @@ static int create_file(struct vfs_fake *f, struct node *dir, const char *leaf,
 
     if (r < 0)
         return r;
-    n = node_new(f, false);
-    change_names(f, NULL, NULL, dir, leaf, n);
+    n = tree_node_new(&f->tree, false);
+    tree_change_names(&f->tree, NULL, NULL, dir, leaf, n);
     *ret_node = n;
     return 0;
 }
@@ -636,7 +328,7 @@ static int open_node(struct vfs_fake *f, const char *path, int flags, struct nod
     struct node *dir;
     int r;
 
-    r = find_parent(f, path, &dir, leaf);
+    r = tree_find_parent(&f->tree, path, &dir, leaf);
     if (r < 0)
         return r;
     e = leaf[0] == '\0' ? NULL : names_find(&dir->cache_names, leaf);
@@ -687,7 +379,7 @@ static int fake_open(struct vfs *v, const char *path, int flags, mode_t mode,
 static int fake_stat(struct vfs *v, const char *path, struct vfs_stat *ret_stat)
 {
     struct node *n;
-    int r = fake_of(v)->stopped ? -EIO : find_node(fake_of(v), path, &n);
+    int r = fake_of(v)->stopped ? -EIO : tree_find(&fake_of(v)->tree, path, &n);
 
     if (r < 0)
         return r;
@@ -710,13 +402,13 @@ static int fake_rename(struct vfs *v, const char *from, const char *to)
     const struct name *replaced;
     int r;
 
-    r = find_node(f, from, &node);
+    r = tree_find(&f->tree, from, &node);
     if (r < 0)
         return r;
-    r = find_parent(f, from, &from_dir, from_leaf);
+    r = tree_find_parent(&f->tree, from, &from_dir, from_leaf);
     if (r < 0)
         return r;
-    r = find_parent(f, to, &to_dir, to_leaf);
+    r = tree_find_parent(&f->tree, to, &to_dir, to_leaf);
     if (r < 0)
         return r;
     if (from_leaf[0] == '\0' || to_leaf[0] == '\0')
@@ -732,7 +424,7 @@ static int fake_rename(struct vfs *v, const char *from, const char *to)
     r = try_change_op(f, VFS_FAKE_NAME);
     if (r < 0)
         return r;
-    change_names(f, from_dir, from_leaf, to_dir, to_leaf, node);
+    tree_change_names(&f->tree, from_dir, from_leaf, to_dir, to_leaf, node);
     return 0;
 }
 
@@ -740,7 +432,7 @@ static int fake_rename(struct vfs *v, const char *from, const char *to)
 static int find_free(struct vfs_fake *f, const char *path, struct node **ret_dir,
                      char leaf[NAME_BYTES_MAX + 1])
 {
-    int r = find_parent(f, path, ret_dir, leaf);
+    int r = tree_find_parent(&f->tree, path, ret_dir, leaf);
 
     if (r < 0)
         return r;
@@ -754,7 +446,7 @@ static int fake_link(struct vfs *v, const char *from, const char *to)
     struct node *node, *dir;
     int r;
 
-    r = find_node(f, from, &node);
+    r = tree_find(&f->tree, from, &node);
     if (r < 0)
         return r;
     if (node->is_dir)
@@ -765,7 +457,7 @@ static int fake_link(struct vfs *v, const char *from, const char *to)
     r = try_change_op(f, VFS_FAKE_NAME);
     if (r < 0)
         return r;
-    change_names(f, NULL, NULL, dir, leaf, node);
+    tree_change_names(&f->tree, NULL, NULL, dir, leaf, node);
     return 0;
 }
 
@@ -783,7 +475,7 @@ static int fake_mkdir(struct vfs *v, const char *path, mode_t mode)
     r = try_change_op(f, VFS_FAKE_NAME);
     if (r < 0)
         return r;
-    change_names(f, NULL, NULL, dir, leaf, node_new(f, true));
+    tree_change_names(&f->tree, NULL, NULL, dir, leaf, tree_node_new(&f->tree, true));
     return 0;
 }
 
@@ -795,7 +487,7 @@ static int remove_name(struct vfs *v, const char *path, bool is_dir)
     struct node *dir;
     int r;
 
-    r = find_parent(f, path, &dir, leaf);
+    r = tree_find_parent(&f->tree, path, &dir, leaf);
     if (r < 0)
         return r;
     e = names_find(&dir->cache_names, leaf);
@@ -808,7 +500,7 @@ static int remove_name(struct vfs *v, const char *path, bool is_dir)
     r = try_change_op(f, VFS_FAKE_NAME);
     if (r < 0)
         return r;
-    change_names(f, dir, leaf, NULL, NULL, e->node);
+    tree_change_names(&f->tree, dir, leaf, NULL, NULL, e->node);
     return 0;
 }
 
@@ -833,16 +525,17 @@ static int fake_list(struct vfs *v, const char *path, vfs_name_fn fn, void *ctx)
     r = try_op(f, VFS_FAKE_READ);
     if (r < 0)
         return r;
-    r = find_node(f, path, &dir);
+    r = tree_find(&f->tree, path, &dir);
     if (r < 0)
         return r;
     if (!dir->is_dir)
         return -ENOTDIR;
     for (size_t i = 0; i < dir->cache_names.count; i++)
-        names_put(f, &copy, dir->cache_names.items[i].name, dir->cache_names.items[i].node, false);
+        names_put(&f->tree, &copy, dir->cache_names.items[i].name, dir->cache_names.items[i].node,
+                  false);
     for (size_t i = 0; r == 0 && i < copy.count; i++)
         r = fn(ctx, copy.items[i].name, copy.items[i].node->is_dir);
-    names_clear(f, &copy, false);
+    names_clear(&f->tree, &copy, false);
     return r;
 }
 
@@ -852,7 +545,7 @@ static int fake_sync_dir(struct vfs *v, const char *path)
     struct node *dir;
     int r;
 
-    r = find_node(f, path, &dir);
+    r = tree_find(&f->tree, path, &dir);
     if (r < 0)
         return r;
     if (!dir->is_dir)
@@ -860,8 +553,7 @@ static int fake_sync_dir(struct vfs *v, const char *path)
     r = try_change_op(f, VFS_FAKE_SYNC_DIR);
     if (r < 0)
         return r;
-    journal_choose_for_sync(f, dir);
-    journal_make_chosen_durable(f);
+    tree_sync_dir(&f->tree, dir);
     return 0;
 }
 
@@ -899,36 +591,7 @@ static void settle_on_medium(struct node *n, struct rng *rng)
 
     DL_FOREACH (n->changes, c)
         image_apply_torn(&n->medium, c, rng);
-    changes_clear(n);
-}
-
-/* The cache as it is after a restart: what the medium has. What no name leads to goes. */
-static void rebuild_cache(struct vfs_fake *f)
-{
-    struct node **nodes = NULL;
-    struct node *n;
-    size_t count = 0;
-
-    DL_COUNT(f->nodes, n, count);
-    nodes = mem_zalloc(count, sizeof *nodes);
-    count = 0;
-    DL_FOREACH (f->nodes, n)
-        nodes[count++] = node_ref(n);
-
-    for (size_t i = 0; i < count; i++) {
-        names_clear(f, &nodes[i]->cache_names, true);
-        image_copy(&nodes[i]->cache, &nodes[i]->medium);
-    }
-    for (size_t i = 0; i < count; i++) {
-        const struct names *durable = &nodes[i]->medium_names;
-
-        for (size_t k = 0; k < durable->count; k++)
-            names_put(f, &nodes[i]->cache_names, durable->items[k].name, durable->items[k].node,
-                      true);
-    }
-    for (size_t i = 0; i < count; i++)
-        node_unref(f, nodes[i]);
-    free(nodes);
+    node_changes_clear(n);
 }
 
 void vfs_fake_kill(struct vfs_fake *f)
@@ -946,13 +609,10 @@ void vfs_fake_crash(struct vfs_fake *f, struct rng *rng)
     struct node *n;
 
     vfs_fake_kill(f);
-    journal_choose_for_crash(f, rng);
-    journal_make_chosen_durable(f);
-    while (f->journal != NULL)
-        name_change_drop(f, f->journal);
-    DL_FOREACH (f->nodes, n)
+    tree_crash_names(&f->tree, rng);
+    DL_FOREACH (f->tree.nodes, n)
         settle_on_medium(n, rng);
-    rebuild_cache(f);
+    tree_rebuild_cache(&f->tree);
 }
 
 uint64_t vfs_fake_change_count(const struct vfs_fake *f)
@@ -998,7 +658,7 @@ int vfs_fake_flip_bit(struct vfs_fake *f, const char *path, uint64_t offset, uns
     struct node *n;
     int r;
 
-    r = find_node(f, path, &n);
+    r = tree_find(&f->tree, path, &n);
     if (r < 0)
         return r;
     if (!image_flip_bit(&n->cache, offset, bit))
@@ -1028,10 +688,9 @@ struct vfs_fake *vfs_fake_new(void)
         .space = fake_space,
         .file_ops = &fake_file_ops,
     };
-    f->next_inode = 1;
     f->capacity_bytes = UINT64_MAX;
     f->stop_after = UINT64_MAX;
-    f->root = node_ref(node_new(f, true));
+    tree_init(&f->tree);
     return f;
 }
 
@@ -1040,10 +699,7 @@ void vfs_fake_free(struct vfs_fake *f)
     if (f == NULL)
         return;
     assert(f->open_files == NULL);
-    while (f->journal != NULL)
-        name_change_drop(f, f->journal);
-    node_unref(f, f->root);
-    assert(f->nodes == NULL);
+    tree_done(&f->tree);
     free(f);
 }
 

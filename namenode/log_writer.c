@@ -255,9 +255,21 @@ void log_writer_run(struct log_writer *w, struct log_job *job)
     job->ns = clock_monotonic_ns(clock_system()) - begin_ns;
 }
 
+static int create_ring(struct log_writer *w, struct vfs_file *f)
+{
+    uint8_t *zeros = mem_zalloc(LOG_RING_COUNT, LOG_RING_ENTRY);
+    int r = vfs_pwrite(f, zeros, (size_t)LOG_RING_COUNT * LOG_RING_ENTRY, 0);
+
+    free(zeros);
+    if (r == 0)
+        r = vfs_sync(f);
+    if (r == 0)
+        r = vfs_sync_dir(w->vfs, w->dir);
+    return r;
+}
+
 static int open_ring(struct log_writer *w)
 {
-    static const uint8_t zeros[LOG_RING_COUNT];
     CLEANUP(vfs_file) struct vfs_file *f = NULL;
     char path[LOG_PATH_MAX];
     struct vfs_stat st;
@@ -268,21 +280,10 @@ static int open_ring(struct log_writer *w)
     if (r < 0)
         return r;
     r = vfs_fstat(f, &st);
+    if (r == 0 && st.size < (uint64_t)LOG_RING_COUNT * LOG_RING_ENTRY)
+        r = create_ring(w, f);
     if (r < 0)
         return r;
-    if (st.size < LOG_RING_COUNT * LOG_RING_ENTRY) {
-        for (uint64_t off = 0; off < LOG_RING_COUNT * LOG_RING_ENTRY; off += sizeof(zeros)) {
-            r = vfs_pwrite(f, zeros, sizeof(zeros), off);
-            if (r < 0)
-                return r;
-        }
-        r = vfs_sync(f);
-        if (r < 0)
-            return r;
-        r = vfs_sync_dir(w->vfs, w->dir);
-        if (r < 0)
-            return r;
-    }
     w->ring = STEAL(f);
     return 0;
 }

@@ -1,0 +1,56 @@
+/*
+ * The configuration of a namenode, read from dfs.conf. The table of its keys, with defaults and
+ * limits, is in node_conf.c.
+ */
+#ifndef NAMENODE_NODE_CONF_H
+#define NAMENODE_NODE_CONF_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/compiler.h"
+#include "common/log.h"
+#include "raft/types.h"
+
+struct conf;
+
+struct node_conf {
+    struct raft_id id;
+    char *listen;
+    char *http; /* NULL: no HTTP */
+    char *data_dir;
+    struct raft_conf founders; /* `namenodes`: all are voters, uuids not known */
+    bool read_lease;
+    uint64_t heartbeat_ms;
+    uint64_t election_ms; /* a follower waits between this and twice this */
+    uint64_t cache_bytes;
+    uint64_t memtable_bytes;
+    uint64_t segment_bytes;
+    unsigned segments_min; /* the log keeps at least so many for followers that lag */
+    uint64_t log_bytes_max; /* ...and for live ones at most so much */
+    uint64_t snapshot_rate; /* bytes a second */
+    uint64_t flush_ms;
+    uint64_t stop_ms; /* a stopping leader waits so long for its successor */
+    bool direct_io;
+    unsigned copies, min_write, pgs_per_target; /* of a new cluster */
+
+    char *tls_ca, *tls_cert, *tls_key; /* NULL: no TLS (tests) */
+    bool data_tls;
+    enum log_level log_level;
+};
+
+/* Everything but id, data_dir and founders has a good value afterwards. */
+void node_conf_init(struct node_conf *c);
+
+/* Reads and checks; -EINVAL when conf_problems(conf) says what is wrong. Release with _done(). */
+int node_conf_read(struct conf *conf, struct node_conf *c);
+void node_conf_done(struct node_conf *c);
+
+/*
+ * "1@host:port, 2@host:port, ...": ids from 1, each once.
+ * -EINVAL; err says what
+ */
+int node_conf_parse_namenodes(const char *text, struct raft_conf *ret_conf, char *err,
+                              size_t err_size);
+
+#endif

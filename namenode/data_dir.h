@@ -1,0 +1,61 @@
+/*
+ * The data directory of a namenode:
+ *
+ *   identity     which replica this is, the uuid of this directory, the cluster's uuid
+ *   members      who was in the group at the last few changes: {index, term, conf}
+ *   CURRENT      the store that counts, and the point of the log it came from
+ *   db-N/        a RocksDB store (namenode/kv_rocks.h); only the one in CURRENT is alive
+ *   snap-out/    a checkpoint that is being sent
+ *   snap-in/     one that is being received; kept over a restart, to go on
+ *   log/         the Raft log (namenode/raft_log.h)
+ *
+ * All small files are replaced as a whole (temporary file, sync, rename, sync), so that after any
+ * crash it is the old one or the new one; each has a CRC.
+ */
+#ifndef NAMENODE_DATA_DIR_H
+#define NAMENODE_DATA_DIR_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/compiler.h"
+#include "raft/types.h"
+
+struct vfs;
+struct data_dir;
+
+/*
+ * Opens, or makes and fills a new one for this id; removes what an earlier process left behind.
+ * -EBADMSG  a file is damaged
+ * -EXDEV    it belongs to another replica id; ret_id is that
+ * -errno    of the disk
+ */
+int data_dir_open(struct vfs *vfs, const char *path, struct raft_id id, struct data_dir **ret_dir,
+                  struct raft_id *ret_id);
+void data_dir_close(struct data_dir *d);
+DEFINE_CLEANUP(data_dir, data_dir_close)
+
+/* True: it was made by this data_dir_open(). */
+bool data_dir_is_new(const struct data_dir *d);
+struct raft_uuid data_dir_uuid(const struct data_dir *d);
+/* Zero until it was set. */
+struct raft_uuid data_dir_cluster(const struct data_dir *d);
+int data_dir_set_cluster(struct data_dir *d, struct raft_uuid cluster);
+
+/* The path of the live store; of a subdirectory. Owned by d; path() until the next call. */
+const char *data_dir_store(const struct data_dir *d);
+const char *data_dir_path(struct data_dir *d, const char *name);
+
+/* The group as it was when index was applied; the founders' conf stands at index 0. */
+void data_dir_members_at(const struct data_dir *d, uint64_t index, struct raft_conf *ret_conf);
+/* Noted before the state machine gets past it. Older ones are dropped. */
+int data_dir_add_members(struct data_dir *d, uint64_t index, const struct raft_conf *conf);
+
+/*
+ * The store received in snap-in/ becomes the live one, with its point, in one step. The old one is
+ * removed by data_dir_remove_old(), after it was closed.
+ */
+int data_dir_install(struct data_dir *d, const struct raft_point *point);
+int data_dir_remove_old(struct data_dir *d);
+
+#endif

@@ -1,0 +1,253 @@
+#include "namenode/peers.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/error.h"
+#include "common/limits.h"
+#include "common/log.h"
+#include "common/loop.h"
+#include "common/mem.h"
+#include "rpc/conn.h"
+
+enum {
+    RETRY_MS_MIN = 50,
+    RETRY_MS_MAX = 1000,
+    /* Beyond, a peer is too slow: entries are dropped first, then all. */
+    QUEUE_BYTES_ENTRIES = 8 << 20,
+    QUEUE_BYTES_ALL = 16 << 20,
+};
+
+struct peer {
+    struct peers *all;
+    struct raft_id id;
+    char addr[RAFT_ADDR_MAX];
+    struct conn *out;   /* ours; NULL while waiting to try again */
+    struct conn *in;    /* theirs, borrowed; NULL if not known */
+    struct loop_timer *retry;
+    uint64_t retry_ms;
+    int last_error; /* told once */
+    bool is_member;
+};
+
+struct peers {
+    struct peers_config config;
+    struct peer *list[RAFT_MEMBERS_MAX];
+    unsigned count;
+    struct peers_stats stats;
+    uint8_t *scratch;
+    size_t scratch_size;
+};
+
+static void peer_connect(struct peer *p);
+
+static struct peer *find(const struct peers *all, struct raft_id id)
+{
+    for (unsigned i = 0; i < all->count; i++) {
+        if (all->list[i]->id.v == id.v)
+            return all->list[i];
+    }
+    return NULL;
+}
+
+static void on_retry(void *ctx)
+{
+    peer_connect(ctx);
+}
+
+static void try_later(struct peer *p)
+{
+    loop_timer_start(p->retry, p->retry_ms, 0);
+    p->retry_ms = MIN(2 * p->retry_ms, (uint64_t)RETRY_MS_MAX);
+}
+
+static void on_open(void *ctx, struct conn *c)
+{
+    struct peer *p = ctx;
+
+    (void)c;
+    p->retry_ms = RETRY_MS_MIN;
+    p->last_error = 0;
+    p->all->stats.connects++;
+    log_info("connected to a namenode", "id=%" PRIu64 " addr=%s", p->id.v, p->addr);
+}
+
+static void on_closed(void *ctx, struct conn *c, int reason)
+{
+    struct peer *p = ctx;
+
+    if (reason != p->last_error)
+        log_warn("no connection to a namenode", "id=%" PRIu64 " addr=%s %s %s", p->id.v, p->addr,
+                 dfs_strerror(reason), conn_close_text(c));
+    p->last_error = reason;
+    conn_free(STEAL(p->out));
+    try_later(p);
+    p->all->config.unreachable(p->all->config.ctx, p->id);
+}
+
+static void on_request(void *ctx, struct conn *c, const struct rpc_frame *f)
+{
+    struct peer *p = ctx;
+
+    if (f->header.type == MSG_RAFT)
+        p->all->config.received(p->all->config.ctx, c, f->body, f->header.body_len);
+    else if (!(f->header.flags & FRAME_ONEWAY))
+        conn_reply_error(c, f->header.type, f->header.rpc_id, -EOPNOTSUPP,
+                         "a namenode does not answer %s on its own connections",
+                         msg_type_name(f->header.type));
+}
+
+static void peer_connect(struct peer *p)
+{
+    struct conn_handlers h = {
+        .on_request = on_request, .on_closed = on_closed, .on_open = on_open, .ctx = p};
+    int r = conn_connect(p->all->config.loop, p->all->config.slabs, p->addr, p->all->config.tls, &h,
+                         &p->out);
+
+    if (r < 0) {
+        if (r != p->last_error)
+            log_warn("cannot connect to a namenode", "id=%" PRIu64 " addr=%s %s", p->id.v, p->addr,
+                     dfs_strerror(r));
+        p->last_error = r;
+        try_later(p);
+    }
+}
+
+static void peer_free(struct peer *p)
+{
+    conn_free(p->out);
+    loop_timer_free(p->retry);
+    free(p);
+}
+
+struct peers *peers_new(const struct peers_config *config)
+{
+    struct peers *all = MEM_NEW(struct peers);
+
+    all->config = *config;
+    return all;
+}
+
+void peers_free(struct peers *all)
+{
+    if (!all)
+        return;
+    for (unsigned i = 0; i < all->count; i++)
+        peer_free(all->list[i]);
+    free(all->scratch);
+    free(all);
+}
+
+static void add(struct peers *all, const struct raft_member *m)
+{
+    struct peer *p = MEM_NEW(struct peer);
+
+    p->all = all;
+    p->id = m->id;
+    (void)snprintf(p->addr, sizeof(p->addr), "%s", m->addr);
+    p->retry_ms = RETRY_MS_MIN;
+    p->retry = loop_timer_new(all->config.loop, on_retry, p);
+    p->is_member = true;
+    all->list[all->count++] = p;
+    /* From the loop: who sets the members is in the middle of something else. */
+    loop_timer_start(p->retry, 0, 0);
+}
+
+void peers_set_members(struct peers *all, const struct raft_conf *conf)
+{
+    unsigned kept = 0;
+
+    for (unsigned i = 0; i < all->count; i++) {
+        struct peer *p = all->list[i];
+        const struct raft_member *m = raft_conf_find(conf, p->id);
+
+        if (m && strcmp(m->addr, p->addr) == 0)
+            all->list[kept++] = p;
+        else
+            peer_free(p);
+    }
+    all->count = kept;
+    for (unsigned i = 0; i < conf->count; i++) {
+        if (conf->members[i].id.v != all->config.self.v && !find(all, conf->members[i].id))
+            add(all, &conf->members[i]);
+    }
+}
+
+void peers_heard(struct peers *all, struct raft_id from, struct conn *c)
+{
+    struct peer *p = find(all, from);
+
+    if (!p || c == p->out)
+        return;
+    p->in = c;
+    if (!p->out && loop_timer_is_active(p->retry) && p->retry_ms > RETRY_MS_MIN) {
+        /* It lives: no need to wait any longer. */
+        p->retry_ms = RETRY_MS_MIN;
+        loop_timer_start(p->retry, 0, 0);
+    }
+}
+
+void peers_closed(struct peers *all, struct conn *c)
+{
+    for (unsigned i = 0; i < all->count; i++) {
+        if (all->list[i]->in == c)
+            all->list[i]->in = NULL;
+    }
+}
+
+static bool is_open(const struct conn *c)
+{
+    return c && conn_is_open(c);
+}
+
+void peers_send(struct peers *all, const struct raft_msg *msg)
+{
+    struct peer *p = find(all, msg->to);
+    struct conn *c;
+    size_t len, queued;
+
+    if (!p)
+        return;
+    c = is_open(p->out) ? p->out : is_open(p->in) ? p->in : NULL;
+    queued = c ? conn_queued_bytes(c) : 0;
+    if (!c || queued > QUEUE_BYTES_ALL ||
+        (queued > QUEUE_BYTES_ENTRIES && msg->type == RAFT_MSG_APPEND)) {
+        all->stats.dropped++;
+        return;
+    }
+    len = raft_msg_size(msg);
+    if (len > FRAME_BODY_MAX) {
+        all->stats.dropped++;
+        log_error("a Raft message is too long", "bytes=%zu", len);
+        return;
+    }
+    if (len > all->scratch_size) {
+        all->scratch_size = MAX(2 * all->scratch_size, len);
+        all->scratch = mem_realloc(all->scratch, all->scratch_size, 1);
+    }
+    raft_msg_encode(msg, all->scratch);
+    conn_send_oneway_raw(c, MSG_RAFT, all->scratch, len);
+    all->stats.sent++;
+}
+
+const char *peers_addr(const struct peers *all, struct raft_id id)
+{
+    const struct peer *p = find(all, id);
+
+    return p ? p->addr : NULL;
+}
+
+bool peers_is_connected(const struct peers *all, struct raft_id id)
+{
+    const struct peer *p = find(all, id);
+
+    return p && (is_open(p->out) || is_open(p->in));
+}
+
+const struct peers_stats *peers_stats(const struct peers *all)
+{
+    return &all->stats;
+}

@@ -31,7 +31,7 @@ struct members {
 struct data_dir {
     struct vfs *vfs;
     char *path;
-    bool is_new;
+    bool is_new, is_diverged;
     struct raft_id id;
     struct raft_uuid uuid, cluster;
     uint64_t store; /* number of the live db- */
@@ -168,8 +168,10 @@ void data_dir_members_at(const struct data_dir *d, uint64_t index, struct raft_c
 {
     struct raft_conf conf = {0};
 
-    for (unsigned i = 0; i < d->history_count && d->history[i].index <= index; i++)
-        conf = d->history[i].conf;
+    for (unsigned i = 0; i < d->history_count; i++) {
+        if (d->history[i].index <= index || d->is_diverged)
+            conf = d->history[i].conf;
+    }
     *ret_conf = conf;
 }
 
@@ -229,17 +231,55 @@ static int current_read(struct data_dir *d, uint64_t *ret_number, struct raft_po
 /* What the members were at the point of the store that was installed, they still were then. */
 static int members_from_point(struct data_dir *d, const struct raft_point *point)
 {
-    struct raft_conf known;
-
     if (point->index == 0)
         return 0;
     for (unsigned i = 0; i < d->history_count; i++) {
         if (d->history[i].index >= point->index)
             return 0; /* Noted already, and gone on since. */
     }
-    data_dir_members_at(d, point->index, &known);
-    (void)known;
     return data_dir_add_members(d, point->index, &point->conf);
+}
+
+/* ---- a store that is wrong ---- */
+
+int data_dir_set_diverged(struct data_dir *d)
+{
+    char path[PATH_SIZE];
+
+    (void)path_of(d, "DIVERGED", path);
+    return vfs_replace_file(d->vfs, path, "", 0, 0600);
+}
+
+bool data_dir_is_diverged(const struct data_dir *d)
+{
+    return d->is_diverged;
+}
+
+/* A new, empty store takes the place of the one that is wrong. */
+static int check_diverged(struct data_dir *d, uint64_t *number, struct raft_point *point)
+{
+    struct vfs_stat st;
+    int r = vfs_stat(d->vfs, data_dir_path(d, "DIVERGED"), &st);
+
+    if (r == -ENOENT)
+        return 0;
+    if (r < 0)
+        return r;
+    d->is_diverged = true;
+    *number += 1;
+    *point = (struct raft_point){0};
+    return current_write(d, *number, point);
+}
+
+static int clear_diverged(struct data_dir *d)
+{
+    int r;
+
+    if (!d->is_diverged)
+        return 0;
+    d->is_diverged = false;
+    r = vfs_unlink(d->vfs, data_dir_path(d, "DIVERGED"));
+    return r < 0 ? r : vfs_sync_dir(d->vfs, d->path);
 }
 
 int data_dir_install(struct data_dir *d, const struct raft_point *point)
@@ -262,13 +302,9 @@ int data_dir_install(struct data_dir *d, const struct raft_point *point)
     if (r < 0)
         return r;
     set_store(d, number);
-    return members_from_point(d, point);
+    r = members_from_point(d, point);
+    return r < 0 ? r : clear_diverged(d);
 }
-
-struct old_stores {
-    struct data_dir *d;
-    int result;
-};
 
 static int remove_if_old(void *ctx, const char *name, bool is_dir)
 {
@@ -290,7 +326,7 @@ int data_dir_remove_old(struct data_dir *d)
 
 /* ---- open ---- */
 
-static int create(struct data_dir *d, struct raft_id id)
+static int create(struct data_dir *d, struct raft_id id, const struct raft_conf *founders)
 {
     struct raft_point none = {0};
     struct uuid u = uuid_new();
@@ -298,6 +334,8 @@ static int create(struct data_dir *d, struct raft_id id)
 
     /* The identity last: without it the directory is still new. */
     r = current_write(d, 1, &none);
+    if (r == 0 && raft_conf_find(founders, id))
+        r = data_dir_add_members(d, 0, founders);
     if (r < 0)
         return r;
     d->id = id;
@@ -306,7 +344,8 @@ static int create(struct data_dir *d, struct raft_id id)
     return identity_write(d);
 }
 
-static int open_dir(struct data_dir *d, struct raft_id id, struct raft_id *ret_id)
+static int open_dir(struct data_dir *d, struct raft_id id, const struct raft_conf *founders,
+                    struct raft_id *ret_id)
 {
     struct raft_point point = {0};
     uint64_t number;
@@ -317,7 +356,7 @@ static int open_dir(struct data_dir *d, struct raft_id id, struct raft_id *ret_i
         return r;
     r = identity_read(d);
     if (r == -ENOENT)
-        r = create(d, id);
+        r = create(d, id, founders);
     if (r < 0)
         return r;
     if (d->id.v != id.v) {
@@ -327,7 +366,11 @@ static int open_dir(struct data_dir *d, struct raft_id id, struct raft_id *ret_i
     r = current_read(d, &number, &point);
     if (r < 0)
         return r == -ENOENT ? -EBADMSG : r;
+    r = check_diverged(d, &number, &point);
+    if (r < 0)
+        return r;
     set_store(d, number);
+    d->history_count = 0;
     r = members_read(d);
     if (r < 0)
         return r;
@@ -338,7 +381,8 @@ static int open_dir(struct data_dir *d, struct raft_id id, struct raft_id *ret_i
     return r < 0 ? r : data_dir_remove_old(d);
 }
 
-int data_dir_open(struct vfs *vfs, const char *path, struct raft_id id, struct data_dir **ret_dir,
+int data_dir_open(struct vfs *vfs, const char *path, struct raft_id id,
+                  const struct raft_conf *founders, struct data_dir **ret_dir,
                   struct raft_id *ret_id)
 {
     CLEANUP(data_dir) struct data_dir *d = MEM_NEW(struct data_dir);
@@ -348,7 +392,7 @@ int data_dir_open(struct vfs *vfs, const char *path, struct raft_id id, struct d
         return -ENAMETOOLONG;
     d->vfs = vfs;
     d->path = mem_strdup(path);
-    r = open_dir(d, id, ret_id);
+    r = open_dir(d, id, founders, ret_id);
     if (r < 0)
         return r;
     *ret_dir = STEAL(d);

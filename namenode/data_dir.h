@@ -5,6 +5,7 @@
  *   members      who was in the group at the last few changes: {index, term, conf}
  *   CURRENT      the store that counts, and the point of the log it came from
  *   db-N/        a RocksDB store (namenode/kv_rocks.h); only the one in CURRENT is alive
+ *   DIVERGED     is there when the store was found to differ from the leader's
  *   snap-out/    a checkpoint that is being sent
  *   snap-in/     one that is being received; kept over a restart, to go on
  *   log/         the Raft log (namenode/raft_log.h)
@@ -26,11 +27,14 @@ struct data_dir;
 
 /*
  * Opens, or makes and fills a new one for this id; removes what an earlier process left behind.
+ * founders counts for a new one only: the members at index 0 if id is one of them, else none (a
+ * replica that will be added to a group that is there).
  * -EBADMSG  a file is damaged
  * -EXDEV    it belongs to another replica id; ret_id is that
  * -errno    of the disk
  */
-int data_dir_open(struct vfs *vfs, const char *path, struct raft_id id, struct data_dir **ret_dir,
+int data_dir_open(struct vfs *vfs, const char *path, struct raft_id id,
+                  const struct raft_conf *founders, struct data_dir **ret_dir,
                   struct raft_id *ret_id);
 void data_dir_close(struct data_dir *d);
 DEFINE_CLEANUP(data_dir, data_dir_close)
@@ -42,11 +46,18 @@ struct raft_uuid data_dir_uuid(const struct data_dir *d);
 struct raft_uuid data_dir_cluster(const struct data_dir *d);
 int data_dir_set_cluster(struct data_dir *d, struct raft_uuid cluster);
 
+/*
+ * The store does not hold what it should: noted now; the next data_dir_open() begins with an empty
+ * one, until data_dir_install().
+ */
+int data_dir_set_diverged(struct data_dir *d);
+bool data_dir_is_diverged(const struct data_dir *d);
+
 /* The path of the live store; of a subdirectory. Owned by d; path() until the next call. */
 const char *data_dir_store(const struct data_dir *d);
 const char *data_dir_path(struct data_dir *d, const char *name);
 
-/* The group as it was when index was applied; the founders' conf stands at index 0. */
+/* The group as it was when index was applied. */
 void data_dir_members_at(const struct data_dir *d, uint64_t index, struct raft_conf *ret_conf);
 /* Noted before the state machine gets past it. Older ones are dropped. */
 int data_dir_add_members(struct data_dir *d, uint64_t index, const struct raft_conf *conf);

@@ -9,7 +9,7 @@
  *
  * The rule for services: everything that changes metadata goes through node_propose(); everything
  * that reads the local fsm for a client first asks node_read_now() or node_read(). Both only make
- * sense on the leader; elsewhere they end with -DFS_ENOTLEADER, and node_leader_addr() is the hint
+ * sense on the leader; elsewhere they end with DFS_ENOTLEADER, and node_leader_addr() is the hint
  * that goes into the reply's Error.
  *
  * Loop thread only. Callbacks run on the loop thread.
@@ -37,15 +37,15 @@ struct tls;
  * How a proposal ended; called exactly once, never from inside node_propose().
  * status 0                      applied; reply is what the state machine said (its own status field
  *                               may be an error) and lives until the callback returns
- * status -DFS_ENOTLEADER        not proposed: another replica leads; retry there
- * status -DFS_EUNKNOWN_OUTCOME  leadership was lost while it was under way: it may or may not have
+ * status DFS_ENOTLEADER        not proposed: another replica leads; retry there
+ * status DFS_EUNKNOWN_OUTCOME  leadership was lost while it was under way: it may or may not have
  *                               taken effect. Retry the same (session, seq) at the new leader
  * status -EAGAIN                not proposed: too much is under way (R11)
  * reply is NULL unless status is 0.
  */
 typedef void (*node_reply_fn)(void *ctx, int status, const Dfs__MetaReply *reply);
 
-/* How a read began. 0: the local fsm may be read now; -DFS_ENOTLEADER, -EAGAIN: it may not. */
+/* How a read began. 0: the local fsm may be read now; DFS_ENOTLEADER, -EAGAIN: it may not. */
 typedef void (*node_read_fn)(void *ctx, int status);
 
 /* Called when the role changes in a way services care about. */
@@ -78,7 +78,7 @@ struct node_stats {
 int node_new(struct loop *loop, struct slab_pool *slabs, struct tls *tls,
              const struct node_conf *conf, struct node **ret_node);
 
-/* Stops at once: what is under way gets -DFS_EUNKNOWN_OUTCOME. For a clean stop see node_stop(). */
+/* Stops at once: what is under way gets DFS_EUNKNOWN_OUTCOME. For a clean stop see node_stop(). */
 void node_free(struct node *n);
 
 /*
@@ -109,12 +109,13 @@ bool node_read_now(struct node *n);
 void node_read(struct node *n, node_read_fn done, void *ctx);
 
 /* Hand leadership to this replica; 0 in id: to the one that is most up to date.
- * -DFS_ENOTLEADER, -ENOENT, -EAGAIN (one is under way). Returns when it has begun. */
+ * DFS_ENOTLEADER, -ENOENT, -EAGAIN (one is under way). Returns when it has begun. */
 int node_transfer(struct node *n, struct raft_id to);
 
-/* For MSG_RAFT, MSG_SNAP_WANT of peers: service.c hands them over. */
-void node_on_raft(struct node *n, const struct rpc_frame *f);
+/* For MSG_RAFT, MSG_SNAP_WANT of peers, and their connections: svc_raft.c hands them over. */
+void node_on_raft(struct node *n, struct conn *c, const struct rpc_frame *f);
 void node_on_snap_want(struct node *n, struct conn *c, const struct rpc_frame *f);
+void node_on_closed(struct node *n, struct conn *c);
 
 /* We lead and everything committed before us is applied: services may answer. */
 bool node_is_serving(const struct node *n);

@@ -556,6 +556,24 @@ static void append(struct raft_log *log, const struct raft_entry *e)
     log->stats.entries++;
 }
 
+void raft_log_reset(struct raft_log *log, uint64_t base)
+{
+    if (log->is_dead)
+        return;
+    reset(log, base);
+    kick(log);
+}
+
+void raft_log_lose(struct raft_log *log, uint64_t to)
+{
+    if (log->is_dead)
+        return;
+    log->layout.meta.faulty_from = to > 0 ? 1 : 0;
+    log->layout.meta.faulty_to = to;
+    reset(log, 0);
+    kick(log);
+}
+
 void raft_log_append_async(struct raft_log *log, const struct raft_update *up)
 {
     if (up->write_id == 0 || log->is_dead)

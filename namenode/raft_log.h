@@ -86,6 +86,12 @@ int raft_log_replay(struct raft_log *log, int (*fn)(void *ctx, const struct raft
 /* Queues what the update asks to persist (write_id 0: nothing). Takes references. */
 void raft_log_append_async(struct raft_log *log, const struct raft_update *up);
 
+/* Drops all entries; the log goes on after base. In order with the appends; nothing tells when. */
+void raft_log_reset(struct raft_log *log, uint64_t base);
+
+/* All entries, which once were durable up to `to`, are given up: the log is empty, they are faulty. */
+void raft_log_lose(struct raft_log *log, uint64_t to);
+
 /* raft_entries_read_fn: ctx is the log. -EAGAIN while it is being fetched; see `fetched`. */
 int raft_log_read(void *log, uint64_t first, size_t entry_max, size_t bytes_max,
                   struct raft_entry *entries);

@@ -31,7 +31,7 @@ typedef void (*service_request_fn)(void *self, struct conn *c, const struct rpc_
 
 struct service_handler {
     uint16_t type;    /* 0 ends the table */
-    bool leader_only; /* refused with -DFS_ENOTLEADER and the hint unless serving */
+    bool leader_only; /* refused with DFS_ENOTLEADER and the hint unless serving */
     service_request_fn request;
 };
 
@@ -71,7 +71,7 @@ const char *services_addr(const struct services *s);
 /* Where a service registers what it counts (common/metrics.h). */
 struct metrics *services_metrics(struct services *s);
 
-/* Answers -DFS_ENOTLEADER with the leader's address in the Error. */
+/* Answers DFS_ENOTLEADER with the leader's address in the Error. */
 void services_reply_not_leader(struct services *s, struct conn *c, const struct rpc_frame *f);
 /* The same when the frame is gone already. */
 void services_refuse_not_leader(struct services *s, struct conn *c, uint16_t type, uint64_t rpc_id);

@@ -1,0 +1,579 @@
+/*
+ * The heart of a replica: node_step() gives raft an event and does what follows; what may run other
+ * people's code (applying entries, answering, telling a change of role) is left to the end of the
+ * loop turn, so that nothing runs inside the call that asked for it.
+ */
+#include "namenode/node_impl.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/clock.h"
+#include "common/error.h"
+#include "common/log.h"
+#include "common/loop.h"
+#include "common/mem.h"
+#include "common/uuid.h"
+#include "rpc/conn.h"
+
+void node_die(struct node *n, const char *what, int error)
+{
+    log_error("the namenode has to stop", "id=%" PRIu64 " failed=\"%s\" %s", n->conf->id.v, what,
+              dfs_strerror(error));
+    abort();
+}
+
+bool node_is_leader(const struct node *n)
+{
+    return n->role == RAFT_LEADER;
+}
+
+/* ---- what an update asks for ---- */
+
+static const char *fault_text(enum raft_fault fault)
+{
+    switch (fault) {
+    case RAFT_FAULT_NONE:
+        break;
+    case RAFT_FAULT_CLUSTER:
+        return "it is of another cluster";
+    case RAFT_FAULT_UUID:
+        return "its data directory is another than before: wiped, or started twice";
+    case RAFT_FAULT_MISSENT:
+        return "it was meant for somebody else";
+    case RAFT_FAULT_PROTOCOL:
+        return "no correct replica sends it";
+    }
+    return "?";
+}
+
+static void take_snapshots(struct node *n, const struct raft_update *up)
+{
+    for (size_t i = 0; i < up->snapshot_wanted_count; i++)
+        snap_sender_want(n->snap_sender, up->snapshot_wanted[i]);
+    if (up->snapshot_offered) {
+        const char *addr = peers_addr(n->peers, up->snapshot_from);
+
+        log_info("too far behind: a snapshot is fetched",
+                 "from=%" PRIu64 " index=%" PRIu64 " applied=%" PRIu64, up->snapshot_from.v,
+                 up->snapshot_offered->index, n->applied);
+        snap_receiver_fetch(n->snap_receiver, addr ? addr : "", up->snapshot_offered);
+    }
+}
+
+static void take_role(struct node *n, const struct raft_update *up)
+{
+    bool led = node_is_leader(n);
+    uint64_t term = n->term;
+
+    if (up->role != n->role || up->leader.v != n->leader.v)
+        log_info("role", "id=%" PRIu64 " role=%s term=%" PRIu64 " leader=%" PRIu64, n->conf->id.v,
+                 raft_role_name(up->role), up->term, up->leader.v);
+    if (up->leader.v != n->leader.v && up->leader.v != 0)
+        n->stats.leader_changes++;
+    if (n->role == RAFT_RECOVERING && up->role != RAFT_RECOVERING)
+        raft_log_set_recovered(n->log);
+    n->role = up->role;
+    n->term = up->term;
+    n->leader = up->leader;
+    if (up->leader_ready && !n->leader_ready)
+        n->ready_index = up->commit_index;
+    n->leader_ready = up->leader_ready;
+    if (led && (!node_is_leader(n) || n->term != term)) {
+        node_fail_proposals(n);
+        node_fail_reads(n);
+    }
+}
+
+void node_take_update(struct node *n, const struct raft_update *up)
+{
+    raft_log_append_async(n->log, up);
+    for (size_t i = 0; i < up->message_count; i++)
+        peers_send(n->peers, &up->messages[i]);
+    if (up->fault != RAFT_FAULT_NONE)
+        log_warn("a message of a namenode was refused", "from=%" PRIu64 " why=\"%s\"",
+                 up->fault_from.v, fault_text(up->fault));
+    if (up->conf_changed)
+        peers_set_members(n->peers, raft_conf(n->raft));
+    take_role(n, up);
+    n->commit = up->commit_index;
+    node_take_reads(n, up);
+    take_snapshots(n, up);
+    node_need_turn(n);
+}
+
+int node_step_update(struct node *n, struct raft_event *ev, struct raft_update *up)
+{
+    int r;
+
+    ev->now_ns = (int64_t)clock_monotonic_ns(clock_system());
+    r = raft_step(n->raft, ev, up);
+    node_take_update(n, up);
+    return r;
+}
+
+int node_step(struct node *n, struct raft_event *ev)
+{
+    struct raft_update up;
+
+    return node_step_update(n, ev, &up);
+}
+
+/* ---- the end of a turn ---- */
+
+bool node_is_serving(const struct node *n)
+{
+    return n->leader_ready && node_is_leader(n) && n->applied >= n->ready_index;
+}
+
+static void tell_serving(struct node *n)
+{
+    bool serving = node_is_serving(n);
+
+    if (n->serving_term != 0 && (!serving || n->serving_term != n->term)) {
+        n->serving_term = 0;
+        log_info("no longer serving", "id=%" PRIu64, n->conf->id.v);
+        for (unsigned i = 0; i < n->watch_count; i++) {
+            if (n->watches[i].stopped)
+                n->watches[i].stopped(n->watches[i].ctx);
+        }
+    }
+    if (serving && n->serving_term == 0) {
+        n->serving_term = n->term;
+        log_info("serving", "id=%" PRIu64 " term=%" PRIu64 " applied=%" PRIu64, n->conf->id.v,
+                 n->term, n->applied);
+        for (unsigned i = 0; i < n->watch_count; i++) {
+            if (n->watches[i].serving)
+                n->watches[i].serving(n->watches[i].ctx, n->term);
+        }
+    }
+}
+
+static void turn_again(void *ctx)
+{
+    node_need_turn(ctx);
+}
+
+static void node_turn(void *ctx)
+{
+    struct node *n = ctx;
+    bool again;
+
+    n->turn_deferred = false;
+    n->in_turn = true;
+    do {
+        again = node_apply_entries(n) == 1;
+        tell_serving(n);
+        again = node_run_completions(n) || again;
+        if (n->gathered_count > 0 && n->proposed_write <= n->durable_write)
+            node_flush_batch(n);
+        if (n->hash_due != 0)
+            node_propose_hash(n);
+    } while (again);
+    n->in_turn = false;
+    /* A long way to go: others have their turn in between. */
+    if (n->applied < n->commit && !n->waits_for_fetch) {
+        loop_cancel(n->loop, turn_again, n);
+        loop_post(n->loop, turn_again, n);
+    }
+}
+
+void node_need_turn(struct node *n)
+{
+    if (n->turn_deferred || n->is_closing)
+        return;
+    n->turn_deferred = true;
+    loop_defer(n->loop, node_turn, n);
+}
+
+/* ---- events ---- */
+
+static void on_tick(void *ctx)
+{
+    struct raft_event ev = {.type = RAFT_EV_TICK};
+
+    (void)node_step(ctx, &ev);
+}
+
+static void on_durable(void *ctx, uint64_t write_id)
+{
+    struct node *n = ctx;
+    struct raft_event ev = {.type = RAFT_EV_DURABLE, .write_id = write_id};
+
+    n->durable_write = write_id;
+    (void)node_step(n, &ev);
+}
+
+static void receive(struct node *n, struct conn *c, const uint8_t *body, size_t len)
+{
+    struct raft_msg msg;
+    struct raft_event ev = {.type = RAFT_EV_MESSAGE, .msg = &msg};
+    int r = raft_msg_decode(body, len, &msg);
+
+    if (r < 0) {
+        log_warn("a message of a namenode cannot be read", "from=%s %s", conn_peer_addr(c),
+                 dfs_strerror(r));
+        return;
+    }
+    if (node_peer_is_known(n, &msg)) {
+        peers_heard(n->peers, msg.from, c);
+        (void)node_step(n, &ev);
+    }
+    raft_msg_done(&msg);
+}
+
+static void on_peer_frame(void *ctx, struct conn *c, const uint8_t *body, size_t len)
+{
+    receive(ctx, c, body, len);
+}
+
+void node_on_raft(struct node *n, struct conn *c, const struct rpc_frame *f)
+{
+    receive(n, c, f->body, f->header.body_len);
+}
+
+void node_on_closed(struct node *n, struct conn *c)
+{
+    peers_closed(n->peers, c);
+    snap_sender_closed(n->snap_sender, c);
+}
+
+static void on_unreachable(void *ctx, struct raft_id peer)
+{
+    struct raft_event ev = {.type = RAFT_EV_PEER_UNREACHABLE, .peer = peer};
+
+    (void)node_step(ctx, &ev);
+}
+
+/* ---- snapshots ---- */
+
+static bool snap_prepare(void *ctx)
+{
+    struct node *n = ctx;
+    struct fsm_pos pos;
+
+    if (fsm_flushed(n->fsm, &pos) < 0)
+        return true;
+    if (pos.index + 1000 >= n->applied)
+        return true;
+    (void)fsm_flush(n->fsm, false);
+    return false;
+}
+
+static int snap_checkpoint(void *ctx, const char *dir, struct raft_point *ret_point)
+{
+    struct node *n = ctx;
+    struct fsm_pos pos = fsm_applied(n->fsm);
+    int r = raft_point_at(n->raft, pos.index, ret_point);
+
+    return r < 0 ? r : fsm_checkpoint(n->fsm, dir);
+}
+
+static void on_snap_ready(void *ctx, struct raft_id peer, const struct raft_point *point)
+{
+    struct raft_event ev = {.type = RAFT_EV_SNAPSHOT_READY,
+                            .snapshot = {.peer = peer, .point = *point}};
+
+    (void)node_step(ctx, &ev);
+}
+
+static void on_snap_failed(void *ctx, struct raft_id peer)
+{
+    struct raft_event ev = {.type = RAFT_EV_SNAPSHOT_FAILED, .peer = peer};
+
+    (void)node_step(ctx, &ev);
+}
+
+/* Swaps the store for the one that was received. Failing half-way ends the process: CURRENT says
+ * which store counts, and the next start goes by it. */
+static int install(struct node *n, const struct raft_point *point)
+{
+    int r;
+
+    if (point->index <= n->applied)
+        return -ESTALE;
+    node_close_store(n);
+    r = data_dir_install(n->dir, point);
+    if (r < 0)
+        node_die(n, "install a snapshot", r);
+    r = node_open_store(n);
+    if (r < 0)
+        node_die(n, "open the snapshot that was installed", r);
+    if (fsm_applied(n->fsm).index != point->index || fsm_applied(n->fsm).term != point->term)
+        node_die(n, "open the snapshot that was installed: it is of another point", -EBADMSG);
+    r = data_dir_remove_old(n->dir);
+    if (r < 0)
+        log_warn("the old store cannot be removed", "%s", dfs_strerror(r));
+    n->applied = point->index;
+    n->stats.snapshots_installed++;
+    log_info("snapshot installed", "index=%" PRIu64 " term=%" PRIu64, point->index, point->term);
+    return 0;
+}
+
+static void on_snap_done(void *ctx, int status, const struct raft_point *point)
+{
+    struct node *n = ctx;
+    struct raft_event ev = {.type = RAFT_EV_SNAPSHOT_INSTALLED};
+
+    ev.installed = *point;
+    if (status == 0)
+        status = install(n, point);
+    if (status < 0) {
+        log_warn("a snapshot was not installed", "index=%" PRIu64 " %s", point->index,
+                 dfs_strerror(status));
+        ev.type = RAFT_EV_INSTALL_FAILED;
+    }
+    (void)node_step(n, &ev);
+}
+
+void node_on_snap_want(struct node *n, struct conn *c, const struct rpc_frame *f)
+{
+    snap_sender_request(n->snap_sender, c, f);
+}
+
+/* ---- start and end ---- */
+
+static int start_parts(struct node *n)
+{
+    struct peers_config pc = {.loop = n->loop,
+                              .slabs = n->slabs,
+                              .tls = n->tls,
+                              .self = n->conf->id,
+                              .received = on_peer_frame,
+                              .unreachable = on_unreachable,
+                              .ctx = n};
+    struct snap_sender_config sc = {.loop = n->loop,
+                                    .rate_bytes = n->conf->snapshot_rate,
+                                    .checkpoint = snap_checkpoint,
+                                    .prepare = snap_prepare,
+                                    .ready = on_snap_ready,
+                                    .failed = on_snap_failed,
+                                    .ctx = n};
+    struct snap_receiver_config rc = {.loop = n->loop,
+                                      .slabs = n->slabs,
+                                      .tls = n->tls,
+                                      .done = on_snap_done,
+                                      .ctx = n};
+    int r;
+
+    n->peers = peers_new(&pc);
+    sc.dir = data_dir_path(n->dir, "snap-out");
+    r = snap_sender_new(&sc, &n->snap_sender);
+    if (r < 0)
+        return r;
+    rc.dir = data_dir_path(n->dir, "snap-in");
+    return snap_receiver_new(&rc, &n->snap_receiver);
+}
+
+int node_new(struct loop *loop, struct slab_pool *slabs, struct tls *tls,
+             const struct node_conf *conf, struct node **ret_node)
+{
+    CLEANUP(node) struct node *n = MEM_NEW(struct node);
+    struct raft_update up;
+    int r;
+
+    n->loop = loop;
+    n->slabs = slabs;
+    n->tls = tls;
+    n->conf = conf;
+    n->lock_fd = -1;
+    n->next_read = 1;
+    r = node_open_dir(n);
+    if (r < 0)
+        return r;
+    r = node_open_store(n);
+    if (r < 0)
+        return r;
+    n->applied = n->commit = fsm_applied(n->fsm).index;
+    r = node_open_raft(n, on_durable);
+    if (r < 0)
+        return r;
+    r = start_parts(n);
+    if (r < 0)
+        return r;
+    peers_set_members(n->peers, raft_conf(n->raft));
+    n->flushed_ns = clock_monotonic_ns(clock_system());
+    raft_start(n->raft, (int64_t)clock_monotonic_ns(clock_system()), &up);
+    node_take_update(n, &up);
+    n->tick_timer = loop_timer_new(loop, on_tick, n);
+    loop_timer_start(n->tick_timer, TICK_MS, TICK_MS);
+    n->care_timer = loop_timer_new(loop, node_care, n);
+    loop_timer_start(n->care_timer, CARE_MS, CARE_MS);
+    *ret_node = STEAL(n);
+    return 0;
+}
+
+void node_free(struct node *n)
+{
+    if (!n)
+        return;
+    n->is_closing = true;
+    loop_cancel(n->loop, node_turn, n);
+    loop_cancel(n->loop, turn_again, n);
+    loop_timer_free(n->tick_timer);
+    loop_timer_free(n->care_timer);
+    loop_timer_free(n->stop_timer);
+    node_fail_proposals(n);
+    node_fail_reads(n);
+    while (node_run_completions(n))
+        ;
+    snap_receiver_free(n->snap_receiver);
+    snap_sender_free(n->snap_sender);
+    raft_log_close(n->log);
+    peers_free(n->peers);
+    raft_free(n->raft);
+    node_propose_done(n);
+    node_close_store(n);
+    data_dir_close(n->dir);
+    node_unlock_dir(n);
+    free(n);
+}
+
+/* ---- leaving ---- */
+
+static void stop_now(struct node *n)
+{
+    void (*done)(void *ctx) = STEAL(n->stop_done);
+
+    loop_timer_free(STEAL(n->stop_timer));
+    (void)fsm_flush(n->fsm, true); /* The next start replays nothing. */
+    done(n->stop_ctx);
+}
+
+static void on_stop_timer(void *ctx)
+{
+    struct node *n = ctx;
+
+    n->stop_waits_ms += TICK_MS;
+    if (node_is_leader(n) && n->stop_waits_ms < n->conf->stop_ms)
+        return;
+    if (node_is_leader(n))
+        log_warn("leadership could not be handed over in time", "id=%" PRIu64, n->conf->id.v);
+    stop_now(n);
+}
+
+void node_stop(struct node *n, void (*done)(void *ctx), void *ctx)
+{
+    assert(!n->stop_done);
+    n->stop_done = done;
+    n->stop_ctx = ctx;
+    n->stop_waits_ms = 0;
+    if (node_is_leader(n) && raft_conf(n->raft)->count > 1 &&
+        node_transfer(n, RAFT_NOBODY) < 0)
+        n->stop_waits_ms = n->conf->stop_ms;
+    n->stop_timer = loop_timer_new(n->loop, on_stop_timer, n);
+    loop_timer_start(n->stop_timer, TICK_MS, TICK_MS);
+}
+
+/* The voter that has most of the log and was heard last. */
+static struct raft_id best_successor(const struct raft_status *st)
+{
+    const struct raft_peer_status *best = NULL;
+
+    for (unsigned i = 0; i < st->peer_count; i++) {
+        const struct raft_peer_status *p = &st->peers[i];
+
+        if (!p->voter || p->id.v == st->id.v)
+            continue;
+        if (!best || p->match_index > best->match_index ||
+            (p->match_index == best->match_index && p->acked_ns > best->acked_ns))
+            best = p;
+    }
+    return best ? best->id : RAFT_NOBODY;
+}
+
+int node_transfer(struct node *n, struct raft_id to)
+{
+    struct raft_event ev = {.type = RAFT_EV_TRANSFER, .peer = to};
+    struct raft_status st;
+    int r;
+
+    if (!node_is_leader(n))
+        return DFS_ENOTLEADER;
+    if (to.v == 0) {
+        raft_status(n->raft, &st);
+        ev.peer = best_successor(&st);
+        if (ev.peer.v == 0)
+            return -ENOENT;
+    }
+    r = node_step(n, &ev);
+    return r == RAFT_NOT_LEADER ? DFS_ENOTLEADER : r;
+}
+
+/* ---- questions ---- */
+
+void node_watch(struct node *n, const struct node_watch *w)
+{
+    assert(n->watch_count < NODE_WATCHES_MAX);
+    n->watches[n->watch_count++] = *w;
+}
+
+uint64_t node_term(const struct node *n)
+{
+    return n->term;
+}
+
+struct raft_id node_id(const struct node *n)
+{
+    return n->conf->id;
+}
+
+struct raft_id node_leader(const struct node *n)
+{
+    return n->leader;
+}
+
+const char *node_leader_addr(const struct node *n)
+{
+    const struct raft_member *m = raft_conf_find(raft_conf(n->raft), n->leader);
+
+    return m ? m->addr : "";
+}
+
+uint64_t node_commit_index(const struct node *n)
+{
+    return n->commit;
+}
+
+uint64_t node_applied_index(const struct node *n)
+{
+    return n->applied;
+}
+
+void node_raft_status(const struct node *n, struct raft_status *ret_status)
+{
+    raft_status(n->raft, ret_status);
+}
+
+const struct raft_conf *node_raft_conf(const struct node *n)
+{
+    return raft_conf(n->raft);
+}
+
+struct fsm *node_fsm(struct node *n)
+{
+    return n->fsm;
+}
+
+struct loop *node_loop(struct node *n)
+{
+    return n->loop;
+}
+
+const struct node_conf *node_conf_of(const struct node *n)
+{
+    return n->conf;
+}
+
+const struct node_stats *node_stats(const struct node *n)
+{
+    return &n->stats;
+}
+
+const struct raft_log_stats *node_log_stats(const struct node *n)
+{
+    return raft_log_stats(n->log);
+}

@@ -1,0 +1,238 @@
+/*
+ * What is looked after now and then: flushing the metadata, cutting the log behind it, and, on the
+ * leader, what has to be in the state machine once: the cluster's birth and who its namenodes are.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include "common/clock.h"
+#include "common/log.h"
+#include "common/mem.h"
+#include "common/rng.h"
+#include "common/uuid.h"
+#include "namenode/node_impl.h"
+
+/* ---- who is who (R9) ---- */
+
+static bool uuid_is_zero_raft(const struct raft_uuid *u)
+{
+    static const struct raft_uuid zero;
+
+    return memcmp(u, &zero, sizeof(zero)) == 0;
+}
+
+/* What the state machine says is asked anew at the next message. */
+void node_forget_peers(struct node *n)
+{
+    n->known_valid = false;
+}
+
+static int note_known(void *ctx, const struct namenode_rec *rec)
+{
+    struct node *n = ctx;
+
+    if (n->known_count < KNOWN_NAMENODES_MAX) {
+        struct known_namenode *k = &n->known[n->known_count++];
+
+        k->id.v = rec->replica_id;
+        memcpy(k->uuid.b, rec->uuid, sizeof(k->uuid.b));
+    }
+    return 0;
+}
+
+static const struct known_namenode *find_known(struct node *n, struct raft_id id)
+{
+    if (!n->known_valid) {
+        n->known_count = 0;
+        if (fsm_each_namenode(n->fsm, note_known, n) < 0)
+            return NULL;
+        n->known_valid = true;
+    }
+    for (unsigned i = 0; i < n->known_count; i++) {
+        if (n->known[i].id.v == id.v)
+            return &n->known[i];
+    }
+    return NULL;
+}
+
+/* A wiped directory has forgotten its votes and entries: its replica must not take part under the
+ * id it had. */
+bool node_peer_is_known(struct node *n, const struct raft_msg *msg)
+{
+    const struct known_namenode *k = find_known(n, msg->from);
+
+    if (k && memcmp(&k->uuid, &msg->from_uuid, sizeof(k->uuid)) != 0) {
+        uint64_t now_ns = clock_monotonic_ns(clock_system());
+
+        if (now_ns - n->refused_ns > 10 * CLOCK_NS_PER_S) {
+            n->refused_ns = now_ns;
+            log_error("a namenode has another data directory than it had: wiped, or started twice? "
+                      "It has to join under a new id",
+                      "id=%" PRIu64, msg->from.v);
+        }
+        return false;
+    }
+    for (unsigned i = 0; i < n->seen_count; i++) {
+        if (n->seen[i].id.v == msg->from.v) {
+            n->seen[i].uuid = msg->from_uuid;
+            return true;
+        }
+    }
+    if (n->seen_count < KNOWN_NAMENODES_MAX)
+        n->seen[n->seen_count++] =
+            (struct known_namenode){.id = msg->from, .uuid = msg->from_uuid};
+    return true;
+}
+
+static void ignore_reply(void *ctx, int status, const Dfs__MetaReply *reply)
+{
+    (void)ctx;
+    (void)status;
+    (void)reply;
+}
+
+static void register_namenode(struct node *n, const struct raft_member *m,
+                              const struct raft_uuid *uuid)
+{
+    Dfs__MetaRequest req = DFS__META_REQUEST__INIT;
+    Dfs__NamenodeSetOp op = DFS__NAMENODE_SET_OP__INIT;
+    char addr[RAFT_ADDR_MAX];
+    struct raft_uuid u = *uuid;
+
+    memcpy(addr, m->addr, sizeof(addr));
+    op.replica_id = m->id.v;
+    op.addr = addr;
+    op.uuid = (ProtobufCBinaryData){.data = u.b, .len = sizeof(u.b)};
+    req.op_case = DFS__META_REQUEST__OP_NAMENODE_SET;
+    req.namenode_set = &op;
+    node_propose(n, &req, ignore_reply, NULL);
+}
+
+static void register_namenodes(struct node *n)
+{
+    const struct raft_conf *conf = raft_conf(n->raft);
+
+    for (unsigned i = 0; i < conf->count; i++) {
+        const struct raft_member *m = &conf->members[i];
+        struct raft_uuid uuid = {{0}};
+
+        if (find_known(n, m->id))
+            continue;
+        if (m->id.v == n->conf->id.v)
+            uuid = data_dir_uuid(n->dir);
+        for (unsigned k = 0; k < n->seen_count; k++) {
+            if (n->seen[k].id.v == m->id.v)
+                uuid = n->seen[k].uuid;
+        }
+        if (!uuid_is_zero_raft(&uuid))
+            register_namenode(n, m, &uuid);
+    }
+}
+
+/* ---- the birth of a cluster ---- */
+
+static void on_init_reply(void *ctx, int status, const Dfs__MetaReply *reply)
+{
+    struct node *n = ctx;
+
+    n->init_proposed = false;
+    if (status == 0 && reply->status == 0)
+        log_info("a new cluster was made", "copies=%u min_write=%u", n->conf->copies,
+                 n->conf->min_write);
+}
+
+static void init_cluster(struct node *n)
+{
+    Dfs__MetaRequest req = DFS__META_REQUEST__INIT;
+    Dfs__ClusterInitOp op = DFS__CLUSTER_INIT_OP__INIT;
+    struct uuid uuid = uuid_new();
+    uint8_t key[32];
+
+    rng_system_bytes(key, sizeof(key));
+    op.cluster_uuid = (ProtobufCBinaryData){.data = uuid.b, .len = sizeof(uuid.b)};
+    op.data_key = (ProtobufCBinaryData){.data = key, .len = sizeof(key)};
+    op.copies = n->conf->copies;
+    op.min_write = n->conf->min_write;
+    op.pgs_per_target = n->conf->pgs_per_target;
+    req.op_case = DFS__META_REQUEST__OP_CLUSTER_INIT;
+    req.cluster_init = &op;
+    n->init_proposed = true;
+    node_propose(n, &req, on_init_reply, n);
+}
+
+static void care_for_cluster(struct node *n)
+{
+    struct cluster_rec rec;
+    struct raft_uuid uuid;
+    int r = fsm_cluster(n->fsm, &rec);
+
+    if (r == 0) {
+        memcpy(uuid.b, rec.uuid, sizeof(uuid.b));
+        r = data_dir_set_cluster(n->dir, uuid);
+        if (r < 0)
+            node_die(n, "note the cluster's uuid", r);
+    } else if (r == -ENOENT && node_is_serving(n) && !n->init_proposed) {
+        init_cluster(n);
+    }
+    if (node_is_serving(n))
+        register_namenodes(n);
+}
+
+/* ---- flush and compaction ---- */
+
+static void care_for_store(struct node *n, uint64_t now_ns)
+{
+    if (n->applied_bytes == 0)
+        return;
+    if (n->applied_bytes < FLUSH_BYTES &&
+        now_ns - n->flushed_ns < n->conf->flush_ms * CLOCK_NS_PER_MS)
+        return;
+    n->flushed_ns = now_ns;
+    n->applied_bytes = 0;
+    if (fsm_flush(n->fsm, false) < 0)
+        node_die(n, "flush the metadata store", -EIO);
+}
+
+/* What live followers still need stays, as long as it is not too much. */
+static uint64_t keep_for_followers(struct node *n, uint64_t upto, uint64_t now_ns)
+{
+    struct raft_status st;
+
+    if (!node_is_leader(n) || raft_log_size(n->log) > n->conf->log_bytes_max)
+        return upto;
+    raft_status(n->raft, &st);
+    for (unsigned i = 0; i < st.peer_count; i++) {
+        const struct raft_peer_status *p = &st.peers[i];
+
+        if (p->id.v != st.id.v && p->acked_ns + LIVE_PEER_NS > (int64_t)now_ns)
+            upto = MIN(upto, p->match_index);
+    }
+    return upto;
+}
+
+static void care_for_log(struct node *n, uint64_t now_ns)
+{
+    struct raft_event ev = {.type = RAFT_EV_COMPACTED};
+    struct fsm_pos pos;
+    uint64_t first = raft_log_first_index(n->log);
+
+    if (fsm_flushed(n->fsm, &pos) < 0)
+        node_die(n, "read back what was flushed", -EIO);
+    /* I9: never beyond what a crash would leave of the state machine. */
+    ev.index = raft_log_compact(n->log, keep_for_followers(n, pos.index, now_ns));
+    if (ev.index == first)
+        return;
+    log_info("log cut", "first=%" PRIu64 " flushed=%" PRIu64, ev.index, pos.index);
+    (void)node_step(n, &ev);
+}
+
+void node_care(void *ctx)
+{
+    struct node *n = ctx;
+    uint64_t now_ns = clock_monotonic_ns(clock_system());
+
+    care_for_cluster(n);
+    care_for_store(n, now_ns);
+    care_for_log(n, now_ns);
+}

@@ -1,0 +1,164 @@
+/* What the files of the node share. Private to namenode/node*.c. */
+#ifndef NAMENODE_NODE_IMPL_H
+#define NAMENODE_NODE_IMPL_H
+
+#include <uthash.h>
+
+#include "common/buf.h"
+#include "common/compiler.h"
+#include "common/limits.h"
+#include "namenode/data_dir.h"
+#include "namenode/fsm.h"
+#include "namenode/kv.h"
+#include "namenode/node.h"
+#include "namenode/node_conf.h"
+#include "namenode/peers.h"
+#include "namenode/raft_log.h"
+#include "namenode/raft_snap.h"
+
+enum {
+    BATCH_BYTES_MAX = 1 << 20,  /* of one log entry */
+    PROPOSAL_BYTES_MAX = 512 << 10, /* one request, packed */
+    APPLY_ENTRIES_MAX = 512,    /* in one loop turn, so that heartbeats keep flowing... */
+    APPLY_NS_MAX = 5 * 1000000, /* ...nor longer than this */
+    TICK_MS = 10,
+    CARE_MS = 500, /* flush, compaction, and the like are looked after so often */
+    HASH_EVERY = 4096,
+    FLUSH_BYTES = 64 << 20,
+    KNOWN_NAMENODES_MAX = 64,
+    LIVE_PEER_NS = 1000000000, /* heard within: its place in the log is kept */
+};
+
+struct waiter {
+    node_reply_fn done;
+    void *ctx;
+};
+
+/* Requests that became one entry, and who waits for them. */
+struct batch {
+    struct batch *next;
+    uint64_t index, term;
+    unsigned count;
+    struct waiter waiters[];
+};
+
+struct pending_read {
+    uint64_t id;
+    node_read_fn done; /* NULL: only asked whether the lease holds */
+    void *ctx;
+    UT_hash_handle hh;
+};
+
+struct known_namenode {
+    struct raft_id id;
+    struct raft_uuid uuid;
+};
+
+/* A call that is over: told at the end of the loop turn. */
+struct completion {
+    node_reply_fn reply;
+    node_read_fn read;
+    void *ctx;
+    int status;
+};
+
+struct node {
+    /* Set at start. */
+    struct loop *loop;
+    struct slab_pool *slabs;
+    struct tls *tls;
+    const struct node_conf *conf;
+    int lock_fd;
+    struct node_watch watches[NODE_WATCHES_MAX];
+    unsigned watch_count;
+
+    struct data_dir *dir;
+    struct kv *kv;
+    struct fsm *fsm;
+    struct raft_log *log;
+    struct raft *raft;
+    struct peers *peers;
+    struct snap_sender *snap_sender;
+    struct snap_receiver *snap_receiver;
+    struct loop_timer *tick_timer, *care_timer, *stop_timer;
+    bool turn_deferred, in_turn, is_closing;
+
+    /* As the last update said. */
+    enum raft_role role;
+    uint64_t term, commit;
+    struct raft_id leader;
+    bool leader_ready;
+    uint64_t ready_index; /* of the commit when leader_ready became true */
+
+    uint64_t applied;
+    uint64_t serving_term; /* told to the watches; 0: not serving */
+
+    /* Proposals: being gathered, and on their way through the log, oldest first. */
+    struct buf gathered;
+    struct waiter gathered_waiters[META_BATCH_OPS_MAX];
+    unsigned gathered_count;
+    struct batch *flying, *flying_last;
+    struct batch *applying; /* the batch whose entry is being applied, if it is ours */
+    uint64_t proposed_write, durable_write;
+
+    struct pending_read *reads; /* by id */
+    uint64_t next_read;
+
+    struct completion *completions;
+    size_t completion_count, completion_capacity;
+
+    uint64_t hash_due; /* index to propose a hash for; 0: none */
+    uint64_t applied_bytes;
+    uint64_t flushed_ns;
+    bool waits_for_fetch; /* entries to apply are being read from disk */
+    bool init_proposed;
+
+    /* Data directories of the namenodes: as the state machine has them, as messages said. */
+    struct known_namenode known[KNOWN_NAMENODES_MAX], seen[KNOWN_NAMENODES_MAX];
+    unsigned known_count, seen_count;
+    bool known_valid;
+    uint64_t refused_ns;
+
+    void (*stop_done)(void *ctx);
+    void *stop_ctx;
+    uint64_t stop_waits_ms;
+
+    struct node_stats stats;
+};
+
+/* node.c: takes one event, does what follows, has the rest done at the end of the turn. */
+int node_step(struct node *n, struct raft_event *ev);
+int node_step_update(struct node *n, struct raft_event *ev, struct raft_update *up);
+void node_take_update(struct node *n, const struct raft_update *up);
+void node_need_turn(struct node *n);
+bool node_is_leader(const struct node *n);
+/* The process ends: this replica can not go on without telling falsehoods. */
+void node_die(struct node *n, const char *what, int error) __attribute__((noreturn));
+
+/* node_propose.c */
+void node_flush_batch(struct node *n);
+void node_fail_proposals(struct node *n);
+void node_fail_reads(struct node *n);
+void node_take_reads(struct node *n, const struct raft_update *up);
+bool node_run_completions(struct node *n);
+int node_apply_entries(struct node *n);
+void node_propose_done(struct node *n);
+void node_propose_hash(struct node *n);
+
+/* node_care.c: what is looked after now and then. */
+void node_care(void *ctx);
+void node_forget_peers(struct node *n);
+bool node_peer_is_known(struct node *n, const struct raft_msg *msg);
+
+/* node_open.c. What fails has been logged. */
+int node_open_dir(struct node *n);
+void node_unlock_dir(struct node *n);
+int node_open_store(struct node *n);
+void node_close_store(struct node *n);
+int node_open_raft(struct node *n, void (*durable)(void *ctx, uint64_t write_id));
+/* Our state is not the leader's: the next start fetches a snapshot. */
+void node_diverged(struct node *n, uint64_t index) __attribute__((noreturn));
+
+DEFINE_CLEANUP(node, node_free)
+
+#endif

@@ -1,0 +1,397 @@
+/*
+ * Requests on their way: gathered into an entry, through the log, applied, answered. And reads that
+ * wait for their moment.
+ *
+ *   node_propose() ─► gathered ──flush──► flying ──committed, applied──► the waiter's done()
+ *
+ * Flushed is at the end of a turn when no log write of ours is under way, when that write is done,
+ * or when the batch is full: so a lone request waits for nobody, and under load one sync carries
+ * all that came during the one before.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/clock.h"
+#include "common/error.h"
+#include "common/log.h"
+#include "common/loop.h"
+#include "common/mem.h"
+#include "namenode/node_impl.h"
+
+/* ---- completions ---- */
+
+static struct completion *add_completion(struct node *n)
+{
+    if (n->completion_count == n->completion_capacity) {
+        n->completion_capacity = n->completion_capacity ? 2 * n->completion_capacity : 64;
+        n->completions =
+            mem_realloc(n->completions, n->completion_capacity, sizeof(*n->completions));
+    }
+    node_need_turn(n);
+    return &n->completions[n->completion_count++];
+}
+
+static void complete_reply(struct node *n, struct waiter w, int status)
+{
+    *add_completion(n) = (struct completion){.reply = w.done, .ctx = w.ctx, .status = status};
+}
+
+static void complete_read(struct node *n, node_read_fn done, void *ctx, int status)
+{
+    *add_completion(n) = (struct completion){.read = done, .ctx = ctx, .status = status};
+}
+
+/* True if there were any. Those that they cause are run by the next call. */
+bool node_run_completions(struct node *n)
+{
+    struct completion *list = STEAL(n->completions);
+    size_t count = n->completion_count;
+
+    n->completion_count = n->completion_capacity = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (list[i].reply)
+            list[i].reply(list[i].ctx, list[i].status, NULL);
+        else
+            list[i].read(list[i].ctx, list[i].status);
+    }
+    free(list);
+    return count > 0;
+}
+
+/* ---- gathering ---- */
+
+static void clear_gathered(struct node *n)
+{
+    buf_clear(&n->gathered);
+    n->gathered_count = 0;
+}
+
+static void fail_gathered(struct node *n, int status)
+{
+    for (unsigned i = 0; i < n->gathered_count; i++)
+        complete_reply(n, n->gathered_waiters[i], status);
+    clear_gathered(n);
+}
+
+/* One entry of this payload. Remembers the write, so that the next one waits for it. */
+static int propose(struct node *n, enum raft_entry_type type, struct raft_buf *buf,
+                   struct raft_update *up)
+{
+    struct raft_event ev = {.type = RAFT_EV_PROPOSE,
+                            .propose = {.type = type, .bufs = &buf, .count = 1}};
+    int r = node_step_update(n, &ev, up);
+
+    if (r == 0 && up->write_id != 0)
+        n->proposed_write = up->write_id;
+    return r;
+}
+
+void node_flush_batch(struct node *n)
+{
+    struct raft_update up;
+    struct raft_buf *buf;
+    struct batch *b;
+    int r;
+
+    if (n->gathered_count == 0)
+        return;
+    if (!node_is_leader(n)) {
+        fail_gathered(n, DFS_ENOTLEADER);
+        return;
+    }
+    (void)fsm_batch_header(clock_wall_ns(clock_system()), n->gathered.data);
+    buf = raft_buf_copy(n->gathered.data, n->gathered.len);
+    r = propose(n, RAFT_ENTRY_NORMAL, buf, &up);
+    raft_buf_unref(buf);
+    if (r < 0) {
+        fail_gathered(n, r == RAFT_NOT_LEADER ? DFS_ENOTLEADER : r);
+        return;
+    }
+    n->stats.batches++;
+    b = mem_alloc(sizeof(*b) + n->gathered_count * sizeof(b->waiters[0]));
+    *b = (struct batch){
+        .index = up.proposed_index, .term = up.proposed_term, .count = n->gathered_count};
+    memcpy(b->waiters, n->gathered_waiters, n->gathered_count * sizeof(b->waiters[0]));
+    if (n->flying)
+        n->flying_last->next = b;
+    else
+        n->flying = b;
+    n->flying_last = b;
+    clear_gathered(n);
+}
+
+/* Room for a request of len bytes in the batch, with its header; NULL: refused, and told so. */
+static uint8_t *gather(struct node *n, size_t len, struct waiter w)
+{
+    uint8_t *out;
+
+    n->stats.proposals++;
+    if (!node_is_leader(n) || n->is_closing) {
+        complete_reply(n, w, DFS_ENOTLEADER);
+        return NULL;
+    }
+    if (len > PROPOSAL_BYTES_MAX) {
+        complete_reply(n, w, -EMSGSIZE);
+        return NULL;
+    }
+    if (n->gathered_count == META_BATCH_OPS_MAX ||
+        n->gathered.len + len + FSM_BATCH_OP_HEADER_MAX > BATCH_BYTES_MAX)
+        node_flush_batch(n);
+    if (n->gathered_count == 0) {
+        (void)buf_reserve(&n->gathered, FSM_BATCH_HEADER);
+        buf_commit(&n->gathered, FSM_BATCH_HEADER);
+    }
+    out = buf_reserve(&n->gathered, FSM_BATCH_OP_HEADER_MAX + len);
+    buf_commit(&n->gathered, fsm_batch_op_header(len, out));
+    n->gathered_waiters[n->gathered_count++] = w;
+    node_need_turn(n);
+    return buf_reserve(&n->gathered, len);
+}
+
+void node_propose(struct node *n, const Dfs__MetaRequest *req, node_reply_fn done, void *ctx)
+{
+    size_t len = dfs__meta_request__get_packed_size(req);
+    uint8_t *out = gather(n, len, (struct waiter){done, ctx});
+
+    if (!out)
+        return;
+    (void)dfs__meta_request__pack(req, out);
+    buf_commit(&n->gathered, len);
+}
+
+void node_propose_packed(struct node *n, const void *body, size_t len, node_reply_fn done,
+                         void *ctx)
+{
+    uint8_t *out = gather(n, len, (struct waiter){done, ctx});
+
+    if (!out)
+        return;
+    memcpy(out, body, len);
+    buf_commit(&n->gathered, len);
+}
+
+/* Leadership is gone: what was proposed may come true or not. */
+void node_fail_proposals(struct node *n)
+{
+    while (n->flying) {
+        struct batch *b = n->flying;
+
+        n->flying = b->next;
+        for (unsigned i = 0; i < b->count; i++)
+            complete_reply(n, b->waiters[i], DFS_EUNKNOWN_OUTCOME);
+        free(b);
+    }
+    fail_gathered(n, DFS_ENOTLEADER);
+}
+
+void node_propose_done(struct node *n)
+{
+    buf_done(&n->gathered);
+    free(n->completions);
+}
+
+/* ---- applying ---- */
+
+static void on_reply(void *ctx, const struct fsm_reply *reply)
+{
+    struct node *n = ctx;
+    struct batch *b = n->applying;
+
+    n->stats.applied_ops++;
+    if (b && reply->position < b->count)
+        b->waiters[reply->position].done(b->waiters[reply->position].ctx, 0, reply->msg);
+}
+
+/* The batch that we proposed as this entry; what was overtaken by another leader's is failed. */
+static struct batch *take_batch(struct node *n, uint64_t index, uint64_t term)
+{
+    while (n->flying && n->flying->index <= index) {
+        struct batch *b = n->flying;
+
+        n->flying = b->next;
+        b->next = NULL;
+        if (b->index == index && b->term == term)
+            return b;
+        for (unsigned i = 0; i < b->count; i++)
+            complete_reply(n, b->waiters[i], DFS_EUNKNOWN_OUTCOME);
+        free(b);
+    }
+    return NULL;
+}
+
+static int apply_conf(struct node *n, const struct raft_buf *buf, uint64_t index)
+{
+    struct raft_conf conf;
+    int r = raft_conf_decode(buf->data, buf->len, &conf);
+
+    /* Before the state machine gets past it: a snapshot or a start there needs the members. */
+    return r < 0 ? r : data_dir_add_members(n->dir, index, &conf);
+}
+
+static void apply_entry(struct node *n, const struct raft_entry *e, struct raft_buf *buf)
+{
+    uint64_t index = e->index, term = e->term;
+    enum raft_entry_type type = e->type;
+    bool is_ours = type == RAFT_ENTRY_NORMAL || type == RAFT_ENTRY_HASH;
+    int r = 0;
+
+    if (type == RAFT_ENTRY_CONF)
+        r = apply_conf(n, buf, index);
+    n->applying = take_batch(n, index, term);
+    /* The entry itself may be gone when a reply makes raft step; buf is ours. */
+    if (r == 0)
+        r = fsm_apply(n->fsm, index, term, is_ours ? buf->data : NULL, is_ours ? buf->len : 0,
+                      on_reply, n);
+    if (r == -EUCLEAN)
+        node_diverged(n, index);
+    if (r < 0)
+        node_die(n, "apply a log entry", r);
+    free(STEAL(n->applying));
+    n->applied = index;
+    n->applied_bytes += buf->len;
+    if (index % HASH_EVERY == 0)
+        n->hash_due = index;
+}
+
+/* 1: something was applied, 0: nothing to do. */
+int node_apply_entries(struct node *n)
+{
+    uint64_t begin_ns = clock_monotonic_ns(clock_system());
+    uint64_t before = n->applied;
+    struct raft_event ev = {.type = RAFT_EV_APPLIED};
+
+    for (unsigned i = 0; n->applied < n->commit && i < APPLY_ENTRIES_MAX; i++) {
+        const struct raft_entry *e;
+        struct raft_buf *buf;
+        int r = raft_entry_get(n->raft, n->applied + 1, &e);
+
+        if (r == -EAGAIN) {
+            n->waits_for_fetch = true;
+            break;
+        }
+        if (r < 0)
+            node_die(n, "read a committed log entry", r);
+        buf = raft_buf_ref(e->buf);
+        apply_entry(n, e, buf);
+        raft_buf_unref(buf);
+        if (i % 16 == 15 && clock_monotonic_ns(clock_system()) - begin_ns > APPLY_NS_MAX)
+            break;
+    }
+    if (n->applied == before)
+        return 0;
+    for (unsigned i = 0; i < n->watch_count; i++) {
+        if (n->watches[i].applied)
+            n->watches[i].applied(n->watches[i].ctx, n->applied);
+    }
+    ev.index = n->applied;
+    (void)node_step(n, &ev);
+    return 1;
+}
+
+void node_propose_hash(struct node *n)
+{
+    Dfs__MetaRequest req = DFS__META_REQUEST__INIT;
+    Dfs__HashOp op = DFS__HASH_OP__INIT;
+    struct raft_update up;
+    struct raft_buf *buf;
+    uint8_t *out;
+    size_t len;
+
+    op.index = n->hash_due;
+    n->hash_due = 0;
+    if (!node_is_serving(n) || fsm_state_hash(n->fsm, op.index, &op.hash) < 0)
+        return;
+    req.op_case = DFS__META_REQUEST__OP_HASH;
+    req.hash = &op;
+    len = dfs__meta_request__get_packed_size(&req);
+    buf = raft_buf_new(FSM_BATCH_HEADER + FSM_BATCH_OP_HEADER_MAX + len);
+    out = buf->data + fsm_batch_header(clock_wall_ns(clock_system()), buf->data);
+    out += fsm_batch_op_header(len, out);
+    out += dfs__meta_request__pack(&req, out);
+    buf->len = (uint32_t)(out - buf->data);
+    (void)propose(n, RAFT_ENTRY_HASH, buf, &up); /* A later one will do as well. */
+    raft_buf_unref(buf);
+}
+
+/* ---- reads ---- */
+
+static int step_read(struct node *n, struct pending_read *p)
+{
+    struct raft_event ev = {.type = RAFT_EV_READ};
+
+    p->id = ev.read_id = n->next_read++;
+    HASH_ADD(hh, n->reads, id, sizeof(p->id), p);
+    return node_step(n, &ev);
+}
+
+static void drop_read(struct node *n, struct pending_read *p)
+{
+    HASH_DEL(n->reads, p);
+    free(p);
+}
+
+void node_take_reads(struct node *n, const struct raft_update *up)
+{
+    for (size_t i = 0; i < up->read_count; i++) {
+        const struct raft_read *rd = &up->reads[i];
+        struct pending_read *p;
+
+        HASH_FIND(hh, n->reads, &rd->id, sizeof(rd->id), p);
+        if (!p)
+            continue;
+        if (p->done)
+            complete_read(n, p->done, p->ctx, rd->result == 0 ? 0 : DFS_ENOTLEADER);
+        drop_read(n, p);
+    }
+}
+
+bool node_read_now(struct node *n)
+{
+    struct pending_read *p;
+    uint64_t id;
+
+    if (!node_is_serving(n) || !n->conf->read_lease || n->is_closing)
+        return false;
+    p = MEM_NEW(struct pending_read);
+    id = n->next_read;
+    if (step_read(n, p) < 0) {
+        drop_read(n, p);
+        return false;
+    }
+    /* Answered within the step: the lease holds. Else the answer to come has nobody waiting. */
+    HASH_FIND(hh, n->reads, &id, sizeof(id), p);
+    if (!p)
+        n->stats.reads_lease++;
+    return !p;
+}
+
+void node_read(struct node *n, node_read_fn done, void *ctx)
+{
+    struct pending_read *p;
+
+    if (!node_is_serving(n) || n->is_closing) {
+        complete_read(n, done, ctx, DFS_ENOTLEADER);
+        return;
+    }
+    p = MEM_NEW(struct pending_read);
+    p->done = done;
+    p->ctx = ctx;
+    n->stats.reads_round++;
+    if (step_read(n, p) < 0) {
+        complete_read(n, done, ctx, -EAGAIN);
+        drop_read(n, p);
+    }
+}
+
+void node_fail_reads(struct node *n)
+{
+    struct pending_read *p, *tmp;
+
+    HASH_ITER (hh, n->reads, p, tmp) {
+        if (p->done)
+            complete_read(n, p->done, p->ctx, DFS_ENOTLEADER);
+        drop_read(n, p);
+    }
+}

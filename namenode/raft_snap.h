@@ -1,0 +1,82 @@
+/*
+ * Snapshots between replicas (PROTOCOLS 2.5): a RocksDB checkpoint, made when a follower is too far
+ * behind for the log, fetched by the follower file by file.
+ *
+ *   leader                                           follower
+ *   snap_sender_want(): flush, checkpoint, hash
+ *        └─ ready ─► RAFT offers the point ────────► snap_receiver_fetch()
+ *   snap_sender_request() ◄── SNAP_WANT (no file) ── manifest: files with size and hash
+ *                         ◄── SNAP_WANT (file, off)─ pieces, a few in flight, at a limited rate
+ *                                                    each file: synced, hash checked
+ *                                                    done ─► the node swaps its store
+ *
+ * The follower keeps what it has over errors and restarts: a file whose size and hash are right is
+ * not fetched again, one that is shorter goes on where it ended.
+ *
+ * Loop thread only; hashing and syncing run on a thread of their own.
+ */
+#ifndef NAMENODE_RAFT_SNAP_H
+#define NAMENODE_RAFT_SNAP_H
+
+#include <stdint.h>
+
+#include "common/compiler.h"
+#include "raft/types.h"
+
+struct conn;
+struct loop;
+struct rpc_frame;
+struct slab_pool;
+struct snap_receiver;
+struct snap_sender;
+struct tls;
+
+/* ---- leader ---- */
+
+struct snap_sender_config {
+    struct loop *loop;
+    const char *dir;     /* where the checkpoint is made */
+    uint64_t rate_bytes; /* a second */
+    /* Makes dir a checkpoint of the state machine, and says of which point. */
+    int (*checkpoint)(void *ctx, const char *dir, struct raft_point *ret_point);
+    /* Starts a flush beforehand; true when there is little left for the checkpoint to flush. */
+    bool (*prepare)(void *ctx);
+    void (*ready)(void *ctx, struct raft_id peer, const struct raft_point *point);
+    void (*failed)(void *ctx, struct raft_id peer);
+    void *ctx;
+};
+
+int snap_sender_new(const struct snap_sender_config *config, struct snap_sender **ret_sender);
+void snap_sender_free(struct snap_sender *s);
+DEFINE_CLEANUP(snap_sender, snap_sender_free)
+
+/* Ends in ready() or failed(), later. */
+void snap_sender_want(struct snap_sender *s, struct raft_id peer);
+/* Answers a SNAP_WANT. */
+void snap_sender_request(struct snap_sender *s, struct conn *c, const struct rpc_frame *f);
+/* A connection is gone: what waits to be sent on it is dropped. */
+void snap_sender_closed(struct snap_sender *s, struct conn *c);
+/* We lead no more: the checkpoint goes when nobody has asked for it for a while. */
+uint64_t snap_sender_sent_count(const struct snap_sender *s);
+
+/* ---- follower ---- */
+
+struct snap_receiver_config {
+    struct loop *loop;
+    struct slab_pool *slabs;
+    struct tls *tls;
+    const char *dir; /* where files are gathered */
+    /* All is here, synced and checked (0), or -errno: the core asks for another offer. */
+    void (*done)(void *ctx, int status, const struct raft_point *point);
+    void *ctx;
+};
+
+int snap_receiver_new(const struct snap_receiver_config *config,
+                      struct snap_receiver **ret_receiver);
+void snap_receiver_free(struct snap_receiver *r);
+DEFINE_CLEANUP(snap_receiver, snap_receiver_free)
+
+/* Begins, in place of what was being fetched. Ends in done(). */
+void snap_receiver_fetch(struct snap_receiver *r, const char *addr, const struct raft_point *point);
+
+#endif

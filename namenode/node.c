@@ -352,11 +352,8 @@ static int start_parts(struct node *n)
                                     .ready = on_snap_ready,
                                     .failed = on_snap_failed,
                                     .ctx = n};
-    struct snap_receiver_config rc = {.loop = n->loop,
-                                      .slabs = n->slabs,
-                                      .tls = n->tls,
-                                      .done = on_snap_done,
-                                      .ctx = n};
+    struct snap_receiver_config rc = {
+        .loop = n->loop, .slabs = n->slabs, .tls = n->tls, .done = on_snap_done, .ctx = n};
     int r;
 
     n->peers = peers_new(&pc);
@@ -461,8 +458,7 @@ void node_stop(struct node *n, void (*done)(void *ctx), void *ctx)
     n->stop_done = done;
     n->stop_ctx = ctx;
     n->stop_waits_ms = 0;
-    if (node_is_leader(n) && raft_conf(n->raft)->count > 1 &&
-        node_transfer(n, RAFT_NOBODY) < 0)
+    if (node_is_leader(n) && raft_conf(n->raft)->count > 1 && node_transfer(n, RAFT_NOBODY) < 0)
         n->stop_waits_ms = n->conf->stop_ms;
     n->stop_timer = loop_timer_new(n->loop, on_stop_timer, n);
     loop_timer_start(n->stop_timer, TICK_MS, TICK_MS);

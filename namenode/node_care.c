@@ -80,8 +80,7 @@ bool node_peer_is_known(struct node *n, const struct raft_msg *msg)
         }
     }
     if (n->seen_count < KNOWN_NAMENODES_MAX)
-        n->seen[n->seen_count++] =
-            (struct known_namenode){.id = msg->from, .uuid = msg->from_uuid};
+        n->seen[n->seen_count++] = (struct known_namenode){.id = msg->from, .uuid = msg->from_uuid};
     return true;
 }
 

@@ -2,21 +2,17 @@
  * The keys of dfs.conf that dfs-namenode reads:
  *
  *   section     key              default              meaning
- *   [namenode]  id               (required)           this replica, 1...; one of `namenodes`, or new
- *               listen           0.0.0.0:8670         clients, datanodes, peers, operators
- *               http             127.0.0.1:8671       /metrics and /health; "off": none
- *               data_dir         LOCALSTATEDIR/nn     log and metadata; made if it is not there
- *               namenodes        (required)           founders of the group: id@host:port, ...
- *               read_lease       on                   off: each read waits for a round (no clocks)
- *               heartbeat_ms     50
- *               election_ms      500                  without a leader for this to twice this: vote
- *               cache            256M                 RocksDB's block cache
- *               memtable         64M                  of RocksDB; twice this is in memory at most
- *               segment          64M                  one file of the Raft log
- *               segments_min     4                    of them are kept for followers that lag
- *               log_max          1G                   kept for live followers at most
- *               snapshot_rate    100M                 a second, to a follower too far behind
- *               flush            30s                  metadata is flushed at least so often
+ *   [namenode]  id               (required)           this replica, 1...; one of `namenodes`, or
+ * new listen           0.0.0.0:8670         clients, datanodes, peers, operators http
+ * 127.0.0.1:8671       /metrics and /health; "off": none data_dir         LOCALSTATEDIR/nn     log
+ * and metadata; made if it is not there namenodes        (required)           founders of the
+ * group: id@host:port, ... read_lease       on                   off: each read waits for a round
+ * (no clocks) heartbeat_ms     50 election_ms      500                  without a leader for this
+ * to twice this: vote cache            256M                 RocksDB's block cache memtable 64M of
+ * RocksDB; twice this is in memory at most segment          64M                  one file of the
+ * Raft log segments_min     4                    of them are kept for followers that lag log_max 1G
+ * kept for live followers at most snapshot_rate    100M                 a second, to a follower too
+ * far behind flush            30s                  metadata is flushed at least so often
  *               stop_timeout     3s                   a stopping leader hands over first
  *               direct_io        on                   O_DIRECT for the Raft log where possible
  *               copies           3                    of a new cluster: of each chunk...
@@ -175,8 +171,8 @@ static void read_namenode(struct conf *conf, struct node_conf *c)
     c->stop_ms = conf_duration_ms(conf, s, "stop_timeout", c->stop_ms, 0, 60000);
     c->direct_io = conf_bool(conf, s, "direct_io", c->direct_io);
     c->copies = (unsigned)conf_u64(conf, s, "copies", c->copies, 1, PG_MEMBERS_MAX - 1);
-    c->min_write = (unsigned)conf_u64(conf, s, "min_write", MIN(c->min_write, c->copies), 1,
-                                      c->copies);
+    c->min_write =
+        (unsigned)conf_u64(conf, s, "min_write", MIN(c->min_write, c->copies), 1, c->copies);
     c->pgs_per_target = (unsigned)conf_u64(conf, s, "pgs_per_target", c->pgs_per_target, 1, 4096);
 }
 

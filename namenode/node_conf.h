@@ -26,7 +26,7 @@ struct node_conf {
     uint64_t cache_bytes;
     uint64_t memtable_bytes;
     uint64_t segment_bytes;
-    unsigned segments_min; /* the log keeps at least so many for followers that lag */
+    unsigned segments_min;  /* the log keeps at least so many for followers that lag */
     uint64_t log_bytes_max; /* ...and for live ones at most so much */
     uint64_t snapshot_rate; /* bytes a second */
     uint64_t flush_ms;

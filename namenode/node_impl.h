@@ -17,10 +17,10 @@
 #include "namenode/raft_snap.h"
 
 enum {
-    BATCH_BYTES_MAX = 1 << 20,  /* of one log entry */
+    BATCH_BYTES_MAX = 1 << 20,      /* of one log entry */
     PROPOSAL_BYTES_MAX = 512 << 10, /* one request, packed */
-    APPLY_ENTRIES_MAX = 512,    /* in one loop turn, so that heartbeats keep flowing... */
-    APPLY_NS_MAX = 5 * 1000000, /* ...nor longer than this */
+    APPLY_ENTRIES_MAX = 512,        /* in one loop turn, so that heartbeats keep flowing... */
+    APPLY_NS_MAX = 5 * 1000000,     /* ...nor longer than this */
     TICK_MS = 10,
     CARE_MS = 500, /* flush, compaction, and the like are looked after so often */
     HASH_EVERY = 4096,

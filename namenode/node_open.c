@@ -1,4 +1,5 @@
-/* How a replica comes up: directory, store, log, raft; and the way out for one that has diverged. */
+/* How a replica comes up: directory, store, log, raft; and the way out for one that has diverged.
+ */
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
@@ -33,8 +34,7 @@ int node_open_dir(struct node *n)
     r = data_dir_open(vfs_posix(), path, n->conf->id, &n->conf->founders, &n->dir, &other);
     if (r == -EXDEV)
         log_error("the data directory belongs to another namenode",
-                  "dir=%s its_id=%" PRIu64 " configured_id=%" PRIu64, path, other.v,
-                  n->conf->id.v);
+                  "dir=%s its_id=%" PRIu64 " configured_id=%" PRIu64, path, other.v, n->conf->id.v);
     else if (r < 0)
         log_error("the data directory cannot be opened", "dir=%s %s", path, dfs_strerror(r));
     return r;
@@ -170,7 +170,8 @@ int node_open_raft(struct node *n, void (*durable)(void *ctx, uint64_t write_id)
     if (r < 0) {
         log_error("the Raft log cannot be opened", "dir=%s %s%s", data_dir_path(n->dir, "log"),
                   dfs_strerror(r),
-                  r == -EBADMSG ? "; its hard state is damaged: this replica has to join anew" : "");
+                  r == -EBADMSG ? "; its hard state is damaged: this replica has to join anew"
+                                : "");
         return r;
     }
     if (boot.faulty_from != 0)

@@ -25,8 +25,8 @@ struct peer {
     struct peers *all;
     struct raft_id id;
     char addr[RAFT_ADDR_MAX];
-    struct conn *out;   /* ours; NULL while waiting to try again */
-    struct conn *in;    /* theirs, borrowed; NULL if not known */
+    struct conn *out; /* ours; NULL while waiting to try again */
+    struct conn *in;  /* theirs, borrowed; NULL if not known */
     struct loop_timer *retry;
     uint64_t retry_ms;
     int last_error; /* told once */

@@ -89,7 +89,8 @@ void raft_log_append_async(struct raft_log *log, const struct raft_update *up);
 /* Drops all entries; the log goes on after base. In order with the appends; nothing tells when. */
 void raft_log_reset(struct raft_log *log, uint64_t base);
 
-/* All entries, which once were durable up to `to`, are given up: the log is empty, they are faulty. */
+/* All entries, which once were durable up to `to`, are given up: the log is empty, they are faulty.
+ */
 void raft_log_lose(struct raft_log *log, uint64_t to);
 
 /* raft_entries_read_fn: ctx is the log. -EAGAIN while it is being fetched; see `fetched`. */

@@ -29,6 +29,11 @@ TESTS += tests/unit/namenode/test_pg_mgr
 tests_unit_namenode_test_pg_mgr_CFLAGS = $(TEST_CFLAGS)
 tests_unit_namenode_test_pg_mgr_LDADD = libpgmgr.la $(CMOCKA_LIBS)
 
+check_PROGRAMS += tests/unit/namenode/test_raft_log
+TESTS += tests/unit/namenode/test_raft_log
+tests_unit_namenode_test_raft_log_CFLAGS = $(TEST_CFLAGS)
+tests_unit_namenode_test_raft_log_LDADD = libraftlog.la libraft.la libcommon.la $(CMOCKA_LIBS)
+
 noinst_HEADERS += tests/unit/rpc/scratch.h tests/unit/rpc/pair.h
 
 check_PROGRAMS += tests/unit/rpc/test_conn

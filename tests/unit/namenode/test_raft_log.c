@@ -466,8 +466,7 @@ static void a_segment_that_lost_its_tail_is_damage(void **state)
     raft_log_pump(f->log, true);
     raft_log_close(f->log);
     f->log = NULL;
-    assert_int_equal(
-        vfs_open(f->config.vfs, "/log/seg-0000000000000002", O_RDWR, 0, &file), 0);
+    assert_int_equal(vfs_open(f->config.vfs, "/log/seg-0000000000000002", O_RDWR, 0, &file), 0);
     assert_int_equal(vfs_truncate(file, LOG_SEGMENT_DATA + 3 * 2560), 0);
     vfs_close(file);
     assert_int_equal(open_log(f), 0);
@@ -544,8 +543,12 @@ static bool step(struct fixture *f, unsigned number)
         append(f, 20, 1200, 1); /* into the next segment */
         break;
     case 4:
-        ask(f, &(struct ask){
-                   .term = 3, .vote = 2, .truncate_from = 22, .count = 2, .len = 300, .entry_term = 2});
+        ask(f, &(struct ask){.term = 3,
+                             .vote = 2,
+                             .truncate_from = 22,
+                             .count = 2,
+                             .len = 300,
+                             .entry_term = 2});
         break;
     case 5:
         append(f, 3, 5000, 3);
@@ -554,7 +557,8 @@ static bool step(struct fixture *f, unsigned number)
         append(f, 30, 900, 3);
         break;
     case 7: /* back into the segment before */
-        ask(f, &(struct ask){.term = 5, .truncate_from = 12, .count = 8, .len = 600, .entry_term = 4});
+        ask(f,
+            &(struct ask){.term = 5, .truncate_from = 12, .count = 8, .len = 600, .entry_term = 4});
         break;
     case 8:
         append(f, 40, 1400, 5);

@@ -1,0 +1,749 @@
+/*
+ * See nn.h. One connection, to whoever leads:
+ *
+ *   SEEKING ──connected──► ATTACHING ──session opened or renewed──► READY
+ *      ▲                       │                                      │
+ *      └──── refused, not the leader, silent, connection lost ────────┘
+ *
+ * Every call stays in `calls` until it is answered for good: what a lost connection or a deposed
+ * leader left open is sent again, a change with the same seq. The first message to a new leader
+ * tells what is open here.
+ */
+#include "libdfs/nn.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <utlist.h>
+
+#include "common/buf.h"
+#include "common/clock.h"
+#include "common/error.h"
+#include "common/limits.h"
+#include "common/log.h"
+#include "common/loop.h"
+#include "common/mem.h"
+#include "common/uuid.h"
+#include "libdfs/dfs_ll.h"
+#include "rpc/conn.h"
+#include "rpc/msg.h"
+#include "rpc/node.pb-c.h"
+#include "rpc/token.h"
+
+enum {
+    NN_ADDRS_MAX = 9,
+    CHANGES_MAX = 256, /* under way at once; more wait here */
+    TICK_MS = 100,
+    RENEW_MS = 3750,
+    SEEK_BACKOFF_MS = 20, /* between two namenodes; doubled each round */
+    SEEK_BACKOFF_MAX_MS = 200,
+    SILENCE_MIN_MS = 1000, /* an answer later than this: look for another leader */
+    SILENCE_MAX_MS = 8000,
+    AGAIN_MS = 20, /* after "too much is under way" */
+    CLOSE_MS = 2000,
+    PROBLEM_MAX = 512,
+};
+
+enum nn_state { NN_SEEKING, NN_ATTACHING, NN_READY, NN_CLOSING };
+
+enum call_kind { CALL_READ, CALL_CHANGE, CALL_RAW };
+
+struct nn_call {
+    struct nn *nn;
+    struct ll_call *ll; /* NULL: not interruptible, or interrupted already */
+    enum call_kind kind;
+    uint16_t type;
+    bool sent;     /* on the present connection */
+    bool was_sent; /* ever: a change may have been made */
+    bool done;     /* the caller has been answered; a change goes on until its outcome is known */
+    bool interrupted;
+    uint64_t seq;         /* changes: given at the first sending */
+    uint64_t deadline_ns; /* 0: none */
+    uint64_t not_before_ns;
+    uint64_t rpc;    /* of conn_call */
+    struct buf body; /* without session, seq and floor */
+    nn_reply_fn fn;
+    nn_raw_fn raw_fn;
+    void *ctx;
+    struct nn_call *prev, *next;
+};
+
+struct nn {
+    struct loop *loop;
+    struct slab_pool *slabs;
+    struct tls *tls;
+    uint32_t io_timeout_ms;
+    char *client_name;
+    struct nn_events ev;
+    char *addrs[NN_ADDRS_MAX];
+    unsigned addr_count, addr_at;
+    char hint[ADDR_TEXT_MAX]; /* where the leader was said to be; "" if not said */
+    unsigned hint_hops;
+
+    enum nn_state state;
+    struct conn *conn;
+    struct loop_timer *seek_timer, *tick;
+    uint32_t backoff_ms;
+    uint32_t silence_ms; /* grows while nobody answers in time */
+    unsigned failures;   /* in a row, since the last success */
+    bool fail_fast, told_ready;
+    uint64_t renewed_ns;
+    uint64_t attach_rpc;
+
+    struct uuid client_uuid;
+    uint64_t session; /* 0: none yet */
+    uint64_t term;
+    uint8_t token[TOKEN_BYTES];
+    uint8_t cluster_uuid[16];
+    int64_t wall_offset_ns;
+    uint64_t pg_version;
+
+    uint64_t next_seq;
+    unsigned changes_in_flight;
+    struct nn_call *calls; /* in the order they were made */
+    uint64_t rpc_count;
+
+    void (*closed)(void *ctx);
+    void *closed_ctx;
+    char problem[PROBLEM_MAX];
+};
+
+static void seek(void *ctx);
+static void pump(struct nn *nn);
+static void attach(struct nn *nn);
+
+static uint64_t now_ns(const struct nn *nn)
+{
+    return loop_now_ns(nn->loop);
+}
+
+/* ---- calls ---- */
+
+static void call_free(struct nn_call *call)
+{
+    struct nn *nn = call->nn;
+
+    if (call->seq != 0)
+        nn->changes_in_flight--;
+    DL_DELETE(nn->calls, call);
+    buf_done(&call->body);
+    free(call);
+}
+
+/* Answers the caller, who may make new calls from inside. */
+static void call_answer(struct nn_call *call, int status, const Dfs__MetaReply *reply,
+                        const struct rpc_frame *f)
+{
+    if (call->done)
+        return;
+    call->done = true;
+    if (call->ll != NULL) {
+        call->ll->interrupt = NULL;
+        call->ll->impl = NULL;
+        call->ll = NULL;
+    }
+    if (call->kind == CALL_RAW)
+        call->raw_fn(call->ctx, status, f == NULL ? NULL : f->body,
+                     f == NULL ? 0 : f->header.body_len);
+    else
+        call->fn(call->ctx, status, reply);
+}
+
+static void call_finish(struct nn_call *call, int status, const Dfs__MetaReply *reply,
+                        const struct rpc_frame *f)
+{
+    call_answer(call, status, reply, f);
+    call_free(call);
+}
+
+/*
+ * The caller will not wait any longer. A read is forgotten; so is a change that never left. Any
+ * other change is finished behind its back: its seq must not be left open.
+ */
+static void call_abandon(struct nn_call *call, int status)
+{
+    if (call->kind == CALL_CHANGE && call->was_sent) {
+        call_answer(call, status, NULL, NULL);
+        return;
+    }
+    if (call->sent && call->nn->conn != NULL)
+        conn_cancel(call->nn->conn, call->rpc);
+    call_finish(call, status, NULL, NULL);
+}
+
+static void call_interrupt(struct ll_call *ll)
+{
+    struct nn_call *call = ll->impl;
+
+    call->interrupted = true;
+    /* A change that is with the leader is answered with what came of it, as long as it can be. */
+    if (call->kind != CALL_CHANGE || !call->was_sent || call->nn->state != NN_READY)
+        call_abandon(call, -EINTR);
+}
+
+/* ---- the connection ---- */
+
+static void set_problem(struct nn *nn, const char *addr, int code, const char *text)
+{
+    snprintf(nn->problem, sizeof(nn->problem), "namenode %s: %s%s%s", addr, dfs_strerror(code),
+             text[0] != '\0' ? ": " : "", text);
+}
+
+static void tell_ready(struct nn *nn, int status)
+{
+    if (nn->told_ready)
+        return;
+    nn->told_ready = true;
+    nn->ev.ready(nn->ev.ctx, status);
+}
+
+static void disconnect(struct nn *nn)
+{
+    struct nn_call *call, *next;
+
+    if (nn->conn == NULL)
+        return;
+    conn_cancel(nn->conn, nn->attach_rpc);
+    nn->attach_rpc = 0;
+    DL_FOREACH (nn->calls, call) {
+        if (call->sent)
+            conn_cancel(nn->conn, call->rpc);
+        call->sent = false;
+    }
+    conn_free(STEAL(nn->conn));
+    DL_FOREACH_SAFE (nn->calls, call, next) {
+        if (call->interrupted && !call->done)
+            call_abandon(call, -EINTR);
+    }
+}
+
+/* The present namenode is of no use: try another, at once when one was named. */
+static void seek_again(struct nn *nn, const char *hint)
+{
+    uint32_t wait = nn->backoff_ms;
+
+    disconnect(nn);
+    if (nn->state == NN_CLOSING)
+        return;
+    nn->state = NN_SEEKING;
+    nn->failures++;
+    nn->hint[0] = '\0';
+    if (hint != NULL && hint[0] != '\0' && nn->hint_hops < nn->addr_count) {
+        snprintf(nn->hint, sizeof(nn->hint), "%s", hint);
+        nn->hint_hops++;
+        wait = 0;
+    } else {
+        nn->hint_hops = 0;
+        nn->addr_at = (nn->addr_at + 1) % nn->addr_count;
+        if (nn->failures % nn->addr_count == 0)
+            nn->backoff_ms = MIN(nn->backoff_ms * 2, (uint32_t)SEEK_BACKOFF_MAX_MS);
+    }
+    if (nn->fail_fast && !nn->told_ready && nn->failures >= 2 * nn->addr_count) {
+        tell_ready(nn, -ECONNREFUSED);
+        return;
+    }
+    loop_timer_start(nn->seek_timer, wait, 0);
+}
+
+static const char *present_addr(const struct nn *nn)
+{
+    return nn->hint[0] != '\0' ? nn->hint : nn->addrs[nn->addr_at];
+}
+
+static void on_closed(void *ctx, struct conn *c, int reason)
+{
+    struct nn *nn = ctx;
+
+    set_problem(nn, present_addr(nn), reason, conn_close_text(c));
+    log_debug("connection to a namenode ended", "addr=%s reason=%s", present_addr(nn),
+              dfs_strerror(reason));
+    if (reason == -EACCES && nn->fail_fast && !nn->told_ready) {
+        disconnect(nn);
+        tell_ready(nn, -EACCES);
+        return;
+    }
+    seek_again(nn, NULL);
+}
+
+static void on_request(void *ctx, struct conn *c, const struct rpc_frame *f)
+{
+    (void)ctx;
+    conn_reply_error(c, f->header.type, f->header.rpc_id, DFS_EPROTO, "a client answers nothing");
+}
+
+static void seek(void *ctx)
+{
+    struct nn *nn = ctx;
+    const struct conn_handlers h = {.on_request = on_request, .on_closed = on_closed, .ctx = nn};
+    int r;
+
+    r = conn_connect(nn->loop, nn->slabs, present_addr(nn), nn->tls, &h, &nn->conn);
+    if (r < 0) {
+        set_problem(nn, present_addr(nn), r, "");
+        seek_again(nn, NULL);
+        return;
+    }
+    nn->state = NN_ATTACHING;
+    attach(nn);
+}
+
+/* A refusal that says something about the namenode rather than the call. True: handled. */
+static bool leader_refused(struct nn *nn, int status, const struct rpc_frame *f)
+{
+    CLEANUP_MSG struct msg_arena arena;
+    const Dfs__Error *e = NULL;
+
+    if (status != DFS_ENOTLEADER && status != DFS_EUNKNOWN_OUTCOME)
+        return false;
+    msg_arena_init(&arena);
+    if (f != NULL)
+        e = msg_unpack(&arena, &dfs__error__descriptor, f->body, f->header.body_len);
+    set_problem(nn, present_addr(nn), status, e == NULL ? "" : e->text);
+    seek_again(nn, e == NULL ? NULL : e->leader_addr);
+    return true;
+}
+
+/* ---- the session ---- */
+
+static void attached(struct nn *nn, uint64_t term, int64_t leader_time_ns, uint64_t pg_version)
+{
+    nn->state = NN_READY;
+    nn->term = term;
+    nn->failures = 0;
+    nn->hint_hops = 0;
+    nn->backoff_ms = SEEK_BACKOFF_MS;
+    nn->renewed_ns = now_ns(nn);
+    nn->wall_offset_ns = leader_time_ns - clock_wall_ns(clock_system());
+    nn->problem[0] = '\0';
+    /* A hint that held becomes the first to try. */
+    for (unsigned i = 0; i < nn->addr_count; i++)
+        if (nn->hint[0] != '\0' && strcmp(nn->addrs[i], nn->hint) == 0)
+            nn->addr_at = i;
+    tell_ready(nn, 0);
+    if (pg_version != nn->pg_version) {
+        nn->pg_version = pg_version;
+        nn->ev.pg_version(nn->ev.ctx, pg_version);
+    }
+    pump(nn);
+}
+
+/* The namenodes ended our session. What was sent under it has an outcome that nobody can tell us.
+ */
+static void session_lost(struct nn *nn)
+{
+    struct nn_call *call, *next;
+
+    log_warn("the session was ended by the namenodes; opening a new one", "session=%" PRIu64,
+             nn->session);
+    nn->session = 0;
+    nn->state = NN_ATTACHING;
+    nn->ev.session_lost(nn->ev.ctx);
+    DL_FOREACH_SAFE (nn->calls, call, next) {
+        if (call->sent && nn->conn != NULL)
+            conn_cancel(nn->conn, call->rpc);
+        call->sent = false;
+        if (call->kind == CALL_CHANGE && call->was_sent)
+            call_finish(call, -EIO, NULL, NULL);
+    }
+    attach(nn);
+}
+
+static void session_opened(void *ctx, int status, const struct rpc_frame *f)
+{
+    struct nn *nn = ctx;
+    CLEANUP_MSG struct msg_arena arena;
+    const Dfs__SessionOpenReply *reply;
+    char text[RPC_ERROR_TEXT_MAX];
+
+    nn->attach_rpc = 0;
+    if (leader_refused(nn, status, f))
+        return;
+    msg_arena_init(&arena);
+    reply = status < 0 ? NULL
+                       : msg_unpack(&arena, &dfs__session_open_reply__descriptor, f->body,
+                                    f->header.body_len);
+    if (reply == NULL || reply->data_token.len != sizeof(nn->token) ||
+        reply->cluster_uuid.len != sizeof(nn->cluster_uuid)) {
+        set_problem(nn, present_addr(nn), status < 0 ? status : DFS_EPROTO,
+                    rpc_error_text(f, text));
+        seek_again(nn, NULL);
+        return;
+    }
+    nn->session = reply->session;
+    nn->next_seq = 1;
+    memcpy(nn->token, reply->data_token.data, sizeof(nn->token));
+    memcpy(nn->cluster_uuid, reply->cluster_uuid.data, sizeof(nn->cluster_uuid));
+    attached(nn, reply->term, reply->leader_time_ns, nn->pg_version);
+}
+
+static void session_renewed(void *ctx, int status, const struct rpc_frame *f)
+{
+    struct nn *nn = ctx;
+    CLEANUP_MSG struct msg_arena arena;
+    const Dfs__SessionRenewReply *reply;
+    char text[RPC_ERROR_TEXT_MAX];
+
+    nn->attach_rpc = 0;
+    if (leader_refused(nn, status, f))
+        return;
+    if (status == DFS_ESTALE_SESSION) {
+        session_lost(nn);
+        return;
+    }
+    msg_arena_init(&arena);
+    reply = status < 0 ? NULL
+                       : msg_unpack(&arena, &dfs__session_renew_reply__descriptor, f->body,
+                                    f->header.body_len);
+    if (reply == NULL) {
+        set_problem(nn, present_addr(nn), status < 0 ? status : DFS_EPROTO,
+                    rpc_error_text(f, text));
+        nn->silence_ms = MIN(nn->silence_ms * 2, (uint32_t)SILENCE_MAX_MS);
+        seek_again(nn, NULL);
+        return;
+    }
+    nn->silence_ms = SILENCE_MIN_MS;
+    attached(nn, reply->term, reply->leader_time_ns, reply->pg_version);
+}
+
+/* Every seq below it has been answered. */
+static uint64_t ack_floor(const struct nn *nn)
+{
+    const struct nn_call *call;
+    uint64_t floor = nn->next_seq;
+
+    DL_FOREACH (nn->calls, call) {
+        if (call->seq != 0)
+            floor = MIN(floor, call->seq);
+    }
+    return floor;
+}
+
+static void renew(struct nn *nn, bool reclaim)
+{
+    Dfs__SessionRenewRequest req = DFS__SESSION_RENEW_REQUEST__INIT;
+    uint64_t *inos = NULL;
+    size_t count = 0;
+
+    if (reclaim)
+        nn->ev.open_inodes(nn->ev.ctx, &inos, &count);
+    req.session = nn->session;
+    req.ack_floor = ack_floor(nn);
+    req.reclaim = reclaim;
+    req.open_inos = inos;
+    req.n_open_inos = count;
+    nn->renewed_ns = now_ns(nn);
+    nn->attach_rpc = conn_call(nn->conn, MSG_SESSION_RENEW, &req.base, NULL, nn->silence_ms,
+                               session_renewed, nn);
+    free(inos);
+}
+
+static void attach(struct nn *nn)
+{
+    Dfs__SessionOpenRequest req = DFS__SESSION_OPEN_REQUEST__INIT;
+
+    if (nn->conn == NULL)
+        return;
+    if (nn->session != 0) {
+        renew(nn, true);
+        return;
+    }
+    req.client_uuid =
+        (ProtobufCBinaryData){.data = nn->client_uuid.b, .len = sizeof(nn->client_uuid.b)};
+    req.name = nn->client_name;
+    nn->attach_rpc = conn_call(nn->conn, MSG_SESSION_OPEN, &req.base, NULL, nn->silence_ms * 2,
+                               session_opened, nn);
+}
+
+/* ---- sending and receiving ---- */
+
+static void on_reply(void *ctx, int status, const struct rpc_frame *f)
+{
+    struct nn_call *call = ctx;
+    struct nn *nn = call->nn;
+    CLEANUP_MSG struct msg_arena arena;
+    const Dfs__MetaReply *reply;
+
+    call->sent = false;
+    if (leader_refused(nn, status, f))
+        return;
+    if (status == DFS_ESTALE_SESSION) {
+        session_lost(nn);
+        return;
+    }
+    if (status == -EAGAIN || status == DFS_EBUSY_WINDOW) {
+        call->not_before_ns = now_ns(nn) + AGAIN_MS * CLOCK_NS_PER_MS;
+        return;
+    }
+    if (status < 0 && (f == NULL || call->kind == CALL_RAW)) {
+        /* Silence, or a connection that is about to be closed: ask again, elsewhere. */
+        if (status == -ETIMEDOUT && nn->state == NN_READY) {
+            set_problem(nn, present_addr(nn), status, "no answer in time");
+            nn->silence_ms = MIN(nn->silence_ms * 2, (uint32_t)SILENCE_MAX_MS);
+            seek_again(nn, NULL);
+        } else {
+            call->not_before_ns = now_ns(nn) + AGAIN_MS * CLOCK_NS_PER_MS;
+        }
+        return;
+    }
+    if (call->kind == CALL_RAW) {
+        call_finish(call, 0, NULL, f);
+        return;
+    }
+    msg_arena_init(&arena);
+    reply = status < 0
+                ? NULL
+                : msg_unpack(&arena, &dfs__meta_reply__descriptor, f->body, f->header.body_len);
+    nn->silence_ms = SILENCE_MIN_MS;
+    if (reply == NULL)
+        call_finish(call, dfs_error_is_own(status) || status == 0 ? -EIO : status, NULL, NULL);
+    else
+        call_finish(call, 0, reply, NULL);
+    pump(nn);
+}
+
+/* Repeated and concatenated fields are one message: what changes at each sending goes in front. */
+static void call_send(struct nn *nn, struct nn_call *call)
+{
+    CLEANUP_BUF struct buf out = {0};
+    Dfs__MetaRequest head = DFS__META_REQUEST__INIT;
+
+    if (call->kind == CALL_CHANGE && call->seq == 0) {
+        call->seq = nn->next_seq++;
+        nn->changes_in_flight++;
+    }
+    if (call->kind != CALL_RAW) {
+        head.session = nn->session;
+        head.seq = call->seq;
+        head.ack_floor = call->seq == 0 ? 0 : ack_floor(nn);
+        (void)msg_pack(&out, &head.base);
+    }
+    buf_append(&out, call->body.data, call->body.len);
+    call->sent = true;
+    call->was_sent = true;
+    nn->rpc_count++;
+    call->rpc =
+        conn_call_raw(nn->conn, call->type, out.data, out.len, nn->silence_ms, on_reply, call);
+}
+
+static bool call_may_go(const struct nn *nn, const struct nn_call *call)
+{
+    return !call->sent && call->not_before_ns <= now_ns(nn) &&
+           (call->kind != CALL_CHANGE || call->seq != 0 || nn->changes_in_flight < CHANGES_MAX);
+}
+
+static void pump(struct nn *nn)
+{
+    struct nn_call *call;
+
+    if (nn->state != NN_READY)
+        return;
+    DL_FOREACH (nn->calls, call) {
+        if (call_may_go(nn, call))
+            call_send(nn, call);
+    }
+}
+
+static void tick(void *ctx)
+{
+    struct nn *nn = ctx;
+    struct nn_call *call;
+    bool again;
+
+    if (nn->state == NN_READY && nn->attach_rpc == 0 &&
+        now_ns(nn) - nn->renewed_ns >= RENEW_MS * CLOCK_NS_PER_MS)
+        renew(nn, false);
+    /* The callback of one may end others: from the start after each. */
+    do {
+        again = false;
+        DL_FOREACH (nn->calls, call) {
+            if (call->done || call->deadline_ns == 0 || now_ns(nn) < call->deadline_ns)
+                continue;
+            call_abandon(call, -ETIMEDOUT);
+            again = true;
+            break;
+        }
+    } while (again);
+    pump(nn);
+}
+
+static struct nn_call *call_new(struct nn *nn, enum call_kind kind, uint16_t type, void *ctx)
+{
+    struct nn_call *call = MEM_NEW(struct nn_call);
+
+    call->nn = nn;
+    call->kind = kind;
+    call->type = type;
+    call->ctx = ctx;
+    if (nn->io_timeout_ms != 0)
+        call->deadline_ns = now_ns(nn) + nn->io_timeout_ms * CLOCK_NS_PER_MS;
+    DL_APPEND(nn->calls, call);
+    return call;
+}
+
+static void call_start(struct nn *nn, struct nn_call *call)
+{
+    if (nn->state == NN_READY && call_may_go(nn, call))
+        call_send(nn, call);
+}
+
+void nn_call(struct nn *nn, struct ll_call *ll, Dfs__MetaRequest *req, nn_reply_fn fn, void *ctx)
+{
+    bool read = req->op_case >= DFS__META_REQUEST__OP_LOOKUP &&
+                req->op_case <= DFS__META_REQUEST__OP_LAYOUT;
+    struct nn_call *call = call_new(nn, read ? CALL_READ : CALL_CHANGE, MSG_META, ctx);
+
+    req->session = 0;
+    req->seq = 0;
+    req->ack_floor = 0;
+    (void)msg_pack(&call->body, &req->base);
+    call->fn = fn;
+    if (ll != NULL) {
+        call->ll = ll;
+        ll->impl = call;
+        ll->interrupt = call_interrupt;
+    }
+    call_start(nn, call);
+}
+
+void nn_call_raw(struct nn *nn, uint16_t type, const ProtobufCMessage *body, nn_raw_fn fn,
+                 void *ctx)
+{
+    struct nn_call *call = call_new(nn, CALL_RAW, type, ctx);
+
+    (void)msg_pack(&call->body, body);
+    call->raw_fn = fn;
+    call_start(nn, call);
+}
+
+/* ---- life ---- */
+
+static int parse_addrs(struct nn *nn, const char *list)
+{
+    char *copy = mem_strdup(list), *save = NULL;
+    int r = 0;
+
+    for (char *a = strtok_r(copy, ", ", &save); a != NULL; a = strtok_r(NULL, ", ", &save)) {
+        if (nn->addr_count == NN_ADDRS_MAX || strlen(a) >= ADDR_TEXT_MAX) {
+            r = -EINVAL;
+            break;
+        }
+        nn->addrs[nn->addr_count++] = mem_strdup(a);
+    }
+    free(copy);
+    return nn->addr_count == 0 ? -EINVAL : r;
+}
+
+static void nn_free(struct nn *nn)
+{
+    struct nn_call *call, *next;
+
+    disconnect(nn);
+    DL_FOREACH_SAFE (nn->calls, call, next)
+        call_finish(call, -ECANCELED, NULL, NULL);
+    loop_timer_free(nn->seek_timer);
+    loop_timer_free(nn->tick);
+    for (unsigned i = 0; i < nn->addr_count; i++)
+        free(nn->addrs[i]);
+    free(nn->client_name);
+    free(nn);
+}
+
+int nn_new(struct loop *loop, struct slab_pool *slabs, const struct nn_options *o, bool fail_fast,
+           const struct nn_events *ev, struct nn **ret_nn)
+{
+    struct nn *nn = MEM_NEW(struct nn);
+    int r;
+
+    nn->loop = loop;
+    nn->slabs = slabs;
+    nn->tls = o->tls;
+    nn->io_timeout_ms = o->io_timeout_ms;
+    nn->client_name = mem_strdup(o->client_name == NULL ? "" : o->client_name);
+    nn->ev = *ev;
+    nn->fail_fast = fail_fast;
+    nn->backoff_ms = SEEK_BACKOFF_MS;
+    nn->silence_ms = SILENCE_MIN_MS;
+    nn->client_uuid = uuid_new();
+    nn->next_seq = 1;
+    nn->seek_timer = loop_timer_new(loop, seek, nn);
+    nn->tick = loop_timer_new(loop, tick, nn);
+    r = parse_addrs(nn, o->namenodes);
+    if (r < 0) {
+        nn_free(nn);
+        return r;
+    }
+    loop_timer_start(nn->tick, TICK_MS, TICK_MS);
+    loop_timer_start(nn->seek_timer, 0, 0);
+    *ret_nn = nn;
+    return 0;
+}
+
+static void close_end(void *ctx)
+{
+    struct nn *nn = ctx;
+    void (*closed)(void *) = nn->closed;
+    void *closed_ctx = nn->closed_ctx;
+
+    nn_free(nn);
+    closed(closed_ctx);
+}
+
+static void session_closed(void *ctx, int status, const struct rpc_frame *f)
+{
+    struct nn *nn = ctx;
+
+    (void)status;
+    (void)f;
+    loop_post(nn->loop, close_end, nn); /* Not from inside the connection's own callback. */
+}
+
+void nn_close(struct nn *nn, void (*done)(void *ctx), void *ctx)
+{
+    Dfs__SessionCloseRequest req = DFS__SESSION_CLOSE_REQUEST__INIT;
+    bool ready = nn->state == NN_READY;
+
+    nn->state = NN_CLOSING;
+    nn->closed = done;
+    nn->closed_ctx = ctx;
+    loop_timer_stop(nn->tick);
+    loop_timer_stop(nn->seek_timer);
+    if (!ready) {
+        loop_post(nn->loop, close_end, nn);
+        return;
+    }
+    req.session = nn->session;
+    conn_call(nn->conn, MSG_SESSION_CLOSE, &req.base, NULL, CLOSE_MS, session_closed, nn);
+}
+
+const char *nn_problem(const struct nn *nn)
+{
+    return nn->problem;
+}
+
+uint64_t nn_session(const struct nn *nn)
+{
+    return nn->session;
+}
+
+const uint8_t *nn_data_token(const struct nn *nn)
+{
+    return nn->token;
+}
+
+const uint8_t *nn_cluster_uuid(const struct nn *nn)
+{
+    return nn->cluster_uuid;
+}
+
+int64_t nn_wall_ns(const struct nn *nn)
+{
+    return clock_wall_ns(clock_system()) + nn->wall_offset_ns;
+}
+
+uint64_t nn_rpc_count(const struct nn *nn)
+{
+    return nn->rpc_count;
+}

@@ -7,7 +7,8 @@ libdfs_core_la_SOURCES = \
 	libdfs/errseq.h \
 	libdfs/extent.c libdfs/extent.h \
 	libdfs/layout.c libdfs/layout.h \
-	libdfs/ll_internal.h \
+	libdfs/ll.c libdfs/ll_internal.h \
+	libdfs/nn.c libdfs/nn.h \
 	libdfs/pgmap.c libdfs/pgmap.h \
 	libdfs/readahead.c libdfs/readahead.h \
 	libdfs/wire.c

@@ -36,7 +36,7 @@ struct chain_options {
     size_t window_bytes_max;
     uint32_t retry_ms; /* between two attempts to reach the successor */
     uint32_t stuck_ms; /* without any ack, while some are due: the successor is accused */
-    uint32_t mutant;   /* tests only: which deliberate bug is on; see chain_mutant.h */
+    unsigned mutant;   /* which deliberate bug is on; looked at in test builds only */
 };
 
 /* ---- in ---- */
@@ -57,7 +57,7 @@ enum chain_event_kind {
     CHAIN_EV_PEER_DEAD,     /* from: it refuses connections; accused if it is a neighbour */
     CHAIN_EV_SYNC_SNAPSHOT, /* joiner: what the source answered to SYNC_BEGIN; snapshot, waiter:
                                the HELLO that is now answered */
-    CHAIN_EV_SYNC_DONE,     /* joiner: everything is here and durable; epoch */
+    CHAIN_EV_SYNC_DONE,     /* joiner: everything is here and durable; waiter as in SYNC_COPY */
     CHAIN_EV_SPACE,         /* bytes_free on our disk, above the reserve */
     CHAIN_EV_FAILED,        /* status: the target is broken; leave every chain */
     CHAIN_EV_TICK,          /* now_ms */
@@ -120,6 +120,8 @@ enum chain_action_kind {
     CHAIN_ACT_ACCUSE,       /* to, why; may be ourselves */
     CHAIN_ACT_ASK_CONFIG,   /* we or the sender are behind: tell the namenode our epoch at once */
     CHAIN_ACT_SYNC_BEGIN,   /* joiner: ask `to` on the connection of `waiter` for its snapshot */
+    CHAIN_ACT_SYNC_COPY,    /* joiner: all that comes from now on comes as operations; copy the rest
+                               from `to` on the connection of `waiter`; ends in SYNC_DONE */
     CHAIN_ACT_SYNC_STOP,    /* joiner: whatever copying is under way is void */
     CHAIN_ACT_SERVING,      /* became a SERVING member of this epoch */
     CHAIN_ACT_DIVERGED,     /* to, seq: it acknowledged other bytes than ours: alarm */

@@ -1,0 +1,33 @@
+/*
+ * Deliberate bugs, to prove that the simulator and the exploration find such bugs. They exist only
+ * in objects built with -DCHAIN_MUTANTS, which the programs never are.
+ */
+#ifndef DATANODE_CHAIN_MUTANT_H
+#define DATANODE_CHAIN_MUTANT_H
+
+enum chain_mutant {
+    MUTANT_NONE,
+    MUTANT_ACK_BEFORE_APPLY,       /* acknowledged upstream before the local disk has it */
+    MUTANT_REPLY_WITHOUT_CHAIN,    /* the head answers without its successor */
+    MUTANT_RESEND_WITHOUT_SEQ,     /* after a reconnect only what is new is sent */
+    MUTANT_NO_DEDUP,               /* a retry runs again */
+    MUTANT_DEDUP_AT_HEAD_ONLY,     /* the table does not travel with the operations */
+    MUTANT_NO_FLOOR,               /* the floor is not carried in the operation */
+    MUTANT_SNAPSHOT_WITHOUT_DEDUP, /* a joiner starts with an empty table */
+    MUTANT_ANY_EPOCH,              /* operations of older epochs are taken */
+    MUTANT_ANY_INCARNATION,        /* a restarted process believes it is still a member */
+    MUTANT_ACK_NOT_WRITABLE,       /* acknowledged in an epoch below min_write */
+    MUTANT_NO_FENCE,               /* fenced sessions go on */
+    MUTANT_FENCE_NOT_INHERITED,    /* a new head does not wait for the fences of its config */
+    MUTANT_JOINER_NOT_WAITED_FOR,  /* operations are stable without the joiner */
+    MUTANT_READ_DIRTY,             /* reads do not wait for operations that are not stable */
+    MUTANT_COUNT,
+};
+
+#ifdef CHAIN_MUTANTS
+#define CHAIN_MUTANT(c, m) ((c)->o.mutant == (unsigned)(m))
+#else
+#define CHAIN_MUTANT(c, m) ((void)(c), 0)
+#endif
+
+#endif

@@ -5,5 +5,5 @@ CHAIN_SOURCES = \
 	datanode/chain_adopt.c datanode/chain_link.c datanode/chain_join.c \
 	datanode/chain_config.c datanode/chain_config.h datanode/chain_dedup.c \
 	datanode/chain_dedup.h datanode/chain_window.c datanode/chain_window.h \
-	datanode/chain_op.c datanode/chain_op.h
+	datanode/chain_op.c datanode/chain_op.h datanode/join.c datanode/join.h
 libdatanode_la_SOURCES = $(CHAIN_SOURCES)

@@ -1,0 +1,714 @@
+#include "datanode/join.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <uthash.h>
+
+#include "common/error.h"
+#include "common/limits.h"
+#include "common/mem.h"
+#include "datanode/chain_mutant.h"
+
+enum { DATA_BYTES = CHUNK_OP_MAX, DATA_ASKED_MAX = 4 };
+
+/* What is known of a chunk that is, or was, not identical on both sides. */
+struct join_chunk {
+    struct chunk_id id;
+    bool complete;        /* nothing left to do: it lives on live operations */
+    bool incomplete;      /* the mark was asked for */
+    struct chunk_ver ver; /* of the last live operation; 0: none came */
+    UT_hash_handle hh;
+};
+
+enum join_state {
+    JOIN_LISTING,
+    JOIN_COMPARING, /* waits for both CRC lists of `now` */
+    JOIN_COPYING,   /* waits for data, and for copies to be stored */
+    JOIN_MARKING,   /* waits for the last mark */
+    JOIN_DELETING,
+    JOIN_OVER,
+};
+
+struct join {
+    struct pg_id pg;
+    unsigned mutant;
+    enum join_state state;
+    struct chunk_state *own, *theirs;
+    size_t own_count, theirs_count, theirs_capacity;
+
+    struct join_chunk *chunks; /* touched by live operations, or worked on */
+    uint64_t *work;            /* chunk ids to be compared, in order */
+    size_t work_count, work_capacity, work_next;
+    struct join_extra {
+        uint64_t id;
+        bool keep_tombstone;
+    } * extra; /* only here, or deleted there */
+    size_t extra_count, extra_next;
+
+    /* The chunk in hand. */
+    struct chunk_id now;
+    bool have_theirs, have_own, own_missing, theirs_missing;
+    struct chunk_state their_state, own_state;
+    uint32_t *their_slots, *own_slots;
+    uint64_t *own_bad;                       /* bitmap over all blocks */
+    uint64_t differs[CHUNK_BLOCKS / 64];     /* to be fetched */
+    uint64_t touched[CHUNK_BLOCKS / 64];     /* by live operations since the lists were asked for */
+    uint64_t overwritten[CHUNK_BLOCKS / 64]; /* wholly: the copy has nothing to add */
+    bool any_touched, fix_length, deleting;
+    uint32_t scan;    /* blocks before it were asked for */
+    unsigned in_hand; /* requests and stores under way */
+    bool copy_failed;
+
+    struct join_progress progress;
+};
+
+/* ---- small things ---- */
+
+void join_actions_clear(struct join_actions *a)
+{
+    a->count = 0;
+}
+
+void join_actions_done(struct join_actions *a)
+{
+    free(a->items);
+    *a = (struct join_actions){0};
+}
+
+static struct join_action *emit(struct join_actions *out, enum join_action_kind kind,
+                                struct chunk_id chunk)
+{
+    struct join_action *a;
+
+    if (out->count == out->capacity) {
+        out->capacity = out->capacity == 0 ? 8 : out->capacity * 2;
+        out->items = mem_realloc(out->items, out->capacity, sizeof(*out->items));
+    }
+    a = &out->items[out->count++];
+    *a = (struct join_action){.kind = kind, .chunk = chunk};
+    return a;
+}
+
+static void bit_set(uint64_t *map, uint32_t i)
+{
+    map[i / 64] |= UINT64_C(1) << (i % 64);
+}
+
+static bool bit_get(const uint64_t *map, uint32_t i)
+{
+    return (map[i / 64] >> (i % 64)) & 1;
+}
+
+static void bits_set(uint64_t *map, uint32_t from, uint32_t to)
+{
+    for (uint32_t i = from; i < to; i++)
+        bit_set(map, i);
+}
+
+static struct join_chunk *chunk_find(const struct join *j, uint64_t id)
+{
+    struct join_chunk *c = NULL;
+
+    HASH_FIND(hh, j->chunks, &id, sizeof(id), c);
+    return c;
+}
+
+static struct join_chunk *chunk_get(struct join *j, uint64_t id)
+{
+    struct join_chunk *c = chunk_find(j, id);
+
+    if (c != NULL)
+        return c;
+    c = MEM_NEW(struct join_chunk);
+    c->id.v = id;
+    HASH_ADD(hh, j->chunks, id.v, sizeof(c->id.v), c);
+    return c;
+}
+
+static void work_add(struct join *j, uint64_t id)
+{
+    if (j->work_count == j->work_capacity) {
+        j->work_capacity = j->work_capacity == 0 ? 64 : j->work_capacity * 2;
+        j->work = mem_realloc(j->work, j->work_capacity, sizeof(*j->work));
+    }
+    j->work[j->work_count++] = id;
+    j->progress.chunks_total++;
+}
+
+static void fail(struct join *j, int status, struct join_actions *out)
+{
+    j->state = JOIN_OVER;
+    emit(out, JOIN_ACT_FAILED, (struct chunk_id){0})->status = status;
+}
+
+struct join *join_new(struct pg_id pg, const struct chunk_state *own, size_t own_count,
+                      unsigned mutant)
+{
+    struct join *j = MEM_NEW(struct join);
+
+    j->pg = pg;
+    j->mutant = mutant;
+    j->own = mem_realloc(NULL, own_count + 1, sizeof(*own));
+    if (own_count > 0)
+        memcpy(j->own, own, own_count * sizeof(*own));
+    j->own_count = own_count;
+    j->their_slots = mem_zalloc(CHUNK_BLOCKS, sizeof(uint32_t));
+    j->own_slots = mem_zalloc(CHUNK_BLOCKS, sizeof(uint32_t));
+    j->own_bad = mem_zalloc(CHUNK_BLOCKS / 64, sizeof(uint64_t));
+    return j;
+}
+
+void join_free(struct join *j)
+{
+    struct join_chunk *c, *tmp;
+
+    if (j == NULL)
+        return;
+    HASH_ITER (hh, j->chunks, c, tmp) {
+        HASH_DEL(j->chunks, c);
+        free(c);
+    }
+    free(j->own);
+    free(j->theirs);
+    free(j->work);
+    free(j->extra);
+    free(j->their_slots);
+    free(j->own_slots);
+    free(j->own_bad);
+    free(j);
+}
+
+/* ---- one chunk after the other ---- */
+
+static void mark_incomplete(struct join *j, struct join_chunk *c, struct join_actions *out)
+{
+    if (c->incomplete)
+        return;
+    c->incomplete = true;
+#ifdef CHAIN_MUTANTS
+    if (j->mutant == MUTANT_NO_INCOMPLETE)
+        return;
+#else
+    (void)j;
+#endif
+    (void)emit(out, JOIN_ACT_MARK_INCOMPLETE, c->id);
+}
+
+static void compare_start(struct join *j, struct join_actions *out)
+{
+    j->state = JOIN_COMPARING;
+    j->have_theirs = j->have_own = false;
+    j->own_missing = j->theirs_missing = false;
+    j->any_touched = j->fix_length = j->deleting = false;
+    j->scan = 0;
+    j->copy_failed = false;
+    memset(j->differs, 0, sizeof(j->differs));
+    memset(j->touched, 0, sizeof(j->touched));
+    memset(j->overwritten, 0, sizeof(j->overwritten));
+    (void)emit(out, JOIN_ACT_ASK_CRCS, j->now);
+}
+
+static void delete_next(struct join *j, struct join_actions *out)
+{
+    while (j->extra_next < j->extra_count) {
+        const struct join_extra *x = &j->extra[j->extra_next++];
+        struct join_action *a;
+
+        if (chunk_find(j, x->id) != NULL) /* A live operation made it: it was compared instead. */
+            continue;
+        j->state = JOIN_DELETING;
+        a = emit(out, JOIN_ACT_DELETE, (struct chunk_id){x->id});
+        a->keep_tombstone = x->keep_tombstone;
+        return;
+    }
+    j->state = JOIN_OVER;
+    (void)emit(out, JOIN_ACT_DONE, (struct chunk_id){0});
+}
+
+/* What live operations touched and no list named. */
+static void gather_touched(struct join *j)
+{
+    struct join_chunk *c, *tmp;
+
+    HASH_ITER (hh, j->chunks, c, tmp) {
+        if (!c->complete)
+            work_add(j, c->id.v);
+    }
+}
+
+static void next_chunk(struct join *j, struct join_actions *out)
+{
+    for (;;) {
+        struct join_chunk *c;
+
+        if (j->work_next == j->work_count)
+            gather_touched(j);
+        if (j->work_next == j->work_count)
+            break;
+        c = chunk_get(j, j->work[j->work_next++]);
+        if (c->complete) {
+            j->progress.chunks_done++;
+            continue;
+        }
+        j->now = c->id;
+        compare_start(j, out);
+        return;
+    }
+    delete_next(j, out);
+}
+
+/* ---- the lists ---- */
+
+void join_start(struct join *j, struct join_actions *out)
+{
+    (void)emit(out, JOIN_ACT_ASK_LIST, (struct chunk_id){0});
+}
+
+static bool same(const struct join *j, const struct chunk_state *a, const struct chunk_state *b)
+{
+    if (a->flags != 0 || b->flags != 0) {
+        /* The mutant believes versions whatever the flags say. */
+#ifdef CHAIN_MUTANTS
+        if (j->mutant != MUTANT_NO_INCOMPLETE || (b->flags & CHUNK_INCOMPLETE) == 0)
+            return false;
+#else
+        return false;
+#endif
+    }
+    (void)j;
+    return a->ver.epoch == b->ver.epoch && a->ver.seq == b->ver.seq && a->len == b->len;
+}
+
+static void extra_add(struct join *j, struct chunk_id id, bool keep_tombstone)
+{
+    j->extra[j->extra_count++] = (struct join_extra){id.v, keep_tombstone};
+}
+
+/* Both lists are in order: walked side by side. */
+static void plan(struct join *j)
+{
+    size_t i = 0, k = 0;
+
+    j->extra = mem_zalloc(j->own_count + j->theirs_count + 1, sizeof(*j->extra));
+    while (i < j->own_count || k < j->theirs_count) {
+        const struct chunk_state *own = i < j->own_count ? &j->own[i] : NULL;
+        const struct chunk_state *their = k < j->theirs_count ? &j->theirs[k] : NULL;
+        bool gone;
+
+        if (their == NULL || (own != NULL && own->id.v < their->id.v)) {
+            if (!(own->flags & CHUNK_DELETED))
+                extra_add(j, own->id, false);
+            i++;
+            continue;
+        }
+        k++;
+        if (own != NULL && own->id.v == their->id.v)
+            i++;
+        else
+            own = NULL;
+        gone = own == NULL || (own->flags & CHUNK_DELETED) != 0;
+        if (their->flags & CHUNK_DELETED) {
+            if (own == NULL || !gone)
+                extra_add(j, their->id, true);
+            continue;
+        }
+        j->progress.bytes_total += their->len;
+        if (!gone && same(j, their, own) && chunk_find(j, their->id.v) == NULL) {
+            chunk_get(j, their->id.v)->complete = true;
+            j->progress.bytes_done += their->len;
+            continue;
+        }
+        work_add(j, their->id.v);
+    }
+}
+
+static void on_list(struct join *j, const struct join_event *ev, struct join_actions *out)
+{
+    struct chunk_id last;
+
+    if (ev->status < 0) {
+        fail(j, ev->status, out);
+        return;
+    }
+    for (size_t i = 0; i < ev->count; i++) {
+        if (j->theirs_count > 0 && ev->states[i].id.v <= j->theirs[j->theirs_count - 1].id.v) {
+            fail(j, DFS_EPROTO, out);
+            return;
+        }
+        if (j->theirs_count == j->theirs_capacity) {
+            j->theirs_capacity = j->theirs_capacity == 0 ? 256 : j->theirs_capacity * 2;
+            j->theirs = mem_realloc(j->theirs, j->theirs_capacity, sizeof(*j->theirs));
+        }
+        j->theirs[j->theirs_count++] = ev->states[i];
+    }
+    if (!ev->end && ev->count > 0) {
+        last = ev->states[ev->count - 1].id;
+        (void)emit(out, JOIN_ACT_ASK_LIST, last);
+        return;
+    }
+    plan(j);
+    next_chunk(j, out);
+}
+
+/* ---- comparing ---- */
+
+static void take_slots(uint32_t *to, const struct join_event *ev)
+{
+    memset(to, 0, CHUNK_BLOCKS * sizeof(*to));
+    if (ev->count > 0)
+        memcpy(to, ev->slots, ev->count * sizeof(*to));
+}
+
+static void mark_complete(struct join *j, struct join_actions *out)
+{
+    struct join_chunk *c = chunk_get(j, j->now.v);
+    struct join_action *a;
+
+    /* Set now, not when it is durable: from here on live operations need no second look. */
+    c->complete = true;
+    j->progress.chunks_done++;
+    j->progress.bytes_done += j->their_state.len;
+    j->state = JOIN_MARKING;
+    a = emit(out, JOIN_ACT_MARK_COMPLETE, j->now);
+    a->ver = j->their_state.ver;
+    if (c->ver.epoch > a->ver.epoch || (c->ver.epoch == a->ver.epoch && c->ver.seq > a->ver.seq))
+        a->ver = c->ver;
+}
+
+/* The source has none of it. */
+static void absent_there(struct join *j, struct join_actions *out)
+{
+    struct join_chunk *c = chunk_get(j, j->now.v);
+
+    if (j->own_missing) {
+        c->complete = true;
+        j->progress.chunks_done++;
+        next_chunk(j, out);
+        return;
+    }
+    /* A live operation may make it again while it goes: then there will be another look. */
+    c->incomplete = false;
+    j->deleting = true;
+    j->state = JOIN_MARKING;
+    (void)emit(out, JOIN_ACT_DELETE, j->now);
+}
+
+static void marked(struct join *j, struct join_actions *out)
+{
+    if (j->deleting && j->any_touched) {
+        compare_start(j, out);
+        return;
+    }
+    if (j->deleting) {
+        chunk_get(j, j->now.v)->complete = true;
+        j->progress.chunks_done++;
+    }
+    next_chunk(j, out);
+}
+
+static bool differ(struct join *j)
+{
+    bool any = false;
+
+    for (uint32_t i = 0; i < CHUNK_BLOCKS; i++) {
+        if (j->their_slots[i] == j->own_slots[i] && !bit_get(j->own_bad, i))
+            continue;
+        if (bit_get(j->overwritten, i))
+            continue;
+        bit_set(j->differs, i);
+        any = true;
+    }
+    return any;
+}
+
+/* Asks for runs of blocks that differ, some at a time. */
+static void ask_data(struct join *j, struct join_actions *out)
+{
+    while (j->in_hand < DATA_ASKED_MAX && j->scan < CHUNK_BLOCKS) {
+        uint32_t from = j->scan, to;
+        struct join_action *a;
+
+        while (from < CHUNK_BLOCKS && !bit_get(j->differs, from))
+            from++;
+        to = from;
+        while (to < CHUNK_BLOCKS && bit_get(j->differs, to) &&
+               (to - from) * CHUNK_BLOCK_SIZE < DATA_BYTES)
+            to++;
+        j->scan = to;
+        if (from == to)
+            break;
+        a = emit(out, JOIN_ACT_ASK_DATA, j->now);
+        a->offset = from * CHUNK_BLOCK_SIZE;
+        a->len = (to - from) * CHUNK_BLOCK_SIZE;
+        j->in_hand++;
+    }
+}
+
+static void copying_on(struct join *j, struct join_actions *out)
+{
+    ask_data(j, out);
+    if (j->in_hand > 0)
+        return;
+    if (j->copy_failed) {
+        fail(j, -EIO, out);
+        return;
+    }
+    /* Copies are whole blocks: the length is set behind them, unless it is moving. */
+    if (j->fix_length && !j->any_touched) {
+        j->fix_length = false;
+        j->in_hand++;
+        emit(out, JOIN_ACT_TRUNCATE, j->now)->offset = j->their_state.len;
+        return;
+    }
+    compare_start(j, out); /* Until both are equal: the copy is checked by the same look. */
+}
+
+static void compared(struct join *j, struct join_actions *out)
+{
+    bool any;
+
+    if (j->theirs_missing) {
+        absent_there(j, out);
+        return;
+    }
+    any = differ(j);
+    j->fix_length = j->own_missing || j->their_state.len != j->own_state.len;
+    if (!any && !j->fix_length) {
+        mark_complete(j, out);
+        return;
+    }
+
+    if (j->own_missing)
+        chunk_get(j, j->now.v)->incomplete = false;
+    mark_incomplete(j, chunk_get(j, j->now.v), out);
+    j->state = JOIN_COPYING;
+    j->in_hand = 0;
+    copying_on(j, out);
+}
+
+static int check_crcs(const struct join_event *ev)
+{
+    if (ev->state.len > CHUNK_SIZE || ev->count > CHUNK_BLOCKS)
+        return DFS_EPROTO;
+    return 0;
+}
+
+static void on_crcs(struct join *j, const struct join_event *ev, struct join_actions *out)
+{
+    int r = ev->status;
+
+    if (j->state != JOIN_COMPARING || j->have_theirs)
+        return;
+    if (r == DFS_ENOCHUNK)
+        j->theirs_missing = true;
+    else if (r == 0)
+        r = check_crcs(ev);
+    if (r < 0 && r != DFS_ENOCHUNK) {
+        fail(j, r, out);
+        return;
+    }
+    j->their_state = ev->state;
+    if (j->theirs_missing)
+        j->their_state = (struct chunk_state){.id = j->now};
+    take_slots(j->their_slots, ev);
+    j->have_theirs = true;
+    (void)emit(out, JOIN_ACT_OWN_CRCS, j->now);
+}
+
+static void on_own(struct join *j, const struct join_event *ev, struct join_actions *out)
+{
+    int r = ev->status;
+
+    if (j->state != JOIN_COMPARING || !j->have_theirs || j->have_own)
+        return;
+    if (r == DFS_ENOCHUNK)
+        j->own_missing = true;
+    else if (r == 0)
+        r = check_crcs(ev);
+    if (r < 0 && r != DFS_ENOCHUNK) {
+        fail(j, r, out);
+        return;
+    }
+    j->own_state = ev->state;
+    if (j->own_missing)
+        j->own_state = (struct chunk_state){.id = j->now};
+    take_slots(j->own_slots, ev);
+    memset(j->own_bad, 0, CHUNK_BLOCKS / 8);
+    if (ev->bad != NULL)
+        memcpy(j->own_bad, ev->bad, (ev->count + 63) / 64 * sizeof(*ev->bad));
+    j->have_own = true;
+    compared(j, out);
+}
+
+/* ---- copying ---- */
+
+static void copy_run(struct join *j, const struct join_event *ev, uint32_t from, uint32_t to,
+                     struct join_actions *out)
+{
+    uint32_t first = ev->offset / CHUNK_BLOCK_SIZE;
+    uint32_t there = (uint32_t)ev->count; /* blocks that have bytes; the rest are zeros */
+    struct join_action *a;
+
+    while (from < to) {
+        bool bytes = from - first < there;
+        uint32_t end = bytes ? MIN(to, first + there) : to;
+
+        a = emit(out, JOIN_ACT_COPY, j->now);
+        a->offset = from * CHUNK_BLOCK_SIZE;
+        a->len = (end - from) * CHUNK_BLOCK_SIZE;
+        if (bytes) {
+            a->payload = ev->payload;
+            a->bytes = ev->bytes + (size_t)(from - first) * CHUNK_BLOCK_SIZE;
+            a->slots = ev->slots + (from - first);
+        }
+        j->in_hand++;
+        j->progress.bytes_copied += a->len;
+        from = end;
+    }
+}
+
+static void on_data(struct join *j, const struct join_event *ev, struct join_actions *out)
+{
+    uint32_t i, from, end;
+    bool take;
+
+    if (j->state != JOIN_COPYING)
+        return;
+    assert(j->in_hand > 0);
+    j->in_hand--;
+    if (ev->status < 0 && ev->status != DFS_ENOCHUNK) {
+        fail(j, ev->status, out);
+        return;
+    }
+    /* Deleted meanwhile: the next look will find that. */
+    end = ev->status < 0 ? 0 : (ev->offset + ev->len) / CHUNK_BLOCK_SIZE;
+    for (i = ev->offset / CHUNK_BLOCK_SIZE; i < end; i = from) {
+        take = !bit_get(j->touched, i);
+#ifdef CHAIN_MUTANTS
+        take = take || j->mutant == MUTANT_COPY_OVER_LIVE;
+#endif
+        for (from = i + 1; from < end && bit_get(j->touched, from) == bit_get(j->touched, i);)
+            from++;
+        if (take)
+            copy_run(j, ev, i, from, out);
+    }
+    copying_on(j, out);
+}
+
+static void on_stored(struct join *j, const struct join_event *ev, struct join_actions *out)
+{
+    switch (j->state) {
+    case JOIN_COPYING:
+        assert(j->in_hand > 0);
+        j->in_hand--;
+        /* A tombstone came in between: the next look finds the chunk gone at the source too. */
+        if (ev->status < 0 && ev->status != -ESTALE && ev->status != DFS_ENOCHUNK)
+            j->copy_failed = true;
+        copying_on(j, out);
+        return;
+    case JOIN_MARKING:
+        if (ev->status < 0 && ev->status != -ESTALE && ev->status != DFS_ENOCHUNK) {
+            fail(j, ev->status, out);
+            return;
+        }
+        marked(j, out);
+        return;
+    case JOIN_DELETING:
+        if (ev->status < 0) {
+            fail(j, ev->status, out);
+            return;
+        }
+        /* Live operations may have touched more chunks while it went. */
+        next_chunk(j, out);
+        return;
+    case JOIN_LISTING:
+    case JOIN_COMPARING:
+    case JOIN_OVER:
+        return;
+    }
+}
+
+void join_step(struct join *j, const struct join_event *ev, struct join_actions *out)
+{
+    if (j->state == JOIN_OVER)
+        return;
+    switch (ev->kind) {
+    case JOIN_EV_LIST:
+        if (j->state == JOIN_LISTING)
+            on_list(j, ev, out);
+        return;
+    case JOIN_EV_CRCS:
+        on_crcs(j, ev, out);
+        return;
+    case JOIN_EV_OWN:
+        on_own(j, ev, out);
+        return;
+    case JOIN_EV_DATA:
+        on_data(j, ev, out);
+        return;
+    case JOIN_EV_STORED:
+        on_stored(j, ev, out);
+        return;
+    }
+}
+
+/* ---- live operations ---- */
+
+static void touch_now(struct join *j, const struct chain_op *op)
+{
+    uint32_t from = op->offset / CHUNK_BLOCK_SIZE, to = CHUNK_BLOCKS;
+
+    if (op->kind == CHAIN_WRITE || op->kind == CHAIN_REPAIR)
+        to = (op->offset + op->len + CHUNK_BLOCK_SIZE - 1) / CHUNK_BLOCK_SIZE;
+    if (op->kind == CHAIN_DELETE)
+        from = 0;
+    bits_set(j->touched, from, to);
+    j->any_touched = true;
+    if (op->kind == CHAIN_WRITE)
+        bits_set(j->overwritten, (op->offset + CHUNK_BLOCK_SIZE - 1) / CHUNK_BLOCK_SIZE,
+                 (op->offset + op->len) / CHUNK_BLOCK_SIZE);
+}
+
+static void live_on(struct join *j, const struct chain_op *op, uint64_t id, struct chunk_ver ver,
+                    struct join_actions *out)
+{
+    struct join_chunk *c = chunk_get(j, id);
+
+    c->ver = ver;
+    if (j->now.v == id && j->state != JOIN_OVER)
+        touch_now(j, op);
+    if (!c->complete && op->kind != CHAIN_DELETE)
+        mark_incomplete(j, c, out);
+}
+
+void join_live(struct join *j, const struct chain_op *op, struct chunk_ver ver,
+               struct join_actions *out)
+{
+    switch (op->kind) {
+    case CHAIN_WRITE:
+    case CHAIN_TRUNC:
+    case CHAIN_REPAIR:
+        live_on(j, op, op->chunk.v, ver, out);
+        return;
+    case CHAIN_DELETE:
+        for (uint32_t i = 0; i < op->chunk_count; i++)
+            live_on(j, op, op->chunks[i], ver, out);
+        return;
+    case CHAIN_SYNC:
+    case CHAIN_FENCE:
+        return;
+    }
+}
+
+bool join_is_over(const struct join *j)
+{
+    return j->state == JOIN_OVER;
+}
+
+void join_progress(const struct join *j, struct join_progress *ret_progress)
+{
+    *ret_progress = j->progress;
+}

@@ -112,8 +112,7 @@ void chain_fences_clear(struct chain *c)
 {
     struct chain_fence *f, *tmp;
 
-    HASH_ITER(hh, c->fences, f, tmp)
-    {
+    HASH_ITER (hh, c->fences, f, tmp) {
         HASH_DEL(c->fences, f);
         free(f);
     }

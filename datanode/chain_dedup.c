@@ -15,8 +15,7 @@ void dedup_done(struct dedup *d)
 {
     struct dedup_session *s, *tmp;
 
-    HASH_ITER(hh, d->sessions, s, tmp)
-    {
+    HASH_ITER (hh, d->sessions, s, tmp) {
         HASH_DEL(d->sessions, s);
         free(s);
     }
@@ -104,8 +103,7 @@ void dedup_forget_idle(struct dedup *d, uint64_t now_ms, uint64_t idle_ms)
 {
     struct dedup_session *s, *tmp;
 
-    HASH_ITER(hh, d->sessions, s, tmp)
-    {
+    HASH_ITER (hh, d->sessions, s, tmp) {
         if (now_ms - s->used_ms < idle_ms)
             continue;
         HASH_DEL(d->sessions, s);

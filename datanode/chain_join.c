@@ -144,13 +144,12 @@ static uint64_t hash_window(uint64_t h, const struct window *w)
     for (const struct unstable *u = w->unstable; u != NULL; u = u->next) {
         h = hash_op(mix(h, u->seq << 8 | u->orig_epoch), u->op);
         h = mix(h, (uint64_t)u->applied << 2 | (uint64_t)u->acked << 1 | u->diverged);
-        for (size_t i = 0; i < u->waiter_count; i++)
-            h = mix(h, u->waiters[i]);
+        h = mix(h, u->waiter_count); /* Their numbers say nothing about the future. */
     }
     for (const struct parked *p = w->parked; p != NULL; p = p->next)
-        h = mix(hash_op(mix(h, p->epoch), p->op), p->waiter);
+        h = hash_op(mix(h, p->epoch), p->op);
     for (const struct parked_read *r = w->reads; r != NULL; r = r->next)
-        h = mix(mix(h, r->limit), r->waiter);
+        h = mix(mix(h, r->limit), r->chunk.v);
     return h;
 }
 
@@ -162,8 +161,7 @@ uint64_t chain_state_hash(const struct chain *c)
     h = mix(h, c->recv_seq << 16 | c->gap_end);
     h = mix(h, (uint64_t)c->failed << 3 | (uint64_t)c->begun << 2 | (uint64_t)c->synced << 1 |
                    (c->left_in_epoch != 0));
-    h = mix(h, c->begin_waiter);
-    h = mix(h, c->copy_waiter);
+    h = mix(h, (uint64_t)(c->begin_waiter != 0) << 1 | (c->copy_waiter != 0));
     h = mix(h, c->fences_known);
     /* Tables hash the same in whatever order they were filled. */
     for (const struct dedup_session *d = c->dedup.sessions; d != NULL; d = d->hh.next)

@@ -41,8 +41,7 @@ struct unstable *window_find(const struct window *w, uint64_t seq)
 {
     struct unstable *u;
 
-    DL_FOREACH(w->unstable, u)
-    {
+    DL_FOREACH (w->unstable, u) {
         if (u->seq >= seq)
             return u->seq == seq ? u : NULL;
     }
@@ -53,8 +52,7 @@ struct unstable *window_find_io(const struct window *w, uint64_t io_id)
 {
     struct unstable *u;
 
-    DL_FOREACH(w->unstable, u)
-    {
+    DL_FOREACH (w->unstable, u) {
         if (u->io_id == io_id)
             return u;
     }
@@ -66,8 +64,7 @@ struct unstable *window_find_opseq(const struct window *w, struct session_id ses
 {
     struct unstable *u;
 
-    DL_FOREACH(w->unstable, u)
-    {
+    DL_FOREACH (w->unstable, u) {
         if (u->op->opseq == opseq && ID_EQUAL(u->op->session, session))
             return u;
     }
@@ -95,8 +92,7 @@ bool window_overlaps(const struct window *w, uint64_t limit, struct chunk_id chu
 {
     const struct unstable *u;
 
-    DL_FOREACH(w->unstable, u)
-    {
+    DL_FOREACH (w->unstable, u) {
         if (u->seq > limit)
             return false;
         if (chain_op_changes(u->op, chunk, offset, len))

@@ -267,19 +267,10 @@ void join_start(struct join *j, struct join_actions *out)
     (void)emit(out, JOIN_ACT_ASK_LIST, (struct chunk_id){0});
 }
 
-static bool same(const struct join *j, const struct chunk_state *a, const struct chunk_state *b)
+static bool same(const struct chunk_state *a, const struct chunk_state *b)
 {
-    if (a->flags != 0 || b->flags != 0) {
-        /* The mutant believes versions whatever the flags say. */
-#ifdef CHAIN_MUTANTS
-        if (j->mutant != MUTANT_NO_INCOMPLETE || (b->flags & CHUNK_INCOMPLETE) == 0)
-            return false;
-#else
-        return false;
-#endif
-    }
-    (void)j;
-    return a->ver.epoch == b->ver.epoch && a->ver.seq == b->ver.seq && a->len == b->len;
+    return a->flags == 0 && b->flags == 0 && a->ver.epoch == b->ver.epoch &&
+           a->ver.seq == b->ver.seq && a->len == b->len;
 }
 
 static void extra_add(struct join *j, struct chunk_id id, bool keep_tombstone)
@@ -316,7 +307,7 @@ static void plan(struct join *j)
             continue;
         }
         j->progress.bytes_total += their->len;
-        if (!gone && same(j, their, own) && chunk_find(j, their->id.v) == NULL) {
+        if (!gone && same(their, own) && chunk_find(j, their->id.v) == NULL) {
             chunk_get(j, their->id.v)->complete = true;
             j->progress.bytes_done += their->len;
             continue;

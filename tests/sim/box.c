@@ -1,0 +1,876 @@
+/* Members, network and namenode of the box. */
+#include "tests/sim/box.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <utlist.h>
+
+#include "common/error.h"
+#include "common/mem.h"
+#include "datanode/chain_mutant.h"
+
+void box_violate(struct box *b, const char *what, const char *fmt, ...)
+{
+    va_list ap;
+
+    if (b->violation != NULL)
+        return;
+    b->violation = what;
+    va_start(ap, fmt);
+    (void)vsnprintf(b->what, sizeof(b->what), fmt, ap);
+    va_end(ap);
+}
+
+/* ---- the network ---- */
+
+static void msg_free(struct box_msg *m)
+{
+    chain_op_unref(m->op);
+    free(m->seqs);
+    chain_snapshot_done(&m->snapshot);
+    free(m);
+}
+
+static void queue_clear(struct box_msg **q)
+{
+    while (*q != NULL) {
+        struct box_msg *m = *q;
+
+        DL_DELETE(*q, m);
+        msg_free(m);
+    }
+}
+
+void box_post(struct box *b, int from, int to, bool forth, const struct box_msg *m)
+{
+    struct box_conn *c = forth ? &b->conns[from][to] : &b->conns[to][from];
+    struct box_msg *copy;
+
+    if (!c->up)
+        return;
+    copy = MEM_NEW(struct box_msg);
+    *copy = *m;
+    if (copy->op != NULL)
+        chain_op_ref(copy->op);
+    if (m->seq_count > 0) {
+        copy->seqs = mem_alloc(m->seq_count * sizeof(*m->seqs));
+        memcpy(copy->seqs, m->seqs, m->seq_count * sizeof(*m->seqs));
+    }
+    if (forth)
+        DL_APPEND(c->forth, copy);
+    else
+        DL_APPEND(c->back, copy);
+}
+
+static void conn_break(struct box *b, int from, int to)
+{
+    struct box_conn *c = &b->conns[from][to];
+
+    queue_clear(&c->forth);
+    queue_clear(&c->back);
+    if (c->up && b->members[from].alive)
+        c->down_pending = true;
+    c->up = false;
+    c->generation++;
+}
+
+static void conn_open(struct box *b, int from, int to)
+{
+    struct box_conn *c = &b->conns[from][to];
+
+    if (c->up)
+        return;
+    c->generation++;
+    c->up = b->members[to].alive;
+    c->down_pending = !c->up;
+}
+
+static int index_of(struct box *b, struct target_id t)
+{
+    for (int i = 0; i < BOX_MEMBERS; i++) {
+        if (ID_EQUAL(b->members[i].target, t))
+            return i;
+    }
+    return -1;
+}
+
+struct box_member *box_member_of(struct box *b, struct target_id target)
+{
+    int i = index_of(b, target);
+
+    return i < 0 ? NULL : &b->members[i];
+}
+
+static struct box_waiter *waiter_new(struct box *b, uint64_t *ret_id)
+{
+    *ret_id = ++b->next_waiter;
+    if (*ret_id >= b->waiter_capacity) {
+        b->waiter_capacity = b->waiter_capacity == 0 ? 64 : b->waiter_capacity * 2;
+        b->waiters = mem_realloc(b->waiters, b->waiter_capacity, sizeof(*b->waiters));
+    }
+    b->waiters[*ret_id] = (struct box_waiter){0};
+    return &b->waiters[*ret_id];
+}
+
+/* ---- what a member wants ---- */
+
+static void do_reply(struct box *b, int m, const struct chain_action *a)
+{
+    struct box_waiter *w = &b->waiters[a->waiter];
+
+    box_mail_add(
+        b, &(struct box_mail){
+               .is_reply = true, .member = m, .op = w->op, .status = a->status, .epoch = a->epoch});
+}
+
+static void do_read(struct box *b, int m, const struct chain_action *a)
+{
+    struct box_op *o = &b->ops[b->waiters[a->waiter].op];
+
+    if (a->status < 0) {
+        do_reply(b, m, a);
+        return;
+    }
+    box_io_add(
+        b, m,
+        &(struct box_io){
+            .kind = BOX_IO_READ, .waiter = a->waiter, .chunk = o->chunk, .offset = o->first_cell});
+}
+
+static void do_apply(struct box *b, int m, const struct chain_action *a)
+{
+    struct box_member *me = &b->members[m];
+    uint32_t chunk =
+        a->op->kind == CHAIN_DELETE ? (uint32_t)a->op->chunks[0] - 1 : (uint32_t)a->op->chunk.v - 1;
+    int index = (int)(uintptr_t)a->op->payload - 1;
+
+    if (chain_place_of(me->chain)->is_head && a->orig_epoch == chain_config_of(me->chain)->epoch) {
+        /* Only the head orders, and what it applies in its own epoch it has just ordered. */
+        if (b->ops[index].acked && a->op->opseq != 0)
+            box_violate(b, "I30: ordered again after it was acknowledged", "op=%d", index);
+        for (unsigned i = 0; i < b->o.clients; i++) {
+            if (b->clients[i].fenced && a->op->opseq != 0 &&
+                ID_EQUAL(b->clients[i].session, a->op->session))
+                box_violate(b, "I31: ordered after its session was fenced", "op=%d", index);
+        }
+    }
+    if (me->join != NULL) {
+        struct join_actions acts = {0};
+
+        join_live(me->join, a->op, (struct chunk_ver){a->orig_epoch, a->seq}, &acts);
+        for (size_t i = 0; i < acts.count; i++)
+            box_io_add(b, m,
+                       &(struct box_io){.kind = BOX_IO_INCOMPLETE,
+                                        .chunk = (uint32_t)acts.items[i].chunk.v - 1});
+        join_actions_done(&acts);
+    }
+    box_io_add(b, m,
+               &(struct box_io){.kind = BOX_IO_OP,
+                                .io_id = a->io_id,
+                                .op = a->op,
+                                .chunk = chunk,
+                                .ver = {a->orig_epoch, a->seq}});
+}
+
+static void do_hello_answer(struct box *b, int m, const struct chain_action *a)
+{
+    struct box_waiter *w = &b->waiters[a->waiter];
+    struct box_msg msg = {.kind =
+                              a->kind == CHAIN_ACT_HELLO_ACK ? BOX_HELLO_ACK : BOX_HELLO_REFUSED,
+                          .hello_id = w->hello_id,
+                          .seq = a->seq,
+                          .status = a->status,
+                          .config = *chain_config_of(b->members[m].chain)};
+
+    if (b->conns[w->from][m].generation == w->generation)
+        box_post(b, m, w->from, false, &msg);
+}
+
+static void join_end(struct box_member *me)
+{
+    join_free(me->join);
+    me->join = NULL;
+    me->join_id++;
+}
+
+static void join_begin(struct box *b, int m, int source)
+{
+    struct box_member *me = &b->members[m];
+    struct chunk_state own[BOX_CHUNKS];
+    size_t count = 0;
+    struct join_actions acts = {0};
+
+    join_end(me);
+    for (uint32_t i = 0; i < BOX_CHUNKS; i++) {
+        if (me->disk[i].exists || me->disk[i].tombstone)
+            own[count++] = box_chunk_state(&me->disk[i], i);
+    }
+    me->join = join_new((struct pg_id){1}, own, count, b->o.mutant);
+    me->join_source = source;
+    join_start(me->join, &acts);
+    join_actions_done(&acts);
+    box_post(b, m, source, false,
+             &(struct box_msg){.kind = BOX_LIST_ASK,
+                               .epoch = chain_config_of(me->chain)->epoch,
+                               .join = me->join_id});
+    b->sometimes.rejoined++;
+}
+
+static void do_action(struct box *b, int m, const struct chain_action *a)
+{
+    struct box_member *me = &b->members[m];
+    int to = index_of(b, a->to);
+    struct box_msg msg = {.epoch = a->epoch, .seq = a->seq};
+
+    switch (a->kind) {
+    case CHAIN_ACT_REPLY:
+        do_reply(b, m, a);
+        return;
+    case CHAIN_ACT_READ:
+        do_read(b, m, a);
+        return;
+    case CHAIN_ACT_APPLY:
+        do_apply(b, m, a);
+        return;
+    case CHAIN_ACT_HELLO:
+        conn_open(b, m, to);
+        msg.kind = BOX_HELLO;
+        msg.hello_id = a->hello_id;
+        msg.incarnation = chain_place_of(me->chain)->succ.incarnation;
+        msg.config = *chain_config_of(me->chain);
+        msg.seqs = a->seqs;
+        msg.seq_count = a->seq_count;
+        box_post(b, m, to, true, &msg);
+        return;
+    case CHAIN_ACT_HELLO_ACK:
+    case CHAIN_ACT_HELLO_REFUSE:
+        do_hello_answer(b, m, a);
+        return;
+    case CHAIN_ACT_SEND_OP:
+        msg.kind = BOX_OP;
+        msg.orig_epoch = a->orig_epoch;
+        msg.op = a->op;
+        box_post(b, m, to, true, &msg);
+        return;
+    case CHAIN_ACT_SEND_ACK:
+        msg.kind = BOX_ACK;
+        msg.crc = a->crc;
+        msg.status = a->status;
+        box_post(b, m, to, false, &msg);
+        return;
+    case CHAIN_ACT_DROP_LINK:
+        conn_break(b, to, m);
+        return;
+    case CHAIN_ACT_ACCUSE:
+        b->members[to].accused = true;
+        return;
+    case CHAIN_ACT_SYNC_BEGIN:
+        msg.kind = BOX_BEGIN;
+        msg.waiter = a->waiter;
+        box_post(b, m, to, false, &msg);
+        return;
+    case CHAIN_ACT_SYNC_COPY:
+        me->copy_waiter = a->waiter;
+        join_begin(b, m, to);
+        return;
+    case CHAIN_ACT_SYNC_STOP:
+        join_end(me);
+        return;
+    case CHAIN_ACT_DIVERGED:
+        b->sometimes.diverged++;
+        box_violate(b, "I29: members acknowledged different bytes", "seq=%d", (int)a->seq);
+        return;
+    case CHAIN_ACT_ASK_CONFIG:
+    case CHAIN_ACT_SERVING:
+        return;
+    }
+}
+
+void box_step(struct box *b, int member, const struct chain_event *ev)
+{
+    struct chain_actions acts;
+
+    if (!b->members[member].alive)
+        return;
+    chain_actions_init(&acts);
+    chain_step(b->members[member].chain, ev, &acts);
+    for (size_t i = 0; i < acts.count; i++)
+        do_action(b, member, &acts.items[i]);
+    chain_actions_done(&acts);
+}
+
+/* ---- delivery ---- */
+
+static void deliver_forth(struct box *b, int from, int to, struct box_msg *m)
+{
+    struct box_member *me = &b->members[to];
+    struct chain_event ev = {.from = b->members[from].target, .epoch = m->epoch, .seq = m->seq};
+    struct join_event je = {.status = m->status, .offset = m->offset, .len = m->len};
+    struct chunk_state states[BOX_CHUNKS];
+    uint32_t slots[BOX_BLOCKS];
+    struct box_waiter *w;
+
+    switch (m->kind) {
+    case BOX_HELLO:
+        box_step(b, to, &(struct chain_event){.kind = CHAIN_EV_CONFIG, .config = &m->config});
+        w = waiter_new(b, &ev.waiter);
+        w->kind = BOX_WAIT_HELLO;
+        w->from = from;
+        w->generation = b->conns[from][to].generation;
+        w->hello_id = m->hello_id;
+        ev.kind = CHAIN_EV_HELLO;
+        ev.incarnation = m->incarnation;
+        ev.seqs = m->seqs;
+        ev.count = m->seq_count;
+        box_step(b, to, &ev);
+        return;
+    case BOX_OP:
+        ev.kind = CHAIN_EV_CHAIN_OP;
+        ev.orig_epoch = m->orig_epoch;
+        ev.op = m->op;
+        box_step(b, to, &ev);
+        return;
+    case BOX_SNAPSHOT:
+        ev.kind = CHAIN_EV_SYNC_SNAPSHOT;
+        ev.waiter = m->waiter;
+        ev.snapshot = &m->snapshot;
+        box_step(b, to, &ev);
+        return;
+    case BOX_LIST:
+    case BOX_CRCS:
+    case BOX_DATA:
+        if (me->join == NULL || me->join_id != m->join)
+            return;
+        if (m->kind == BOX_LIST) {
+            je.kind = JOIN_EV_LIST;
+            je.states = states;
+            je.end = true;
+            for (uint32_t i = 0; i < BOX_CHUNKS; i++) {
+                if (m->all[i].exists || m->all[i].tombstone)
+                    states[je.count++] = box_chunk_state(&m->all[i], i);
+            }
+        } else {
+            for (uint32_t i = 0; i < BOX_BLOCKS; i++)
+                slots[i] = box_slot(&m->copy, i);
+            je.kind = m->kind == BOX_CRCS ? JOIN_EV_CRCS : JOIN_EV_DATA;
+            je.state = box_chunk_state(&m->copy, m->chunk);
+            je.slots = slots;
+            je.count = BOX_BLOCKS;
+            if (m->kind == BOX_DATA) {
+                je.slots = slots + m->offset / CHUNK_BLOCK_SIZE;
+                je.count = m->len / CHUNK_BLOCK_SIZE;
+                je.bytes = (const uint8_t *)&m->copy.cells[m->offset / BOX_CELL_BYTES];
+                je.bytes_len = m->len;
+                je.payload = m;
+            }
+        }
+        box_join_run(b, to, &je);
+        return;
+    case BOX_HELLO_ACK:
+    case BOX_HELLO_REFUSED:
+    case BOX_ACK:
+    case BOX_BEGIN:
+    case BOX_LIST_ASK:
+    case BOX_CRCS_ASK:
+    case BOX_DATA_ASK:
+        return;
+    }
+}
+
+/* `to` is the connector, `from` its successor. */
+static void deliver_back(struct box *b, int from, int to, struct box_msg *m)
+{
+    struct box_member *me = &b->members[to];
+    struct chain_event ev = {.from = b->members[from].target,
+                             .epoch = m->epoch,
+                             .seq = m->seq,
+                             .hello_id = m->hello_id,
+                             .status = m->status,
+                             .crc = m->crc,
+                             .bytes_free = UINT64_MAX};
+    struct box_msg answer = {.epoch = m->epoch, .waiter = m->waiter, .join = m->join};
+
+    switch (m->kind) {
+    case BOX_HELLO_ACK:
+        ev.kind = CHAIN_EV_HELLO_ACK;
+        box_step(b, to, &ev);
+        return;
+    case BOX_HELLO_REFUSED:
+        box_step(b, to, &(struct chain_event){.kind = CHAIN_EV_CONFIG, .config = &m->config});
+        ev.kind = CHAIN_EV_HELLO_REFUSED;
+        box_step(b, to, &ev);
+        return;
+    case BOX_ACK:
+        ev.kind = CHAIN_EV_ACK;
+        box_step(b, to, &ev);
+        return;
+    case BOX_BEGIN:
+        if (m->epoch != chain_config_of(me->chain)->epoch)
+            return;
+        answer.kind = BOX_SNAPSHOT;
+        chain_snapshot_make(me->chain, &answer.snapshot);
+        box_post(b, to, from, true, &answer);
+        return;
+    case BOX_LIST_ASK:
+        if (m->epoch != chain_config_of(me->chain)->epoch)
+            return;
+        answer.kind = BOX_LIST;
+        memcpy(answer.all, me->disk, sizeof(answer.all));
+        box_post(b, to, from, true, &answer);
+        return;
+    case BOX_CRCS_ASK:
+    case BOX_DATA_ASK:
+        if (m->epoch != chain_config_of(me->chain)->epoch)
+            return;
+        box_io_add(b, to,
+                   &(struct box_io){.kind = m->kind == BOX_CRCS_ASK ? BOX_IO_CRCS : BOX_IO_DATA,
+                                    .chunk = m->chunk,
+                                    .offset = m->offset,
+                                    .len = m->len,
+                                    .peer = from,
+                                    .waiter = m->join,
+                                    .epoch = b->conns[to][from].generation});
+        return;
+    case BOX_HELLO:
+    case BOX_OP:
+    case BOX_SNAPSHOT:
+    case BOX_LIST:
+    case BOX_CRCS:
+    case BOX_DATA:
+        return;
+    }
+}
+
+static void deliver(struct box *b, int from, int to, bool forth)
+{
+    struct box_conn *c = &b->conns[from][to];
+    struct box_msg **q = forth ? &c->forth : &c->back;
+    struct box_msg *m = *q;
+
+    if (m == NULL)
+        return;
+    DL_DELETE(*q, m);
+    if (forth)
+        deliver_forth(b, from, to, m);
+    else
+        deliver_back(b, to, from, m);
+    msg_free(m);
+}
+
+static void deliver_down(struct box *b, int from, int to)
+{
+    b->conns[from][to].down_pending = false;
+    box_step(b, from,
+             &(struct chain_event){.kind = CHAIN_EV_LINK_DOWN, .from = b->members[to].target});
+}
+
+/* ---- the namenode ---- */
+
+static void config_commit(struct box *b, struct chain_config c)
+{
+    c.epoch = b->config.epoch + 1;
+    for (uint32_t i = 0; i < c.member_count; i++) {
+        if (c.members[i].state == MEMBER_SERVING)
+            c.members[i].last_serving_epoch = c.epoch;
+    }
+    b->config = c;
+    if (b->history_count < BOX_CONFIGS_MAX)
+        b->history[b->history_count++] = c;
+    memset(b->pushed, 0, sizeof(b->pushed));
+}
+
+void box_config(struct box *b, const char *text)
+{
+    struct chain_config c = b->config;
+
+    c.member_count = 0;
+    for (const char *p = text; *p != '\0'; p++) {
+        int i = *p - '0';
+        struct chain_member *m;
+
+        if (i < 0 || i >= BOX_MEMBERS)
+            continue;
+        p++;
+        m = &c.members[c.member_count++];
+        *m = (struct chain_member){
+            .target = b->members[i].target,
+            .incarnation = b->members[i].incarnation,
+            .state = *p == 'S'   ? MEMBER_SERVING
+                     : *p == 'Y' ? MEMBER_SYNCING
+                                 : MEMBER_OFFLINE,
+        };
+    }
+    config_commit(b, c);
+}
+
+void box_push(struct box *b, int member)
+{
+    b->pushed[member] = true;
+    box_step(b, member,
+             &(struct chain_event){.kind = CHAIN_EV_CONFIG,
+                                   .config = &b->config,
+                                   .from_namenode = true,
+                                   .fences = b->fenced,
+                                   .count = b->fenced_count});
+}
+
+static int listed(const struct chain_config *c, struct target_id t)
+{
+    for (uint32_t i = 0; i < c->member_count; i++) {
+        if (ID_EQUAL(c->members[i].target, t))
+            return (int)i;
+    }
+    return -1;
+}
+
+/* Takes it out of its place and puts it at the end of those in the new state. */
+static void move_member(struct box *b, int m, enum member_state state)
+{
+    struct chain_config c = b->config, n = c;
+    struct chain_member me = {
+        .target = b->members[m].target, .incarnation = b->members[m].incarnation, .state = state};
+    bool placed = false;
+
+    n.member_count = 0;
+    for (uint32_t i = 0; i < c.member_count; i++) {
+        if (ID_EQUAL(c.members[i].target, me.target))
+            continue;
+        if (!placed && c.members[i].state > state) {
+            n.members[n.member_count++] = me;
+            placed = true;
+        }
+        n.members[n.member_count++] = c.members[i];
+    }
+    if (!placed)
+        n.members[n.member_count++] = me;
+    config_commit(b, n);
+}
+
+static bool may_promote(struct box *b, int m)
+{
+    int i = listed(&b->config, b->members[m].target);
+
+    return i >= 0 && b->config.members[i].state == MEMBER_SYNCING &&
+           b->synced_epoch[m] == b->config.epoch;
+}
+
+/* ---- life and death ---- */
+
+void box_crash(struct box *b, int m)
+{
+    struct box_member *me = &b->members[m];
+
+    if (!me->alive)
+        return;
+    if (chain_place_of(me->chain)->is_head)
+        b->sometimes.head_died++;
+    me->alive = false;
+    box_io_drop_all(b, m);
+    join_end(me);
+    chain_free(me->chain);
+    me->chain = NULL;
+    for (int i = 0; i < BOX_MEMBERS; i++) {
+        conn_break(b, i, m);
+        conn_break(b, m, i);
+        b->conns[m][i].down_pending = false;
+    }
+}
+
+void box_restart(struct box *b, int m)
+{
+    struct box_member *me = &b->members[m];
+    struct chain_options o = {.pg = {1}, .self = me->target, .mutant = b->o.mutant};
+
+    if (me->alive)
+        return;
+    me->incarnation += 100;
+    o.incarnation = me->incarnation;
+    me->alive = true;
+    me->last_epoch = 0;
+    me->chain = chain_new(&o);
+    b->pushed[m] = false;
+}
+
+void box_break(struct box *b, int from, int to)
+{
+    conn_break(b, from, to);
+}
+
+void box_tick(struct box *b, int m, uint64_t now_ms)
+{
+    box_step(b, m, &(struct chain_event){.kind = CHAIN_EV_TICK, .now_ms = now_ms});
+}
+
+struct chain *box_chain(struct box *b, int m)
+{
+    return b->members[m].chain;
+}
+
+struct box *box_new(const struct box_options *o)
+{
+    struct box *b = MEM_NEW(struct box);
+
+    b->o = *o;
+    b->fence_op = -1;
+    b->config = (struct chain_config){
+        .pg = {1}, .copies = 3, .min_write = o->min_write != 0 ? o->min_write : 2};
+    for (int i = 0; i < BOX_MEMBERS; i++) {
+        b->members[i].target.v = (uint32_t)i + 1;
+        b->members[i].incarnation = 1000u * (unsigned)(i + 1);
+        if ((unsigned)i < o->members)
+            box_restart(b, i);
+    }
+    for (unsigned i = 0; i < o->clients; i++)
+        b->clients[i] = (struct box_client){.session = {10 + i}, .next_opseq = 1, .current = -1};
+    return b;
+}
+
+void box_free(struct box *b)
+{
+    if (b == NULL)
+        return;
+    for (int i = 0; i < BOX_MEMBERS; i++)
+        box_crash(b, i);
+    for (int i = 0; i < b->op_count; i++)
+        chain_op_unref(b->ops[i].op);
+    while (b->mail != NULL) {
+        struct box_mail *m = b->mail;
+
+        DL_DELETE(b->mail, m);
+        free(m);
+    }
+    free(b->waiters);
+    free(b);
+}
+
+/* ---- choices ---- */
+
+static struct box_mail *mail_at(const struct box *b, int n)
+{
+    struct box_mail *m = b->mail;
+
+    while (m != NULL && n-- > 0)
+        m = m->next;
+    return m;
+}
+
+static void add(struct box_choice *out, unsigned *count, enum box_choice_kind kind, int x, int y,
+                int n)
+{
+    if (*count < BOX_CHOICES_MAX)
+        out[(*count)++] = (struct box_choice){kind, x, y, n};
+}
+
+static bool sent(const struct box *b, int op);
+
+unsigned box_moves(struct box *b, struct box_choice out[BOX_CHOICES_MAX])
+{
+    unsigned count = 0;
+    int n = 0;
+
+    for (int x = 0; x < BOX_MEMBERS; x++) {
+        for (int y = 0; y < BOX_MEMBERS; y++) {
+            if (b->conns[x][y].forth != NULL)
+                add(out, &count, BOX_DELIVER_FORTH, x, y, 0);
+            if (b->conns[x][y].back != NULL)
+                add(out, &count, BOX_DELIVER_BACK, x, y, 0);
+            if (b->conns[x][y].down_pending)
+                add(out, &count, BOX_DELIVER_DOWN, x, y, 0);
+        }
+        for (unsigned i = 0; i < box_io_possible(b, x); i++)
+            add(out, &count, BOX_DISK, x, 0, (int)i);
+        if (!b->members[x].alive || b->config.epoch == 0)
+            continue;
+        if (!b->pushed[x])
+            add(out, &count, BOX_PUSH, x, 0, 0);
+        if (chain_is_synced(b->members[x].chain) &&
+            chain_config_of(b->members[x].chain)->epoch == b->config.epoch &&
+            b->synced_epoch[x] != b->config.epoch)
+            add(out, &count, BOX_HEARD, x, 0, 0);
+        if (may_promote(b, x))
+            add(out, &count, BOX_PROMOTE, x, 0, 0);
+    }
+    for (struct box_mail *m = b->mail; m != NULL; m = m->next)
+        add(out, &count, BOX_MAIL, 0, 0, n++);
+    for (unsigned i = 0; i < b->o.clients; i++) {
+        struct box_client *c = &b->clients[i];
+
+        if (c->config.epoch != b->config.epoch)
+            add(out, &count, BOX_REFRESH, (int)i, 0, 0);
+        else if (c->current >= 0 && !sent(b, c->current))
+            add(out, &count, BOX_SEND, (int)i, 0, 0);
+    }
+    if (b->fence_op >= 0 && !sent(b, b->fence_op))
+        add(out, &count, BOX_SEND, -1, 0, 0);
+    return count;
+}
+
+/* Is some copy of it on its way or in a member's hands, in the newest epoch? */
+static bool sent(const struct box *b, int op)
+{
+    return b->ops[op].answered != 0 || b->ops[op].sent_epoch == b->config.epoch;
+}
+
+static void do_send(struct box *b, int client)
+{
+    int op = client < 0 ? b->fence_op : b->clients[client].current;
+    const struct chain_config *c = client < 0 ? &b->config : &b->clients[client].config;
+    struct box_member *head = box_member_of(b, chain_config_head(c));
+
+    if (op < 0 || head == NULL)
+        return;
+    if (b->ops[op].sent_epoch != 0)
+        b->sometimes.resent++;
+    b->ops[op].sent_epoch = c->epoch;
+    box_send(b, op, (int)(head - b->members), c->epoch);
+}
+
+static void do_mail(struct box *b, int n)
+{
+    struct box_mail *m = mail_at(b, n);
+    struct box_waiter *w;
+    struct chain_event ev = {0};
+
+    if (m == NULL)
+        return;
+    DL_DELETE(b->mail, m);
+    if (m->is_reply) {
+        box_answered(b, m);
+        free(m);
+        return;
+    }
+    if (b->members[m->member].alive) {
+        struct box_op *o = &b->ops[m->op];
+
+        w = waiter_new(b, &ev.waiter);
+        w->op = m->op;
+        w->member = m->member;
+        ev.epoch = m->epoch;
+        if (o->is_read) {
+            ev.kind = CHAIN_EV_READ;
+            ev.chunk.v = o->chunk + 1;
+            ev.offset = o->first_cell * BOX_CELL_BYTES;
+            ev.len = CHUNK_BLOCK_SIZE;
+        } else {
+            ev.kind = CHAIN_EV_CLIENT_OP;
+            ev.op = o->op;
+        }
+        box_step(b, m->member, &ev);
+    }
+    free(m);
+}
+
+static void do_lose(struct box *b, int n)
+{
+    struct box_mail *m = mail_at(b, n);
+
+    if (m == NULL)
+        return;
+    if (!b->ops[m->op].is_read)
+        b->ops[m->op].sent_epoch = 0;
+    else
+        b->ops[m->op].refused = true;
+    DL_DELETE(b->mail, m);
+    free(m);
+}
+
+static void do_clean(struct box *b, int m, int chunk)
+{
+    struct box_chunk *k = &b->members[m].disk[chunk];
+
+    for (struct box_io *io = b->members[m].ios; io != NULL; io = io->next) {
+        if (io->chunk == (uint32_t)chunk)
+            return;
+    }
+    if (k->exists && !k->incomplete)
+        k->clean = true;
+}
+
+void box_do(struct box *b, struct box_choice c)
+{
+    b->now++;
+    switch (c.kind) {
+    case BOX_DELIVER_FORTH:
+    case BOX_DELIVER_BACK:
+        deliver(b, c.a, c.b, c.kind == BOX_DELIVER_FORTH);
+        break;
+    case BOX_DELIVER_DOWN:
+        deliver_down(b, c.a, c.b);
+        break;
+    case BOX_DISK:
+        box_io_do(b, c.a, (unsigned)c.n);
+        break;
+    case BOX_MAIL:
+        do_mail(b, c.n);
+        break;
+    case BOX_PUSH:
+        box_push(b, c.a);
+        break;
+    case BOX_HEARD:
+        if (b->members[c.a].alive && chain_is_synced(b->members[c.a].chain))
+            b->synced_epoch[c.a] = chain_config_of(b->members[c.a].chain)->epoch;
+        break;
+    case BOX_PROMOTE:
+        if (may_promote(b, c.a)) {
+            move_member(b, c.a, MEMBER_SERVING);
+            b->sometimes.promoted++;
+        }
+        break;
+    case BOX_SEND:
+        do_send(b, c.a);
+        break;
+    case BOX_REFRESH:
+        b->clients[c.a].config = b->config;
+        break;
+    case BOX_BREAK:
+        conn_break(b, c.a, c.b);
+        break;
+    case BOX_CRASH:
+        for (int i = 0; i < c.n && box_io_possible(b, c.a) > 0; i++)
+            box_io_do(b, c.a, 0);
+        box_crash(b, c.a);
+        break;
+    case BOX_RESTART:
+        box_restart(b, c.a);
+        break;
+    case BOX_REMOVE:
+        move_member(b, c.a, MEMBER_OFFLINE);
+        break;
+    case BOX_ADD:
+        move_member(b, c.a, MEMBER_SYNCING);
+        break;
+    case BOX_TICK:
+        box_tick(b, c.a, b->now * 100);
+        break;
+    case BOX_LOSE:
+        do_lose(b, c.n);
+        break;
+    case BOX_CLEAN:
+        do_clean(b, c.a, c.n);
+        break;
+    case BOX_WRITE:
+    case BOX_READ:
+        break; /* They need arguments: box_write(), box_read(). */
+    case BOX_FENCE:
+        box_fence(b, c.a);
+        break;
+    }
+    box_check(b);
+}
+
+void box_settle(struct box *b)
+{
+    static const unsigned max = 100000;
+    struct box_choice moves[BOX_CHOICES_MAX];
+
+    for (unsigned i = 0; i < max && b->violation == NULL; i++) {
+        if (box_moves(b, moves) == 0)
+            return;
+        box_do(b, moves[0]);
+    }
+    box_violate(b, "it does not come to rest", "after %u moves", max);
+}

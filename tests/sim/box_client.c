@@ -1,0 +1,385 @@
+/* The clients of the box, and what must hold. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <utlist.h>
+
+#include "common/error.h"
+#include "common/hash.h"
+#include "common/mem.h"
+#include "datanode/chain_private.h"
+#include "tests/sim/box.h"
+
+void box_mail_add(struct box *b, const struct box_mail *m)
+{
+    struct box_mail *copy = MEM_NEW(struct box_mail);
+
+    *copy = *m;
+    DL_APPEND(b->mail, copy);
+}
+
+static int op_new(struct box *b, int client, struct chain_op *op, uint32_t chunk)
+{
+    struct box_op *o;
+
+    if (b->op_count == BOX_OPS_MAX)
+        abort(); /* The caller's loop is too long for the box. */
+    o = &b->ops[b->op_count];
+    *o = (struct box_op){.client = client, .op = op, .chunk = chunk, .invoked = ++b->now};
+    if (op != NULL)
+        op->payload = (void *)(uintptr_t)(b->op_count + 1);
+    return b->op_count++;
+}
+
+static int client_op(struct box *b, int client, struct chain_op *op, uint32_t chunk)
+{
+    struct box_client *c = &b->clients[client];
+    int index = op_new(b, client, op, chunk);
+
+    op->session = c->session;
+    op->opseq = c->next_opseq++;
+    op->floor = op->opseq; /* One at a time: every earlier one has its answer. */
+    op->first_epoch = c->config.epoch;
+    c->current = index;
+    return index;
+}
+
+int box_write(struct box *b, int client, uint32_t chunk, uint32_t first_cell, uint32_t cells)
+{
+    struct chain_op *op = chain_op_new(CHAIN_WRITE);
+    int index;
+
+    op->chunk.v = chunk + 1;
+    op->offset = first_cell * BOX_CELL_BYTES;
+    op->len = cells * BOX_CELL_BYTES;
+    index = client_op(b, client, op, chunk);
+    b->ops[index].first_cell = first_cell;
+    b->ops[index].end_cell = first_cell + cells;
+    return index;
+}
+
+int box_trunc(struct box *b, int client, uint32_t chunk, uint32_t first_cell)
+{
+    struct chain_op *op = chain_op_new(CHAIN_TRUNC);
+
+    op->chunk.v = chunk + 1;
+    op->offset = first_cell * BOX_CELL_BYTES;
+    return client_op(b, client, op, chunk);
+}
+
+int box_sync(struct box *b, int client, uint64_t since_epoch)
+{
+    struct chain_op *op = chain_op_new(CHAIN_SYNC);
+
+    op->since_epoch = since_epoch;
+    return client_op(b, client, op, 0);
+}
+
+int box_delete(struct box *b, uint32_t chunk)
+{
+    struct chain_op *op = chain_op_new(CHAIN_DELETE);
+    uint64_t id = chunk + 1;
+
+    chain_op_set_chunks(op, &id, 1);
+    return op_new(b, -1, op, chunk);
+}
+
+int box_read(struct box *b, int client, uint32_t chunk, uint32_t block, int member)
+{
+    int index = op_new(b, client, NULL, chunk);
+    struct box_op *o = &b->ops[index];
+
+    o->is_read = true;
+    o->first_cell = block * 2;
+    o->end_cell = block * 2 + 2;
+    box_mail_add(b, &(struct box_mail){
+                        .member = member, .op = index, .epoch = b->clients[client].config.epoch});
+    return index;
+}
+
+void box_fence(struct box *b, int client)
+{
+    struct chain_op *op;
+
+    if (b->fence_op >= 0 || b->fenced_count == BOX_CLIENTS)
+        return;
+    op = chain_op_new(CHAIN_FENCE);
+    op->session = b->clients[client].session;
+    op->fence_version = ++b->config.fence_version;
+    b->fenced[b->fenced_count++] = op->session.v;
+    b->fence_op = op_new(b, client, op, 0);
+    memset(b->pushed, 0, sizeof(b->pushed));
+    b->sometimes.fences++;
+}
+
+void box_send(struct box *b, int op, int member, uint64_t epoch)
+{
+    box_mail_add(b, &(struct box_mail){.member = member, .op = op, .epoch = epoch});
+}
+
+/* I27: some epoch's whole chain has applied it. */
+static bool whole_chain_has(const struct box *b, int op)
+{
+    for (unsigned i = 0; i < b->history_count; i++) {
+        const struct chain_config *c = &b->history[i];
+        bool all = chain_config_writable(c) || b->ops[op].op->kind == CHAIN_FENCE;
+
+        for (uint32_t k = 0; k < c->member_count && all; k++) {
+            const struct box_member *m = &b->members[c->members[k].target.v - 1];
+
+            if (c->members[k].state != MEMBER_OFFLINE)
+                all = m->applied[op];
+        }
+        if (all)
+            return true;
+    }
+    return false;
+}
+
+static bool is_final(int status)
+{
+    return status == DFS_EFENCED || status == DFS_ECOLD || status == -ENOSPC;
+}
+
+void box_answered(struct box *b, const struct box_mail *m)
+{
+    struct box_op *o = &b->ops[m->op];
+
+    if (o->answered != 0)
+        return;
+    if (o->is_read) {
+        o->answered = b->now;
+        o->refused = m->status < 0;
+        memcpy(o->values, m->values, sizeof(o->values));
+        b->sometimes.reads++;
+        return;
+    }
+    if (m->status < 0 && !is_final(m->status)) {
+        if (m->epoch >= o->sent_epoch)
+            o->sent_epoch = 0;
+        return;
+    }
+    o->answered = b->now;
+    o->acked = m->status == 0;
+    o->refused = m->status < 0;
+    if (o->acked && !whole_chain_has(b, m->op))
+        box_violate(b, "I27: acknowledged and not on every member of a chain", "op=%d", m->op);
+    if (o->client >= 0 && b->clients[o->client].current == m->op)
+        b->clients[o->client].current = -1;
+    if (b->fence_op == m->op) {
+        b->clients[o->client].fenced = o->acked;
+        b->fence_op = -1;
+    }
+    b->sometimes.acked += o->acked;
+}
+
+/* ---- after each step ---- */
+
+static void check_prefix(struct box *b, int x)
+{
+    struct box_member *me = &b->members[x], *succ;
+    const struct chain_place *place = chain_place_of(me->chain);
+    const struct chain_config *c = chain_config_of(me->chain);
+
+    if (place->role != CHAIN_SERVING || ID_IS_NONE(place->succ.target))
+        return;
+    succ = box_member_of(b, place->succ.target);
+    if (!succ->alive || succ->incarnation != place->succ.incarnation ||
+        chain_config_of(succ->chain)->epoch != c->epoch ||
+        chain_place_of(succ->chain)->role != CHAIN_SERVING)
+        return;
+    if (chain_recv_seq(succ->chain) > chain_recv_seq(me->chain)) {
+        box_violate(b, "I26: the successor has more", "member=%d", x);
+        return;
+    }
+    for (uint64_t s = chain_recv_seq(succ->chain) + 1; s <= chain_recv_seq(me->chain); s++) {
+        if (window_find(&me->chain->window, s) == NULL)
+            box_violate(b, "I26: what the successor lacks is not in the window", "member=%d seq=%d",
+                        x, (int)s);
+    }
+}
+
+void box_check(struct box *b)
+{
+    for (int i = 0; i < BOX_MEMBERS && b->violation == NULL; i++) {
+        struct box_member *m = &b->members[i];
+        uint64_t epoch;
+
+        if (!m->alive)
+            continue;
+        epoch = chain_config_of(m->chain)->epoch;
+        if (epoch < m->last_epoch)
+            box_violate(b, "I25: an epoch went back", "member=%d", i);
+        if (epoch > b->config.epoch)
+            box_violate(b, "I25: an epoch from nowhere", "member=%d", i);
+        m->last_epoch = epoch;
+        check_prefix(b, i);
+    }
+}
+
+/* ---- at rest ---- */
+
+static bool same_chunk(const struct box_chunk *x, const struct box_chunk *y)
+{
+    return x->exists == y->exists && x->tombstone == y->tombstone && x->len == y->len &&
+           memcmp(x->cells, y->cells, sizeof(x->cells)) == 0;
+}
+
+static void check_identical(struct box *b)
+{
+    const struct box_member *first = NULL;
+
+    for (uint32_t i = 0; i < b->config.member_count; i++) {
+        const struct box_member *m = box_member_of(b, b->config.members[i].target);
+
+        if (b->config.members[i].state != MEMBER_SERVING)
+            continue;
+        if (first == NULL)
+            first = m;
+        for (uint32_t k = 0; k < BOX_CHUNKS; k++) {
+            if (m->disk[k].incomplete)
+                box_violate(b, "I32: a serving member has an incomplete chunk", "member=%u", i);
+            if (!same_chunk(&first->disk[k], &m->disk[k]))
+                box_violate(b, "I29: serving members differ", "member=%d chunk=%d",
+                            (int)m->target.v - 1, (int)k);
+        }
+    }
+}
+
+/*
+ * One cell as a register, all written values different (Gibbons and Korach 1997): each value has a
+ * zone from the first end to the last begin of what concerns it. Two forward zones must not
+ * overlap, and no backward zone may lie inside a forward one.
+ */
+struct zone {
+    bool used, forward;
+    uint64_t first_end, last_begin;
+};
+
+static void zone_add(struct zone *z, uint64_t begin, uint64_t end)
+{
+    if (!z->used) {
+        *z = (struct zone){.used = true, .first_end = end, .last_begin = begin};
+        return;
+    }
+    z->first_end = MIN(z->first_end, end);
+    z->last_begin = MAX(z->last_begin, begin);
+}
+
+static void check_zones(struct box *b, struct zone *zones, int count, uint32_t cell)
+{
+    for (int i = 0; i < count; i++)
+        zones[i].forward = zones[i].first_end < zones[i].last_begin;
+    for (int i = 0; i < count; i++) {
+        if (!zones[i].used || !zones[i].forward)
+            continue;
+        for (int k = 0; k < count; k++) {
+            if (k == i || !zones[k].used)
+                continue;
+            if (zones[k].forward ? k > i && zones[k].first_end < zones[i].last_begin &&
+                                       zones[i].first_end < zones[k].last_begin
+                                 : zones[k].last_begin > zones[i].first_end &&
+                                       zones[k].first_end < zones[i].last_begin)
+                box_violate(b, "a cell is not a register", "cell=%u values %d and %d", cell, i, k);
+        }
+    }
+}
+
+static void check_register(struct box *b, uint32_t chunk, uint32_t cell)
+{
+    static struct zone zones[BOX_OPS_MAX + 1];
+
+    memset(zones, 0, sizeof(zones));
+    zone_add(&zones[0], 0, 0);
+    for (int i = 0; i < b->op_count; i++) {
+        struct box_op *o = &b->ops[i];
+
+        if (o->chunk != chunk || cell < o->first_cell || cell >= o->end_cell)
+            continue;
+        if (!o->is_read) {
+            zone_add(&zones[i + 1], o->invoked, o->acked ? o->answered : UINT64_MAX);
+            continue;
+        }
+        if (o->answered == 0 || o->refused)
+            continue;
+        if (o->values[cell - o->first_cell] > 0 &&
+            b->ops[o->values[cell - o->first_cell] - 1].invoked > o->answered)
+            box_violate(b, "a read from the future", "op=%d", i);
+        zone_add(&zones[o->values[cell - o->first_cell]], o->invoked, o->answered);
+    }
+    /* What the disks hold at last is a read of its own. */
+    for (uint32_t i = 0; i < b->config.member_count; i++) {
+        const struct box_member *m = box_member_of(b, b->config.members[i].target);
+
+        if (b->config.members[i].state == MEMBER_SERVING)
+            zone_add(&zones[m->disk[chunk].cells[cell]], b->now + 1, b->now + 2);
+    }
+    check_zones(b, zones, b->op_count + 1, cell);
+}
+
+void box_check_quiet(struct box *b)
+{
+    check_identical(b);
+    for (uint32_t chunk = 0; chunk < BOX_CHUNKS; chunk++) {
+        bool register_only = true;
+
+        for (int i = 0; i < b->op_count; i++) {
+            if (!b->ops[i].is_read && b->ops[i].chunk == chunk &&
+                (b->ops[i].op->kind == CHAIN_TRUNC || b->ops[i].op->kind == CHAIN_DELETE))
+                register_only = false;
+        }
+        for (uint32_t cell = 0; register_only && cell < BOX_CELLS; cell++)
+            check_register(b, chunk, cell);
+    }
+}
+
+/* ---- for the exploration ---- */
+
+static uint64_t mix(uint64_t h, uint64_t v)
+{
+    return hash64(&v, sizeof(v), h);
+}
+
+static uint64_t hash_queue(uint64_t h, const struct box_msg *q)
+{
+    for (const struct box_msg *m = q; m != NULL; m = m->next) {
+        h = mix(h, (uint64_t)m->kind << 32 | m->seq);
+        h = mix(h, m->epoch << 32 | m->hello_id);
+        h = mix(h, m->op != NULL ? (uint64_t)(uintptr_t)m->op->payload : 0);
+    }
+    return mix(h, 77);
+}
+
+uint64_t box_hash(const struct box *b)
+{
+    uint64_t h = mix(1, b->config.epoch), mails = 0;
+
+    for (int i = 0; i < BOX_MEMBERS; i++) {
+        const struct box_member *m = &b->members[i];
+
+        h = mix(h, (uint64_t)m->alive << 1 | b->pushed[i]);
+        h = mix(h, b->synced_epoch[i]);
+        if (m->alive)
+            h = mix(h, chain_state_hash(m->chain));
+        h = hash64(m->applied, sizeof(m->applied[0]) * (size_t)b->op_count, h);
+        for (int k = 0; k < BOX_CHUNKS; k++)
+            h = hash64(m->disk[k].cells, sizeof(m->disk[k].cells), h);
+        for (const struct box_io *io = m->ios; io != NULL; io = io->next)
+            h = mix(h, (uint64_t)io->kind << 32 | io->ver.seq);
+        for (int k = 0; k < BOX_MEMBERS; k++) {
+            h = mix(h, (uint64_t)b->conns[i][k].up << 1 | b->conns[i][k].down_pending);
+            h = hash_queue(h, b->conns[i][k].forth);
+            h = hash_queue(h, b->conns[i][k].back);
+        }
+    }
+    for (const struct box_mail *m = b->mail; m != NULL; m = m->next)
+        mails += mix((uint64_t)m->is_reply << 20 | (uint64_t)m->member << 10 | (uint64_t)m->op,
+                     m->epoch << 32 | (uint32_t)m->status);
+    h = mix(h, mails);
+    for (int i = 0; i < b->op_count; i++)
+        h = mix(h, (uint64_t)b->ops[i].acked << 1 | b->ops[i].refused);
+    for (unsigned i = 0; i < b->o.clients; i++)
+        h = mix(h, (uint64_t)(unsigned)b->clients[i].current << 32 | b->clients[i].config.epoch);
+    return h;
+}

@@ -28,8 +28,10 @@ enum chain_mutant {
 
 #ifdef CHAIN_MUTANTS
 #define CHAIN_MUTANT(c, m) ((c)->o.mutant == (unsigned)(m))
+#define JOIN_MUTANT(j, m) ((j)->mutant == (unsigned)(m))
 #else
 #define CHAIN_MUTANT(c, m) ((void)(c), 0)
+#define JOIN_MUTANT(j, m) ((void)(j), 0)
 #endif
 
 #endif

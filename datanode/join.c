@@ -188,12 +188,8 @@ static void mark_incomplete(struct join *j, struct join_chunk *c, struct join_ac
     if (c->incomplete)
         return;
     c->incomplete = true;
-#ifdef CHAIN_MUTANTS
-    if (j->mutant == MUTANT_NO_INCOMPLETE)
+    if (JOIN_MUTANT(j, MUTANT_NO_INCOMPLETE))
         return;
-#else
-    (void)j;
-#endif
     (void)emit(out, JOIN_ACT_MARK_INCOMPLETE, c->id);
 }
 
@@ -264,6 +260,7 @@ static void next_chunk(struct join *j, struct join_actions *out)
 
 void join_start(struct join *j, struct join_actions *out)
 {
+    assert(j->state == JOIN_LISTING && j->theirs_count == 0);
     (void)emit(out, JOIN_ACT_ASK_LIST, (struct chunk_id){0});
 }
 
@@ -577,10 +574,7 @@ static void on_data(struct join *j, const struct join_event *ev, struct join_act
     /* Deleted meanwhile: the next look will find that. */
     end = ev->status < 0 ? 0 : (ev->offset + ev->len) / CHUNK_BLOCK_SIZE;
     for (i = ev->offset / CHUNK_BLOCK_SIZE; i < end; i = from) {
-        take = !bit_get(j->touched, i);
-#ifdef CHAIN_MUTANTS
-        take = take || j->mutant == MUTANT_COPY_OVER_LIVE;
-#endif
+        take = !bit_get(j->touched, i) || JOIN_MUTANT(j, MUTANT_COPY_OVER_LIVE);
         for (from = i + 1; from < end && bit_get(j->touched, from) == bit_get(j->touched, i);)
             from++;
         if (take)

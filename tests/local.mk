@@ -8,6 +8,14 @@ tests_unit_namenode_libfsmfixture_la_SOURCES = tests/unit/namenode/fsm_fixture.c
 tests_unit_namenode_libfsmfixture_la_CFLAGS = $(TEST_CFLAGS)
 tests_unit_namenode_libfsmfixture_la_LIBADD = libfsm.la $(CMOCKA_LIBS)
 
+BOX_SOURCES = tests/sim/box.c tests/sim/box.h tests/sim/box_disk.c tests/sim/box_client.c
+
+check_PROGRAMS += tests/unit/datanode/test_chain
+TESTS += tests/unit/datanode/test_chain
+tests_unit_datanode_test_chain_SOURCES = tests/unit/datanode/test_chain.c $(BOX_SOURCES)
+tests_unit_datanode_test_chain_CFLAGS = $(TEST_CFLAGS)
+tests_unit_datanode_test_chain_LDADD = libdatanode.la libcommon.la $(CMOCKA_LIBS)
+
 check_PROGRAMS += tests/unit/namenode/test_fsm_dir
 TESTS += tests/unit/namenode/test_fsm_dir
 tests_unit_namenode_test_fsm_dir_CFLAGS = $(TEST_CFLAGS)
@@ -67,9 +75,3 @@ check_PROGRAMS += tests/unit/rpc/test_token
 TESTS += tests/unit/rpc/test_token
 tests_unit_rpc_test_token_CFLAGS = $(TEST_CFLAGS)
 tests_unit_rpc_test_token_LDADD = librpc.la $(CMOCKA_LIBS)
-BOX_SOURCES = tests/sim/box.c tests/sim/box.h tests/sim/box_disk.c tests/sim/box_client.c
-check_PROGRAMS += tests/unit/datanode/test_chain
-TESTS += tests/unit/datanode/test_chain
-tests_unit_datanode_test_chain_SOURCES = tests/unit/datanode/test_chain.c $(BOX_SOURCES)
-tests_unit_datanode_test_chain_CFLAGS = $(TEST_CFLAGS)
-tests_unit_datanode_test_chain_LDADD = libdatanode.la libcommon.la $(CMOCKA_LIBS)

@@ -104,8 +104,8 @@ static void what_the_new_successor_lacks_is_sent_again(void **state)
     assert_true(b->ops[first].acked);
     second = box_write(b, 0, 0, 2, 1);
     ask_head(b, second, 0);
-    run_until_applied(b, second, 1);
-    assert_false(b->members[2].applied[second]);
+    deliver_all(b, 0, 1); /* And no further. */
+    assert_int_equal(chain_recv_seq(box_chain(b, 1)), 2);
     box_crash(b, 1);
     box_config(b, "0S 2S 1-");
     box_settle(b);
@@ -437,6 +437,8 @@ static void a_join_that_broke_off_begins_again(void **state)
         deliver_all(b, 1, 2);
     }
     box_settle(b);
+    box_tick(b, 1, 100000); /* The second break met a hello without an answer: tried again later. */
+    box_settle(b);
     assert_int_equal(chain_place_of(box_chain(b, 2))->role, CHAIN_SERVING);
     assert_int_equal(b->members[2].disk[0].cells[5], op + 1);
     assert_sound(b);
@@ -586,7 +588,6 @@ static void a_member_whose_disk_fails_leaves_and_accuses_itself(void **state)
     box_config(b, "0S 2S 1-");
     box_settle(b);
     assert_true(b->ops[op].acked);
-    assert_false(b->members[1].applied[op]);
     box_free(b);
 }
 

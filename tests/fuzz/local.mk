@@ -1,1 +1,24 @@
 # What tests/fuzz/ builds.
+# Each target fuzz_NAME: linked with libFuzzer by --with-fuzzing, else with a main() that replays
+# tests/fuzz/corpus/NAME.
+EXTRA_DIST += tests/fuzz/corpus
+noinst_HEADERS += tests/fuzz/target.h
+if FUZZING
+FUZZ_MAIN =
+else
+FUZZ_MAIN = tests/fuzz/replay_main.c
+endif
+
+check_PROGRAMS += tests/fuzz/fuzz_conn
+TESTS += tests/fuzz/fuzz_conn
+tests_fuzz_fuzz_conn_SOURCES = tests/fuzz/fuzz_conn.c $(FUZZ_MAIN)
+tests_fuzz_fuzz_conn_CFLAGS = $(TEST_CFLAGS)
+tests_fuzz_fuzz_conn_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
+tests_fuzz_fuzz_conn_LDADD = librpc.la
+
+check_PROGRAMS += tests/fuzz/fuzz_frame
+TESTS += tests/fuzz/fuzz_frame
+tests_fuzz_fuzz_frame_SOURCES = tests/fuzz/fuzz_frame.c $(FUZZ_MAIN)
+tests_fuzz_fuzz_frame_CFLAGS = $(TEST_CFLAGS)
+tests_fuzz_fuzz_frame_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
+tests_fuzz_fuzz_frame_LDADD = librpc.la

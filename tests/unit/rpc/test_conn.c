@@ -155,17 +155,17 @@ static void data_of_any_size_comes_back_unchanged(void **state)
                                    333,   100000, FRAME_DATA_MAX};
     enum { COUNT = sizeof(sizes) / sizeof(sizes[0]) };
     struct pair *p = *state;
-    uint8_t *bytes = malloc(FRAME_DATA_MAX);
+    uint8_t *bytes = malloc(FRAME_DATA_MAX + COUNT);
     struct answer answers[COUNT] = {0};
     unsigned sent = 0;
 
-    fill(bytes, FRAME_DATA_MAX, 1);
+    fill(bytes, FRAME_DATA_MAX + COUNT, 1);
     for (unsigned i = 0; i < COUNT; i++)
-        ask_echo(p, bytes + i, sizes[i] - (sizes[i] == FRAME_DATA_MAX ? COUNT : 0), &answers[i],
-                 &sent);
+        ask_echo(p, bytes + i, sizes[i], &answers[i], &sent);
     for (unsigned i = 0; i < COUNT; i++) {
         pair_wait(p, &answers[i].done, 1);
         assert_int_equal(answers[i].status, 0);
+        assert_int_equal(answers[i].data_len, sizes[i]);
         assert_memory_equal(answers[i].data, bytes + i, answers[i].data_len);
         free(answers[i].data);
     }
@@ -327,7 +327,8 @@ static void call_times_out_and_the_connection_stays(void **state)
     struct pair *p = *state;
     struct answer quick = {0}, slow = {0}, never = {0}, good = {0};
 
-    conn_call(p->client, ASK_SILENCE, NULL, NULL, 0, answer_done, &never);
+    uint64_t id = conn_call(p->client, ASK_SILENCE, NULL, NULL, 0, answer_done, &never);
+
     conn_call(p->client, ASK_SILENCE, NULL, NULL, 60, answer_done, &slow);
     conn_call(p->client, ASK_SILENCE, NULL, NULL, 20, answer_done, &quick);
     pair_wait(p, &quick.done, 1);
@@ -339,6 +340,8 @@ static void call_times_out_and_the_connection_stays(void **state)
     conn_call(p->client, ASK_NOTHING, NULL, NULL, 1000, answer_done, &good);
     pair_wait(p, &good.done, 1);
     assert_int_equal(good.status, 0);
+    assert_int_equal(never.done, 0);
+    conn_cancel(p->client, id);
 }
 
 static void cancelled_call_is_never_told(void **state)

@@ -47,7 +47,7 @@ uint8_t *buf_reserve(struct buf *b, size_t len)
 
 void buf_commit(struct buf *b, size_t len)
 {
-    assert(b->base != NULL && (size_t)(b->data - b->base) + b->len + len <= b->cap);
+    assert(len == 0 || (b->base != NULL && (size_t)(b->data - b->base) + b->len + len <= b->cap));
     b->len += len;
 }
 

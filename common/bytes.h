@@ -6,6 +6,12 @@
 #include <stdint.h>
 #include <string.h>
 
+static inline void put_le16(uint8_t *out, uint16_t v)
+{
+    v = htole16(v);
+    memcpy(out, &v, sizeof(v));
+}
+
 static inline void put_le32(uint8_t *out, uint32_t v)
 {
     v = htole32(v);
@@ -16,6 +22,14 @@ static inline void put_le64(uint8_t *out, uint64_t v)
 {
     v = htole64(v);
     memcpy(out, &v, sizeof(v));
+}
+
+static inline uint16_t get_le16(const uint8_t *in)
+{
+    uint16_t v;
+
+    memcpy(&v, in, sizeof(v));
+    return le16toh(v);
 }
 
 static inline uint32_t get_le32(const uint8_t *in)

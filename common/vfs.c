@@ -54,6 +54,17 @@ int vfs_sync(struct vfs_file *f)
     return f->vfs->file_ops->sync(f);
 }
 
+int vfs_sync_fs(struct vfs_file *f)
+{
+    return f->vfs->file_ops->sync_fs ? f->vfs->file_ops->sync_fs(f) : -ENOTSUP;
+}
+
+void vfs_prefetch(struct vfs_file *f, uint64_t offset, uint64_t len)
+{
+    if (f->vfs->file_ops->prefetch && len > 0)
+        f->vfs->file_ops->prefetch(f, offset, len);
+}
+
 int vfs_sync_range(struct vfs_file *f, uint64_t offset, uint64_t len)
 {
     return f->vfs->file_ops->sync_range(f, offset, len);

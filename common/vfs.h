@@ -65,6 +65,8 @@ struct vfs_file_ops {
     int (*punch)(struct vfs_file *f, uint64_t offset, uint64_t len);
     int (*stat)(struct vfs_file *f, struct vfs_stat *ret);
     int (*fd)(const struct vfs_file *f);
+    int (*sync_fs)(struct vfs_file *f);                                  /* may be NULL */
+    void (*prefetch)(struct vfs_file *f, uint64_t offset, uint64_t len); /* may be NULL */
 };
 /* The first member of an implementation's file. */
 struct vfs_file {
@@ -96,6 +98,14 @@ enum { VFS_IOV_MAX = 64 };
 int vfs_pwritev(struct vfs_file *f, const struct iovec *iov, int count, uint64_t offset);
 /* fdatasync(2): bytes and size. */
 int vfs_sync(struct vfs_file *f);
+/*
+ * syncfs(2): all files and names on the file system that f is on; tells also of write-backs that
+ * failed since f was opened.
+ * -ENOTSUP  the implementation has none
+ */
+int vfs_sync_fs(struct vfs_file *f);
+/* Brings the bytes into memory and waits for (about) the last of them: a hint. */
+void vfs_prefetch(struct vfs_file *f, uint64_t offset, uint64_t len);
 /* Starts to write back: a hint, nothing becomes durable. */
 int vfs_sync_range(struct vfs_file *f, uint64_t offset, uint64_t len);
 int vfs_truncate(struct vfs_file *f, uint64_t size);

@@ -106,6 +106,19 @@ static int posix_sync(struct vfs_file *f)
     return result_of(fdatasync(fd_of(f)));
 }
 
+static int posix_sync_fs(struct vfs_file *f)
+{
+    return result_of(syncfs(fd_of(f)));
+}
+
+static void posix_prefetch(struct vfs_file *f, uint64_t offset, uint64_t len)
+{
+    uint8_t last;
+
+    (void)posix_fadvise(fd_of(f), (off_t)offset, (off_t)len, POSIX_FADV_WILLNEED);
+    (void)posix_pread(f, &last, 1, offset + len - 1); /* The read that counts tells of errors. */
+}
+
 static int posix_sync_range(struct vfs_file *f, uint64_t offset, uint64_t len)
 {
     return result_of(sync_file_range(fd_of(f), (off_t)offset, (off_t)len, SYNC_FILE_RANGE_WRITE));
@@ -286,6 +299,8 @@ struct vfs *vfs_posix(void)
         .pwritev = posix_pwritev,
         .sync = posix_sync,
         .sync_range = posix_sync_range,
+        .sync_fs = posix_sync_fs,
+        .prefetch = posix_prefetch,
         .truncate = posix_truncate,
         .allocate = posix_allocate,
         .punch = posix_punch,

@@ -6,4 +6,25 @@ CHAIN_SOURCES = \
 	datanode/chain_config.c datanode/chain_config.h datanode/chain_dedup.c \
 	datanode/chain_dedup.h datanode/chain_window.c datanode/chain_window.h \
 	datanode/chain_op.c datanode/chain_op.h datanode/join.c datanode/join.h
-libdatanode_la_SOURCES = $(CHAIN_SOURCES)
+STORE_SOURCES = \
+	datanode/chunk_file.c \
+	datanode/chunk_file.h \
+	datanode/chunk_table.c \
+	datanode/chunk_table.h \
+	datanode/ctab.c \
+	datanode/ctab.h \
+	datanode/disk.c \
+	datanode/disk.h \
+	datanode/store.c \
+	datanode/store.h \
+	datanode/store_life.c \
+	datanode/store_priv.h \
+	datanode/store_read.c \
+	datanode/store_sync.c \
+	datanode/superblock.c \
+	datanode/superblock.h \
+	datanode/table_log.c \
+	datanode/table_log.h \
+	datanode/target.c
+libdatanode_la_SOURCES = $(CHAIN_SOURCES) $(STORE_SOURCES)
+libdatanode_la_LIBADD = libcommon.la

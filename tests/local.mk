@@ -1,5 +1,19 @@
 # What tests/ builds.
 
+# ---- datanode/store ----
+# The tests of the chunk store share a fixture.
+check_LTLIBRARIES += tests/unit/datanode/libstorefixture.la
+tests_unit_datanode_libstorefixture_la_SOURCES = tests/unit/datanode/store_fixture.c \
+	tests/unit/datanode/store_fixture.h
+tests_unit_datanode_libstorefixture_la_CFLAGS = $(TEST_CFLAGS)
+tests_unit_datanode_libstorefixture_la_LIBADD = libdatanode.la $(CMOCKA_LIBS)
+
+check_PROGRAMS += tests/unit/datanode/test_store
+TESTS += tests/unit/datanode/test_store
+tests_unit_datanode_test_store_CFLAGS = $(TEST_CFLAGS)
+tests_unit_datanode_test_store_LDADD = tests/unit/datanode/libstorefixture.la
+# ---- end of datanode/store ----
+
 # ---- namenode/fsm ----
 # The tests of the state machine share a fixture.
 check_LTLIBRARIES += tests/unit/namenode/libfsmfixture.la

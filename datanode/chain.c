@@ -557,6 +557,9 @@ void chain_step(struct chain *c, const struct chain_event *ev, struct chain_acti
     case CHAIN_EV_SYNC_DONE:
         chain_on_sync_done(c, ev, out);
         return;
+    case CHAIN_EV_SYNC_FAILED:
+        chain_on_sync_failed(c, ev, out);
+        return;
     case CHAIN_EV_SPACE:
         on_space(c, ev, out);
         return;

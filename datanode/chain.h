@@ -51,13 +51,15 @@ enum chain_event_kind {
     CHAIN_EV_HELLO_REFUSED, /* hello_id, status */
     CHAIN_EV_CHAIN_OP,      /* from, epoch, seq, orig_epoch, op */
     CHAIN_EV_BAD_OP,        /* from, epoch, seq: arrived damaged */
-    CHAIN_EV_ACK,           /* from, epoch, seq (0: only news of space), status, crc, bytes_free */
+    CHAIN_EV_ACK,           /* from, epoch, seq (0: only news of space), status, crc, bytes_free;
+                               status -EAGAIN: say hello again */
     CHAIN_EV_APPLIED,       /* io_id, status, crc */
     CHAIN_EV_LINK_DOWN,     /* from: the connection that we opened to the successor is gone */
     CHAIN_EV_PEER_DEAD,     /* from: it refuses connections; accused if it is a neighbour */
     CHAIN_EV_SYNC_SNAPSHOT, /* joiner: what the source answered to SYNC_BEGIN; snapshot, waiter:
                                the HELLO that is now answered */
     CHAIN_EV_SYNC_DONE,     /* joiner: everything is here and durable; waiter as in SYNC_COPY */
+    CHAIN_EV_SYNC_FAILED,   /* joiner: copying broke off; waiter as in SYNC_COPY */
     CHAIN_EV_SPACE,         /* bytes_free on our disk, above the reserve */
     CHAIN_EV_FAILED,        /* status: the target is broken; leave every chain */
     CHAIN_EV_TICK,          /* now_ms */
@@ -116,7 +118,6 @@ enum chain_action_kind {
     CHAIN_ACT_HELLO_REFUSE, /* waiter, status */
     CHAIN_ACT_SEND_OP,      /* to, seq, orig_epoch, op */
     CHAIN_ACT_SEND_ACK,     /* to, seq, status, crc, bytes_free */
-    CHAIN_ACT_DROP_LINK,    /* to: the connection to or from this neighbour lost its order */
     CHAIN_ACT_ACCUSE,       /* to, why; may be ourselves */
     CHAIN_ACT_ASK_CONFIG,   /* we or the sender are behind: tell the namenode our epoch at once */
     CHAIN_ACT_SYNC_BEGIN,   /* joiner: ask `to` on the connection of `waiter` for its snapshot */

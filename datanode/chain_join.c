@@ -73,6 +73,15 @@ void chain_on_sync_done(struct chain *c, const struct chain_event *ev, struct ch
     c->recv_seq = MAX(c->recv_seq, c->gap_end);
 }
 
+void chain_on_sync_failed(struct chain *c, const struct chain_event *ev, struct chain_actions *out)
+{
+    if (c->place.role != CHAIN_SYNCING || ev->waiter == 0 || ev->waiter != c->copy_waiter)
+        return;
+    c->copy_waiter = 0; /* It has stopped by itself. */
+    chain_join_reset(c, out);
+    chain_send_ack(c, 0, 0, -EAGAIN, out);
+}
+
 /* ---- at the source ---- */
 
 static void forget_unstable(const struct chain *c, struct chain_snapshot_session *s)

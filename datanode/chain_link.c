@@ -205,8 +205,11 @@ void chain_on_ack(struct chain *c, const struct chain_event *ev, struct chain_ac
     c->counters.acks_received++;
     c->link_since_ms = c->now_ms;
     c->succ_free = ev->bytes_free;
-    if (ev->status < 0) {
-        chain_accuse(c, ev->from, "it could not take an operation", out);
+    if (ev->status < 0) { /* It lacks something from here on: only a new hello can mend that. */
+        if (ev->status != -EAGAIN)
+            chain_accuse(c, ev->from, "it could not take an operation", out);
+        if (c->link == LINK_UP)
+            link_wait(c);
         return;
     }
     u = ev->seq != 0 ? window_find(&c->window, ev->seq) : NULL;
@@ -301,9 +304,7 @@ void chain_on_op(struct chain *c, const struct chain_event *ev, struct chain_act
         return;
     }
     if (ev->seq > MAX(c->recv_seq, c->gap_end) + 1) {
-        struct chain_action *a = chain_emit(out, c, CHAIN_ACT_DROP_LINK);
-
-        a->to = ev->from;
+        chain_send_ack(c, 0, 0, -EAGAIN, out);
         return;
     }
     c->counters.ops_received++;
@@ -313,12 +314,8 @@ void chain_on_op(struct chain *c, const struct chain_event *ev, struct chain_act
 /* Who is to blame, its memory or the link, the namenode decides: the sender will accuse us too. */
 void chain_on_bad_op(struct chain *c, const struct chain_event *ev, struct chain_actions *out)
 {
-    struct chain_action *a;
-
     if (!from_predecessor(c, ev, out))
         return;
     chain_send_ack(c, ev->seq, 0, -EBADMSG, out);
     chain_accuse(c, ev->from, "it sent damaged data", out);
-    a = chain_emit(out, c, CHAIN_ACT_DROP_LINK);
-    a->to = ev->from;
 }

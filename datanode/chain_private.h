@@ -92,6 +92,7 @@ uint64_t chain_free_below(const struct chain *c);
 
 void chain_join_reset(struct chain *c, struct chain_actions *out);
 void chain_on_snapshot(struct chain *c, const struct chain_event *ev, struct chain_actions *out);
+void chain_on_sync_failed(struct chain *c, const struct chain_event *ev, struct chain_actions *out);
 void chain_on_sync_done(struct chain *c, const struct chain_event *ev, struct chain_actions *out);
 
 #endif

@@ -11,7 +11,7 @@
 
 #include "common/error.h"
 #include "common/mem.h"
-#include "datanode/chain_mutant.h"
+#include "datanode/chain_private.h"
 
 void box_violate(struct box *b, const char *what, const char *fmt, ...)
 {
@@ -261,9 +261,6 @@ static void do_action(struct box *b, int m, const struct chain_action *a)
         msg.crc = a->crc;
         msg.status = a->status;
         box_post(b, m, to, false, &msg);
-        return;
-    case CHAIN_ACT_DROP_LINK:
-        conn_break(b, to, m);
         return;
     case CHAIN_ACT_ACCUSE:
         b->members[to].accused = true;
@@ -667,6 +664,18 @@ static void add(struct box_choice *out, unsigned *count, enum box_choice_kind ki
 
 static bool sent(const struct box *b, int op);
 
+static bool waits_to_retry(struct box *b, int x)
+{
+    const struct chain *c = b->members[x].chain;
+    const struct box_member *succ;
+
+    if (!b->members[x].alive || c->link != LINK_DOWN)
+        return false;
+    succ = box_member_of(b, c->place.succ.target);
+    return succ->alive && succ->incarnation == c->place.succ.incarnation &&
+           chain_config_of(succ->chain)->epoch <= c->config.epoch;
+}
+
 unsigned box_moves(struct box *b, struct box_choice out[BOX_CHOICES_MAX])
 {
     unsigned count = 0;
@@ -706,6 +715,11 @@ unsigned box_moves(struct box *b, struct box_choice out[BOX_CHOICES_MAX])
     }
     if (b->fence_op >= 0 && !sent(b, b->fence_op))
         add(out, &count, BOX_SEND, -1, 0, 0);
+    /* Time passes only when nothing else can, and somebody's second attempt can succeed. */
+    for (int x = 0; x < BOX_MEMBERS && count == 0; x++) {
+        if (waits_to_retry(b, x))
+            add(out, &count, BOX_TICK, x, 0, 0);
+    }
     return count;
 }
 
@@ -844,7 +858,8 @@ void box_do(struct box *b, struct box_choice c)
         move_member(b, c.a, MEMBER_SYNCING);
         break;
     case BOX_TICK:
-        box_tick(b, c.a, b->now * 100);
+        b->clock_ms += 250; /* As long as one waits between two attempts. */
+        box_tick(b, c.a, b->clock_ms);
         break;
     case BOX_LOSE:
         do_lose(b, c.n);

@@ -151,7 +151,7 @@ struct box_options {
 
 struct box {
     struct box_options o;
-    uint64_t now;
+    uint64_t now, clock_ms;
     struct box_member members[BOX_MEMBERS];
     struct box_conn conns[BOX_MEMBERS][BOX_MEMBERS];
     struct box_client clients[BOX_CLIENTS];

@@ -352,6 +352,7 @@ void box_join_run(struct box *b, int member, const struct join_event *ev)
     if (done)
         box_step(b, member,
                  &(struct chain_event){.kind = CHAIN_EV_SYNC_DONE, .waiter = me->copy_waiter});
-    if (failed) /* The next HELLO begins again. */
-        box_break(b, me->join_source, member);
+    if (failed)
+        box_step(b, member,
+                 &(struct chain_event){.kind = CHAIN_EV_SYNC_FAILED, .waiter = me->copy_waiter});
 }

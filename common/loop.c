@@ -5,9 +5,13 @@
 #include "common/loop.h"
 
 #include <assert.h>
+#include <errno.h>
+#include <netdb.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 
 #include <uv.h>
 
@@ -36,6 +40,7 @@ struct loop {
     struct call_list deferred;
     struct call_list running_deferred;
     struct call_list running_posted;
+    unsigned lookup_count;
 
     /* Any thread, under lock. */
     pthread_mutex_t lock;
@@ -151,6 +156,8 @@ void loop_free(struct loop *loop)
     uv_close((uv_handle_t *)&loop->wake, NULL);
     uv_close((uv_handle_t *)&loop->before_sleep, NULL);
     uv_close((uv_handle_t *)&loop->after_poll, NULL);
+    while (loop->lookup_count > 0)
+        (void)uv_run(&loop->uv, UV_RUN_ONCE);
     /* Two turns: what was freed before closes in the first. */
     for (int i = 0; i < 2; i++)
         (void)uv_run(&loop->uv, UV_RUN_NOWAIT);
@@ -357,6 +364,58 @@ void loop_io_want(struct loop_io *io, unsigned events)
         return;
     io->want = events;
     io_watch(io);
+}
+
+/* ---- host names ---- */
+
+struct loop_lookup {
+    uv_getaddrinfo_t uv;
+    struct loop *loop;
+    loop_lookup_fn fn; /* NULL: cancelled */
+    void *ctx;
+};
+
+static void on_lookup(uv_getaddrinfo_t *req, int status, struct addrinfo *list)
+{
+    struct loop_lookup *l = req->data;
+
+    l->loop->lookup_count--;
+    if (l->fn != NULL)
+        l->fn(l->ctx, status == 0 ? 0 : -EHOSTUNREACH, list);
+    else
+        uv_freeaddrinfo(list);
+    free(l);
+}
+
+int loop_lookup_new(struct loop *loop, const char *host, uint16_t port, loop_lookup_fn fn,
+                    void *ctx, struct loop_lookup **ret_lookup)
+{
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV};
+    struct loop_lookup *l = MEM_NEW(struct loop_lookup);
+    char port_text[8];
+    int r;
+
+    l->loop = loop;
+    l->fn = fn;
+    l->ctx = ctx;
+    l->uv.data = l;
+    (void)snprintf(port_text, sizeof port_text, "%u", port);
+    r = uv_getaddrinfo(&loop->uv, &l->uv, on_lookup, host, port_text, &hints);
+    if (r < 0) {
+        free(l);
+        return r;
+    }
+    loop->lookup_count++;
+    *ret_lookup = l;
+    return 0;
+}
+
+void loop_lookup_cancel(struct loop_lookup *l)
+{
+    if (l == NULL)
+        return;
+    l->fn = NULL;
+    (void)uv_cancel((uv_req_t *)&l->uv); /* Either way on_lookup() comes, and frees. */
 }
 
 /* ---- signals ---- */

@@ -26,7 +26,7 @@ int loop_new(struct loop **ret_loop);
 /*
  * After timers, ios and signals on it were freed and worker threads that post to it were joined.
  * What was posted and has not run is dropped: call loop_run_once(loop, false) before if it
- * matters. NULL is fine.
+ * matters. Waits for lookups that have begun. NULL is fine.
  */
 void loop_free(struct loop *loop);
 DEFINE_CLEANUP(loop, loop_free)
@@ -95,6 +95,21 @@ DEFINE_CLEANUP(loop_io, loop_io_free)
 
 /* A set of enum loop_events, 0 for none. Costs nothing when it is what was wanted before. */
 void loop_io_want(struct loop_io *io, unsigned events);
+
+/* ---- host names ---- */
+
+struct addrinfo;
+struct loop_lookup;
+
+/* status 0 and the addresses for TCP, which fn must give to freeaddrinfo(); or -EHOSTUNREACH, NULL.
+ */
+typedef void (*loop_lookup_fn)(void *ctx, int status, struct addrinfo *list);
+
+/* Asks for a host's addresses on a thread of libuv's: DNS may take seconds. */
+int loop_lookup_new(struct loop *loop, const char *host, uint16_t port, loop_lookup_fn fn,
+                    void *ctx, struct loop_lookup **ret_lookup);
+/* Only before fn was called, which does not come any more. NULL is fine. */
+void loop_lookup_cancel(struct loop_lookup *l);
 
 /* ---- signals ---- */
 

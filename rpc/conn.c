@@ -141,6 +141,7 @@ static void drop_socket(struct conn *c)
 
 static void drop_addrs(struct conn *c)
 {
+    loop_lookup_cancel(STEAL(c->lookup));
     if (c->addrs != NULL)
         freeaddrinfo(c->addrs);
     c->addrs = c->next_addr = NULL;
@@ -202,7 +203,9 @@ static void setup_expired(void *ctx)
         conn_close(c, c->reason_when_sent);
         break;
     case CONN_CONNECTING:
-        conn_fail(c, -ETIMEDOUT, "no answer to connect");
+        conn_fail(c, -ETIMEDOUT,
+                  c->lookup != NULL ? "the host name is not found in time"
+                                    : "no answer to connect");
         break;
     case CONN_SNIFFING:
     case CONN_HANDSHAKE:
@@ -438,10 +441,25 @@ static void connect_next(struct conn *c, int error)
     conn_fail(c, -error, "connect: %s", strerror(error));
 }
 
-static int resolve(const char *addr, struct addrinfo **ret_addrs)
+static void looked_up(void *ctx, int status, struct addrinfo *list)
 {
+    struct conn *c = conn_ref(ctx);
+
+    c->lookup = NULL;
+    c->addrs = c->next_addr = list;
+    if (status < 0)
+        conn_fail(c, status, "the host name has no address");
+    else
+        connect_next(c, ECONNREFUSED);
+    conn_unref(c);
+}
+
+/* An address is taken as it is; only for a name there is something to wait for. */
+static int resolve(struct conn *c, const char *addr)
+{
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM,
+                             .ai_flags = AI_NUMERICSERV | AI_NUMERICHOST};
     char host[ADDR_TEXT_MAX], port_text[8];
-    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV};
     uint16_t port;
     int r;
 
@@ -449,24 +467,26 @@ static int resolve(const char *addr, struct addrinfo **ret_addrs)
     if (r < 0)
         return r;
     (void)snprintf(port_text, sizeof(port_text), "%u", port);
-    return getaddrinfo(host, port_text, &hints, ret_addrs) == 0 ? 0 : -EHOSTUNREACH;
+    if (getaddrinfo(host, port_text, &hints, &c->addrs) != 0)
+        return loop_lookup_new(c->loop, host, port, looked_up, c, &c->lookup);
+    c->next_addr = c->addrs;
+    connect_next(c, ECONNREFUSED);
+    return 0;
 }
 
 int conn_connect(struct loop *loop, struct slab_pool *slabs, const char *addr, struct tls *tls,
                  const struct conn_handlers *h, struct conn **ret_conn)
 {
-    struct addrinfo *addrs = NULL;
-    struct conn *c;
+    struct conn *c = conn_new(loop, slabs, tls, h);
     int r;
 
-    r = resolve(addr, &addrs);
-    if (r < 0)
-        return r;
-    c = conn_new(loop, slabs, tls, h);
     c->state = CONN_CONNECTING;
-    c->addrs = c->next_addr = addrs;
     (void)snprintf(c->addr, sizeof(c->addr), "%s", addr);
-    connect_next(c, ECONNREFUSED);
+    r = resolve(c, addr);
+    if (r < 0) {
+        conn_destroy(c);
+        return r;
+    }
     *ret_conn = c;
     return 0;
 }

@@ -68,9 +68,9 @@ typedef void (*rpc_reply_fn)(void *ctx, int status, const struct rpc_frame *f);
 
 /*
  * Starts to connect to "host:port". tls NULL: plain. Frames may be queued at once; a failure to
- * connect closes the connection (-ECONNREFUSED, -ETIMEDOUT, -EACCES: certificate refused, ...).
- * -EINVAL       not an address
- * -EHOSTUNREACH the name has no address
+ * connect closes the connection (-ECONNREFUSED, -ETIMEDOUT, -EHOSTUNREACH: also a name without
+ * address, -EACCES: certificate refused, ...).
+ * -EINVAL  not "host:port"
  */
 int conn_connect(struct loop *loop, struct slab_pool *slabs, const char *addr, struct tls *tls,
                  const struct conn_handlers *h, struct conn **ret_conn);

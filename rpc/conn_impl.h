@@ -23,6 +23,7 @@
 
 struct loop_io;
 struct loop_timer;
+struct loop_lookup;
 struct tls_link;
 struct addrinfo;
 
@@ -130,13 +131,15 @@ struct conn {
     int fd;
     struct loop_io *io;
     struct loop_timer *setup_timer;
-    struct addrinfo *addrs, *next_addr; /* connecting: what was resolved, what to try next */
+    struct loop_lookup *lookup;         /* connecting: the host's name is being looked up */
+    struct addrinfo *addrs, *next_addr; /* connecting: what was found, what to try next */
 
     bool owner_gone;    /* conn_free() was called */
     bool closed_told;   /* on_closed was called */
     bool turn_deferred; /* conn_turn() runs at the end of this turn */
     bool want_write;    /* the kernel took no more */
     bool paused;        /* by conn_pause_reading() */
+    bool read_posted;   /* reading goes on in the next turn */
     bool is_server;     /* accepted */
     bool allow_plain;   /* SNIFFING may find our magic */
     bool is_authenticated;

@@ -230,8 +230,17 @@ static void read_more(void *ctx)
 {
     struct conn *c = conn_ref(ctx);
 
+    c->read_posted = false;
     conn_read(c);
     conn_unref(c);
+}
+
+static void post_read(struct conn *c)
+{
+    if (c->read_posted)
+        return;
+    c->read_posted = true;
+    loop_post(c->loop, read_more, c);
 }
 
 void conn_read(struct conn *c)
@@ -239,7 +248,6 @@ void conn_read(struct conn *c)
     size_t taken = 0, asked = 0;
     ssize_t n = 0;
 
-    loop_cancel(c->loop, read_more, c);
     for (;;) {
         parse(c);
         if (c->state != CONN_OPEN || c->paused)
@@ -247,7 +255,7 @@ void conn_read(struct conn *c)
         if ((size_t)n < asked)
             break; /* The socket is drained: no need to hear EAGAIN. */
         if (taken >= CONN_TURN_BYTES) {
-            loop_post(c->loop, read_more, c);
+            post_read(c);
             break;
         }
         n = fill(c, &asked);
@@ -276,15 +284,15 @@ void conn_pause_reading(struct conn *c, bool pause)
         return;
     conn_watch(c);
     /* What is already in our hands brings no event from the socket. */
-    if (pause)
-        loop_cancel(c->loop, read_more, c);
-    else
-        loop_post(c->loop, read_more, c);
+    if (!pause)
+        post_read(c);
 }
 
 void in_stop(struct conn *c)
 {
-    loop_cancel(c->loop, read_more, c);
+    if (c->read_posted)
+        loop_cancel(c->loop, read_more, c);
+    c->read_posted = false;
 }
 
 void in_done(struct in_state *in)

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netdb.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -251,6 +252,8 @@ int server_new(struct loop *loop, struct slab_pool *slabs, const struct server_o
     CLEANUP(server) struct server *s = MEM_NEW(struct server);
     int r;
 
+    /* sendfile() knows no MSG_NOSIGNAL: a peer that goes must not end the program. */
+    (void)signal(SIGPIPE, SIG_IGN);
     s->loop = loop;
     s->slabs = slabs;
     s->tls = tls_ref(o->tls);

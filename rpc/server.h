@@ -22,12 +22,14 @@ struct server_options {
  * on_closed (keep one longer by conn_ref()). on_open and on_closed come in pairs, or only on_closed
  * when nobody got through the handshake. On a plain connection that came in beside TLS only
  * MSG_DATA_HELLO is delivered until conn_set_authenticated(c) was called.
+ * Ignores SIGPIPE in the whole program: sendfile(2) would raise it.
  * -EINVAL  not an address
  * -EADDRINUSE, -EADDRNOTAVAIL, -EACCES, -errno
  */
 int server_new(struct loop *loop, struct slab_pool *slabs, const struct server_options *o,
                const struct conn_handlers *h, struct server **ret_server);
-/* Connections still open are closed; on_closed(-ECANCELED) is called for each, from in here. */
+/* Connections still open are closed; on_closed(-ECANCELED) is called for each, from in
+ * here. Not from within a handler. */
 void server_free(struct server *s);
 /* Stops accepting; what stands goes on. */
 void server_stop_accepting(struct server *s);

@@ -276,6 +276,25 @@ static void file_that_is_too_short_closes_the_connection(void **state)
     assert_null(a.data);
 }
 
+/* sendfile(2) raises SIGPIPE, and the kernel still holds the file's pages: neither does harm. */
+static void peer_that_goes_while_files_are_sent_does_no_harm(void **state)
+{
+    struct pair *p = *state;
+    struct answer answers[32] = {0};
+    uint8_t *bytes = calloc(1, 1 << 20);
+
+    make_file(p, bytes, 1 << 20);
+    for (unsigned i = 0; i < 32; i++)
+        ask_file(p, 0, 1 << 20, &answers[i]);
+    pair_wait(p, &p->requests, 4);
+    conn_close(p->client, -ECONNRESET);
+    pair_wait(p, &p->closed, 1);
+    pair_wait(p, &answers[31].done, 1);
+    for (unsigned i = 0; i < 32; i++)
+        free(answers[i].data);
+    free(bytes);
+}
+
 static void oneway_messages_arrive_in_order_and_need_no_answer(void **state)
 {
     struct pair *p = *state;
@@ -550,6 +569,7 @@ int main(void)
         BOTH(data_ends_at_a_page_boundary),
         BOTH(file_is_sent_behind_memory),
         BOTH(file_that_is_too_short_closes_the_connection),
+        BOTH(peer_that_goes_while_files_are_sent_does_no_harm),
         BOTH(oneway_messages_arrive_in_order_and_need_no_answer),
         BOTH(body_larger_than_the_receive_buffer_arrives),
         BOTH(server_may_call_the_client),

@@ -422,6 +422,34 @@ static void dead_port_and_bad_addresses_are_told(void **state)
     assert_null(p->client);
 }
 
+static void host_names_are_looked_up(void **state)
+{
+    struct pair *p = *state;
+    struct conn_handlers h = {0};
+    struct answer a = {0};
+    char addr[64];
+
+    snprintf(addr, sizeof(addr), "localhost%s", strrchr(server_addr(p->server), ':'));
+    assert_int_equal(conn_connect(p->loop, p->slabs, addr, NULL, &h, &p->client), 0);
+    conn_call(p->client, ASK_NOTHING, NULL, NULL, 0, answer_done, &a);
+    pair_wait(p, &a.done, 1);
+    assert_int_equal(a.status, 0);
+}
+
+static void lookup_may_be_given_up(void **state)
+{
+    struct pair *p = *state;
+    struct conn_handlers h = {0};
+    struct answer a = {0};
+
+    assert_int_equal(conn_connect(p->loop, p->slabs, "localhost:1", NULL, &h, &p->client), 0);
+    conn_call(p->client, ASK_NOTHING, NULL, NULL, 0, answer_done, &a);
+    conn_free(p->client);
+    p->client = NULL;
+    pair_wait(p, &a.done, 1);
+    assert_int_equal(a.status, -ECANCELED);
+}
+
 static void address_in_use_is_told(void **state)
 {
     struct pair *p = *state;
@@ -477,6 +505,8 @@ int main(void)
         WITH_BOTH(hello_with_data_is_refused),
         WITH_BOTH(tls_goes_on_beside_plain),
         PLAIN(dead_port_and_bad_addresses_are_told),
+        PLAIN(host_names_are_looked_up),
+        PLAIN(lookup_may_be_given_up),
         PLAIN(address_in_use_is_told),
         PLAIN(server_that_goes_tells_its_user_and_its_peers),
     };

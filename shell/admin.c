@@ -1,0 +1,129 @@
+/* See admin.h. A loop of its own runs until the answer is there. */
+#include "shell/admin.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/error.h"
+#include "common/loop.h"
+#include "common/mem.h"
+#include "common/slab.h"
+#include "rpc/conn.h"
+#include "rpc/msg.h"
+#include "rpc/tls.h"
+
+enum { PROBLEM_MAX = 256 };
+
+struct admin {
+    struct loop *loop;
+    struct slab_pool *slabs;
+    struct tls *tls;
+};
+
+struct question {
+    bool done;
+    int status;
+    const ProtobufCMessageDescriptor *type;
+    ProtobufCMessage *reply;
+};
+
+int admin_new(const char *ca, const char *cert, const char *key, struct admin **ret_admin)
+{
+    struct admin *a = MEM_NEW(struct admin);
+    char text[PROBLEM_MAX] = "";
+    int r = loop_new(&a->loop);
+
+    if (r == 0 && ca != NULL)
+        r = tls_new(ca, cert, key, &a->tls, text, sizeof(text));
+    if (r < 0) {
+        fprintf(stderr, "dfs: %s\n", text[0] != '\0' ? text : dfs_strerror(r));
+        loop_free(a->loop);
+        free(a);
+        return r;
+    }
+    a->slabs = slab_pool_new(0);
+    *ret_admin = a;
+    return 0;
+}
+
+void admin_free(struct admin *a)
+{
+    if (a == NULL)
+        return;
+    slab_pool_free(a->slabs);
+    loop_free(a->loop);
+    tls_free(a->tls);
+    free(a);
+}
+
+static void on_request(void *ctx, struct conn *c, const struct rpc_frame *f)
+{
+    (void)ctx;
+    conn_reply_error(c, f->header.type, f->header.rpc_id, DFS_EPROTO, "a client answers nothing");
+}
+
+static void on_closed(void *ctx, struct conn *c, int reason)
+{
+    struct question *q = ctx;
+
+    (void)c;
+    if (!q->done) {
+        q->done = true;
+        q->status = reason;
+    }
+}
+
+static void answered(void *ctx, int status, const struct rpc_frame *f)
+{
+    struct question *q = ctx;
+
+    q->done = true;
+    q->status = status;
+    if (status < 0)
+        return;
+    q->reply = protobuf_c_message_unpack(q->type, NULL, f->header.body_len, f->body);
+    if (q->reply == NULL)
+        q->status = DFS_EPROTO;
+}
+
+int admin_call(struct admin *a, const char *addr, uint16_t msg, const ProtobufCMessage *request,
+               const ProtobufCMessageDescriptor *type, unsigned timeout_ms,
+               ProtobufCMessage **ret_reply)
+{
+    struct question q = {.type = type};
+    const struct conn_handlers h = {.on_request = on_request, .on_closed = on_closed, .ctx = &q};
+    struct conn *c;
+    int r = conn_connect(a->loop, a->slabs, addr, a->tls, &h, &c);
+
+    if (r < 0)
+        return r;
+    conn_call(c, msg, request, NULL, timeout_ms, answered, &q);
+    while (!q.done)
+        loop_run_once(a->loop, true);
+    conn_free(c);
+    loop_run_once(a->loop, false);
+    if (q.status == 0)
+        *ret_reply = q.reply;
+    return q.status;
+}
+
+int admin_call_leader(struct admin *a, const char *addrs, uint16_t msg,
+                      const ProtobufCMessage *request, const ProtobufCMessageDescriptor *type,
+                      unsigned timeout_ms, ProtobufCMessage **ret_reply)
+{
+    char *copy = mem_strdup(addrs), *save = NULL;
+    int r = -EINVAL, best = 0;
+
+    for (char *one = strtok_r(copy, ",", &save); one != NULL; one = strtok_r(NULL, ",", &save)) {
+        r = admin_call(a, one, msg, request, type, timeout_ms, ret_reply);
+        if (r == 0)
+            break;
+        if (best == 0 || r != -ECONNREFUSED)
+            best = r;
+    }
+    free(copy);
+    return r == 0 ? 0 : best == 0 ? r : best;
+}

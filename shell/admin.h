@@ -1,0 +1,30 @@
+/* One question to a namenode, answered while the caller waits: for operators' commands. */
+#ifndef SHELL_ADMIN_H
+#define SHELL_ADMIN_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <protobuf-c/protobuf-c.h>
+
+struct admin;
+
+/* Certificates as for every client; all NULL: plain (tests). Complains on stderr. */
+int admin_new(const char *ca, const char *cert, const char *key, struct admin **ret_admin);
+void admin_free(struct admin *a);
+
+/*
+ * Asks the server at addr. *ret_reply is unpacked as `type` and freed by
+ * protobuf_c_message_free_unpacked(). Codes: what the server answered (DFS_ENOTLEADER...),
+ * -ECONNREFUSED, -ETIMEDOUT, -EACCES, ...
+ */
+int admin_call(struct admin *a, const char *addr, uint16_t msg, const ProtobufCMessage *request,
+               const ProtobufCMessageDescriptor *type, unsigned timeout_ms,
+               ProtobufCMessage **ret_reply);
+
+/* The same, to whichever of "host:port,host:port" leads. */
+int admin_call_leader(struct admin *a, const char *addrs, uint16_t msg,
+                      const ProtobufCMessage *request, const ProtobufCMessageDescriptor *type,
+                      unsigned timeout_ms, ProtobufCMessage **ret_reply);
+
+#endif

@@ -1,0 +1,78 @@
+/*
+ * A whole cluster in one directory, on loopback: `dfs cluster`. The same programs and configuration
+ * files make a production cluster; only the processes are started by hand there (systemd units).
+ *
+ *   DIR/conf/cluster.ini   what `up` was told: numbers, ports, mounts
+ *   DIR/conf/NODE.conf     one for each process, and dfs.conf for clients
+ *   DIR/pki/               the cluster's CA and a certificate for each node
+ *   DIR/NODE/              data of a namenode or datanode
+ *   DIR/log/NODE.log  DIR/run/NODE.pid
+ */
+#ifndef SHELL_CLUSTER_H
+#define SHELL_CLUSTER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+enum { CLUSTER_NODES_MAX = 64, CLUSTER_PATH_MAX = 1024, CLUSTER_MOUNTS_MAX = 16 };
+
+enum node_kind { NODE_NAMENODE, NODE_DATANODE, NODE_MOUNT };
+
+struct cluster_node {
+    char name[16]; /* nn1, dn1, mount1 */
+    enum node_kind kind;
+    unsigned number;              /* from 1 */
+    unsigned port, http_port;     /* 0 for mounts */
+    char where[CLUSTER_PATH_MAX]; /* mounts: the mount point */
+};
+
+struct cluster {
+    char dir[CLUSTER_PATH_MAX]; /* absolute */
+    unsigned namenodes, datanodes, base_port;
+    bool data_tls;
+    unsigned mount_count;
+    char mounts[CLUSTER_MOUNTS_MAX][CLUSTER_PATH_MAX];
+    size_t node_count;
+    struct cluster_node nodes[CLUSTER_NODES_MAX];
+};
+
+/* ---- cluster_files.c ---- */
+
+/* Is there a cluster in this directory? */
+bool cluster_exists(const char *dir);
+/* Reads DIR/conf/cluster.ini. Complains on stderr. */
+int cluster_load(const char *dir, struct cluster *ret_cluster);
+/* Writes everything that is not there yet: directories, certificates, configurations. */
+int cluster_write(struct cluster *c);
+/* Fills nodes[] from the numbers. */
+void cluster_make_nodes(struct cluster *c);
+const char *cluster_path(const struct cluster *c, char out[CLUSTER_PATH_MAX], const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+/* "127.0.0.1:8670,..." of all namenodes. */
+void cluster_namenodes(const struct cluster *c, char *out, size_t size);
+
+/* ---- cluster_proc.c ---- */
+
+/* The pid of a node that runs, 0 if it doesn't. */
+pid_t node_pid(const struct cluster *c, const struct cluster_node *n);
+/* Starts it if it does not run. */
+int node_start(const struct cluster *c, const struct cluster_node *n);
+/* Waits until a started mount is mounted. */
+int node_wait_mounted(const struct cluster *c, const struct cluster_node *n, unsigned timeout_ms);
+/* Sends the signal; with wait_ms, until it is gone (then SIGKILL). */
+int node_signal(const struct cluster *c, const struct cluster_node *n, int signum,
+                unsigned wait_ms);
+bool node_is_mounted(const struct cluster_node *n);
+/* Takes a mount point whose daemon is dead away. */
+void node_clear_mount(const struct cluster_node *n);
+
+/* ---- cluster_state.c ---- */
+
+/*
+ * How each node is: "leader", "follower", "learner", "serving", "syncing", "mounted" or "down".
+ * True when all that run are in a good state and the cluster can be written.
+ */
+bool cluster_states(const struct cluster *c, const char *states[CLUSTER_NODES_MAX]);
+
+#endif

@@ -1,0 +1,191 @@
+/* The processes of a cluster: started in sessions of their own, known by DIR/run/NODE.pid. */
+#include "shell/cluster.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+static const char *const programs[] = {"dfs-namenode", "dfs-datanode", "dfs-fuse"};
+
+static void nap(unsigned ms)
+{
+    const struct timespec ts = {.tv_sec = ms / 1000, .tv_nsec = (long)(ms % 1000) * 1000000};
+
+    (void)nanosleep(&ts, NULL);
+}
+
+/* A pid may have been given to somebody else since: the command line must name our configuration. */
+static bool is_ours(pid_t pid, const char *conf)
+{
+    char path[64], line[8192];
+    FILE *f;
+    size_t n;
+
+    snprintf(path, sizeof(path), "/proc/%d/cmdline", (int)pid);
+    f = fopen(path, "re");
+    if (f == NULL)
+        return false;
+    n = fread(line, 1, sizeof(line) - 1, f);
+    (void)fclose(f);
+    for (size_t i = 0; i < n; i++)
+        if (line[i] == '\0')
+            line[i] = ' ';
+    line[n] = '\0';
+    return strstr(line, conf) != NULL;
+}
+
+pid_t node_pid(const struct cluster *c, const struct cluster_node *n)
+{
+    char path[CLUSTER_PATH_MAX], conf[CLUSTER_PATH_MAX];
+    FILE *f = fopen(cluster_path(c, path, "run/%s.pid", n->name), "re");
+    int pid = 0;
+
+    if (f == NULL)
+        return 0;
+    if (fscanf(f, "%d", &pid) != 1)
+        pid = 0;
+    (void)fclose(f);
+    if (pid <= 0 || !is_ours(pid, cluster_path(c, conf, "conf/%s.conf", n->name)))
+        return 0;
+    return pid;
+}
+
+/* Beside this program (a build tree), in ../sbin (installed), else wherever PATH says. */
+static void find_program(const char *name, char *out, size_t size)
+{
+    char self[PATH_MAX];
+    ssize_t len = readlink("/proc/self/exe", self, sizeof(self) - 1);
+    char *slash;
+
+    if (len > 0) {
+        self[len] = '\0';
+        slash = strrchr(self, '/');
+        *slash = '\0';
+        snprintf(out, size, "%s/%s", self, name);
+        if (access(out, X_OK) == 0)
+            return;
+        snprintf(out, size, "%s/../sbin/%s", self, name);
+        if (access(out, X_OK) == 0)
+            return;
+    }
+    snprintf(out, size, "%s", name);
+}
+
+/* In the child: a session of its own, output to the log, nothing of ours left open. */
+static _Noreturn void run_child(const struct cluster *c, const struct cluster_node *n,
+                                const char *program)
+{
+    char conf[CLUSTER_PATH_MAX], log[CLUSTER_PATH_MAX];
+    int in, out;
+
+    (void)setsid();
+    in = open("/dev/null", O_RDONLY);
+    out = open(cluster_path(c, log, "log/%s.log", n->name), O_WRONLY | O_CREAT | O_APPEND, 0644);
+    if (in < 0 || out < 0 || dup2(in, 0) < 0 || dup2(out, 1) < 0 || dup2(out, 2) < 0)
+        _exit(127);
+    for (int fd = 3; fd < 1024; fd++)
+        (void)close(fd);
+    cluster_path(c, conf, "conf/%s.conf", n->name);
+    if (n->kind == NODE_MOUNT)
+        execlp(program, program, "--config", conf, "--foreground", n->where, (char *)NULL);
+    else
+        execlp(program, program, "--config", conf, "--foreground", (char *)NULL);
+    fprintf(stderr, "cannot run %s: %s\n", program, strerror(errno));
+    _exit(127);
+}
+
+int node_start(const struct cluster *c, const struct cluster_node *n)
+{
+    char program[PATH_MAX], path[CLUSTER_PATH_MAX];
+    FILE *f;
+    pid_t pid;
+    int fd;
+
+    if (node_pid(c, n) != 0)
+        return 0;
+    if (n->kind == NODE_MOUNT)
+        node_clear_mount(n);
+    find_program(programs[n->kind], program, sizeof(program));
+    pid = fork();
+    if (pid < 0) {
+        fprintf(stderr, "dfs cluster: cannot start %s: %s\n", n->name, strerror(errno));
+        return -errno;
+    }
+    if (pid == 0)
+        run_child(c, n, program);
+    fd = open(cluster_path(c, path, "run/%s.pid", n->name),
+              O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+    f = fd < 0 ? NULL : fdopen(fd, "w");
+    if (f == NULL) {
+        fprintf(stderr, "dfs cluster: cannot write %s: %s\n", path, strerror(errno));
+        (void)kill(pid, SIGTERM);
+        return -EIO;
+    }
+    fprintf(f, "%d\n", (int)pid);
+    (void)fclose(f);
+    return 0;
+}
+
+bool node_is_mounted(const struct cluster_node *n)
+{
+    FILE *f = fopen("/proc/self/mounts", "re");
+    char line[4096], where[2048];
+    bool found = false;
+
+    if (f == NULL)
+        return false;
+    while (fgets(line, sizeof(line), f) != NULL)
+        if (sscanf(line, "%*s %2047s", where) == 1 && strcmp(where, n->where) == 0)
+            found = true;
+    (void)fclose(f);
+    return found;
+}
+
+void node_clear_mount(const struct cluster_node *n)
+{
+    while (node_is_mounted(n) && umount2(n->where, MNT_DETACH) == 0)
+        ;
+}
+
+int node_wait_mounted(const struct cluster *c, const struct cluster_node *n, unsigned timeout_ms)
+{
+    for (unsigned t = 0; t < timeout_ms; t += 20) {
+        (void)waitpid(-1, NULL, WNOHANG);
+        if (node_is_mounted(n))
+            return 0;
+        if (node_pid(c, n) == 0)
+            return -ECHILD;
+        nap(20);
+    }
+    return -ETIMEDOUT;
+}
+
+int node_signal(const struct cluster *c, const struct cluster_node *n, int signum, unsigned wait_ms)
+{
+    pid_t pid = node_pid(c, n);
+
+    if (pid == 0)
+        return -ESRCH;
+    if (kill(pid, signum) < 0)
+        return -errno;
+    if (wait_ms == 0)
+        return 0;
+    for (unsigned t = 0; t < wait_ms; t += 10) {
+        (void)waitpid(-1, NULL, WNOHANG);
+        if (node_pid(c, n) == 0)
+            return 0;
+        nap(10);
+    }
+    fprintf(stderr, "dfs cluster: %s did not stop within %u s; killing it\n", n->name,
+            wait_ms / 1000);
+    (void)kill(pid, SIGKILL);
+    return -ETIMEDOUT;
+}

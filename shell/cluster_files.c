@@ -65,7 +65,7 @@ void cluster_make_nodes(struct cluster *c)
     for (unsigned i = 1; i <= c->mount_count; i++) {
         struct cluster_node *n = add_node(c, NODE_MOUNT, "mount", i);
 
-        snprintf(n->where, sizeof(n->where), "%s", c->mounts[i - 1]);
+        memcpy(n->where, c->mounts[i - 1], sizeof(n->where));
     }
 }
 

@@ -61,6 +61,7 @@ pid_t node_pid(const struct cluster *c, const struct cluster_node *n)
 /* Beside this program (a build tree), in ../sbin (installed), else wherever PATH says. */
 static void find_program(const char *name, char *out, size_t size)
 {
+    static const char *const beside[] = {"/", "/../sbin/"};
     char self[PATH_MAX];
     ssize_t len = readlink("/proc/self/exe", self, sizeof(self) - 1);
     char *slash;
@@ -69,12 +70,12 @@ static void find_program(const char *name, char *out, size_t size)
         self[len] = '\0';
         slash = strrchr(self, '/');
         *slash = '\0';
-        snprintf(out, size, "%s/%s", self, name);
-        if (access(out, X_OK) == 0)
-            return;
-        snprintf(out, size, "%s/../sbin/%s", self, name);
-        if (access(out, X_OK) == 0)
-            return;
+        for (size_t i = 0; i < sizeof(beside) / sizeof(beside[0]); i++) {
+            int n = snprintf(out, size, "%s%s%s", self, beside[i], name);
+
+            if (n > 0 && (size_t)n < size && access(out, X_OK) == 0)
+                return;
+        }
     }
     snprintf(out, size, "%s", name);
 }

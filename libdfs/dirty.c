@@ -233,3 +233,22 @@ size_t dirty_take(struct dirty *d, uint64_t start, uint64_t end, struct dirty_pi
     }
     return n;
 }
+
+void dirty_put_back_take(struct dirty *d, struct dirty_piece *p)
+{
+    uint64_t at = p->x.start;
+
+    while (at < p->x.end) {
+        struct extent *newer = extent_at_or_after(&d->pieces, at);
+        uint64_t end = newer != NULL && newer->start < p->x.end ? newer->start : p->x.end;
+
+        if (end > at) {
+            struct dirty_piece *part =
+                piece_new(at, end, p->bytes + (at - p->x.start), p->slab, p->gen, p->own);
+
+            extent_insert(&d->pieces, &part->x);
+        }
+        at = end < p->x.end ? newer->end : end;
+    }
+    dirty_piece_release(d, p);
+}

@@ -63,6 +63,11 @@ void dirty_cut(struct dirty *d, uint64_t start, uint64_t end);
  */
 size_t dirty_take(struct dirty *d, uint64_t start, uint64_t end, struct dirty_piece **ret_pieces,
                   size_t max);
+/*
+ * Gives a piece back that dirty_take() gave out: what was written since then hides it. It is not
+ * the caller's any more.
+ */
+void dirty_put_back_take(struct dirty *d, struct dirty_piece *p);
 void dirty_piece_release(struct dirty *d, struct dirty_piece *p);
 
 /* Closes the present generation and gives its number: what to wait for. 0: nothing is alive. */

@@ -16,4 +16,9 @@ struct ll_file {
     struct readahead ahead;
 };
 
+struct inode_table;
+
+/* There may be room for writes that wait. */
+void file_wake_writes(struct inode_table *t);
+
 #endif

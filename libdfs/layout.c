@@ -37,6 +37,7 @@ void layout_done(struct layout *l)
 {
     struct layout_page *p, *tmp;
 
+    l->complete = false;
     HASH_ITER (hh, l->pages, p, tmp) {
         HASH_DEL(l->pages, p);
         free(p);
@@ -49,6 +50,15 @@ struct layout_slot *layout_find(const struct layout *l, uint32_t index)
     struct layout_slot *s = p != NULL ? &p->slots[index % PAGE_SLOTS] : NULL;
 
     return s != NULL && s->state != LAYOUT_UNKNOWN ? s : NULL;
+}
+
+enum layout_state layout_state(const struct layout *l, uint32_t index)
+{
+    const struct layout_slot *s = layout_find(l, index);
+
+    if (s != NULL)
+        return s->state;
+    return l->complete ? LAYOUT_HOLE : LAYOUT_UNKNOWN;
 }
 
 void layout_set_chunk(struct layout *l, uint32_t index, struct chunk_id chunk, struct pg_id pg,
@@ -69,10 +79,20 @@ void layout_set_hole(struct layout *l, uint32_t index)
     *s = (struct layout_slot){.state = LAYOUT_HOLE};
 }
 
+void layout_doubt(struct layout *l, uint32_t index)
+{
+    struct layout_slot *s = layout_find(l, index);
+
+    if (s != NULL)
+        *s = (struct layout_slot){.state = LAYOUT_UNKNOWN};
+    l->complete = false;
+}
+
 void layout_forget(struct layout *l)
 {
     struct layout_page *p, *tmp;
 
+    l->complete = false;
     HASH_ITER (hh, l->pages, p, tmp) {
         bool keep = false;
 

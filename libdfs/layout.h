@@ -17,6 +17,7 @@ struct layout_page;
 /* Zeroed memory knows nothing. */
 struct layout {
     struct layout_page *pages;
+    bool complete; /* what has no slot is a hole, not unknown */
 };
 
 enum layout_state { LAYOUT_UNKNOWN, LAYOUT_HOLE, LAYOUT_CHUNK };
@@ -32,11 +33,14 @@ struct layout_slot {
 
 void layout_done(struct layout *l);
 
-/* NULL: unknown. */
+/* NULL: unknown, or (when complete) a hole. */
 struct layout_slot *layout_find(const struct layout *l, uint32_t index);
+enum layout_state layout_state(const struct layout *l, uint32_t index);
 void layout_set_chunk(struct layout *l, uint32_t index, struct chunk_id chunk, struct pg_id pg,
                       bool materialized);
 void layout_set_hole(struct layout *l, uint32_t index);
+/* Nothing is known any more of one slot: ask the namenode. */
+void layout_doubt(struct layout *l, uint32_t index);
 /* Nothing is known any more of slots whose bytes are not in our hands (not fresh). */
 void layout_forget(struct layout *l);
 /* Truncated: slots from index on are holes now (known is known), materials are dropped. */

@@ -442,8 +442,9 @@ static void renew(struct nn *nn, bool reclaim)
 
 static void attach(struct nn *nn)
 {
-    Dfs__SessionOpenRequest req = DFS__SESSION_OPEN_REQUEST__INIT;
+    Dfs__SessionOpenRequest req;
 
+    dfs__session_open_request__init(&req);
     if (nn->conn == NULL)
         return;
     if (nn->session != 0) {

@@ -1,10 +1,14 @@
 /*
- * Dirty bytes of one inode on their way to the datanodes.
+ * Dirty bytes of one inode on their way to the datanodes (writeback.c), and the promises about
+ * them: published at the namenode, safe on disks (publish.c).
  *
  *   write ──► DIRTY ──emit──► FLYING ──ack──► gone (chunk fresh: to be committed; unsynced)
- *               ▲   1 MiB in a row, chunk end,        │ error: latched, told once per open file
- *               │   flush, age, memory pressure       ▼
+ *               ▲   1 MiB in a row, flush, age,       │ error: latched, told once per open file
+ *               │   memory pressure                   ▼
  *               └── stays here while it overlaps something FLYING
+ *
+ * A file whose whole content is <= INLINE_MAX bytes has no chunks: its dirty bytes go with the
+ * commit.
  *
  * Rules that always hold:
  *  1. Bytes that fly never change, and no two flying ops overlap.
@@ -22,48 +26,78 @@
 
 #include "libdfs/dfs_ll.h"
 #include "libdfs/dirty.h"
+#include "libdfs/dn.h"
 #include "libdfs/extent.h"
 
 struct inode;
+struct truncate_op;
 struct wb_waiter;
+
+enum {
+    WB_RUN = 1 << 20,           /* bytes in a row that are sent without being asked for */
+    WB_FLYING_BYTES = 16 << 20, /* of one inode */
+    WB_FLYING_OPS = 128,
+    WB_SYNC_BYTES = 256 << 10, /* up to here fsync sends synced writes: one chain trip in all */
+    WB_SYNC_PIECES = 4,
+    WB_COMMIT_CHUNKS = 512, /* chunk indexes in one commit */
+    WB_SYNC_CHUNKS = 1024,  /* chunks in one SYNC */
+    WB_ESTALE_MAX = 3,      /* times a chunk may vanish under our writes */
+};
+
+/* A write in flight. */
+struct wb_op {
+    struct extent x; /* bytes of the file */
+    struct chunk_op op;
+    struct inode *inode; /* a reference */
+    uint32_t index;
+    size_t piece_count;
+    struct dirty_piece *pieces[CHUNK_OP_PARTS];
+};
 
 struct wb_unsynced {
     uint32_t index; /* chunk number in the file */
-    uint32_t pg;
-    uint64_t chunk;
+    struct pg_id pg;
+    struct chunk_id chunk;
     uint64_t since_epoch;
 };
 
+/* Zeroed memory is clean. */
 struct writeback {
     struct dirty dirty;
-    struct extent_set flying; /* struct wb_op */
-    uint64_t flying_bytes;
-    uint64_t eager_gen;                /* everything dirty goes out until this generation has */
-    uint64_t sync_gen;                 /* pieces up to this generation are sent as synced writes */
+    struct extent_set flying;          /* struct wb_op */
+    uint64_t accounted;                /* bytes of both that the table's limit counts */
+    uint64_t eager_gen;                /* everything up to this generation goes out */
+    uint64_t sync_gen;                 /* ... as synced writes */
+    uint64_t goal_start, goal_end;     /* goes out too: a sequential run */
     uint64_t cursor;                   /* where emission goes on */
     uint64_t stream_start, stream_end; /* the present sequential run of writes */
-
-    bool alloc_flying, alloc_failed;
-    bool layout_doubt; /* a chunk we wrote to is gone: ask again before allocating */
+    bool pumping, pump_again;
+    unsigned frozen; /* a truncate wants silence: nothing is emitted */
+    bool alloc_flying;
+    unsigned estale_count;
 
     /* Towards the namenode. */
-    uint64_t local_end; /* end of what was written here and is not published; 0: none */
-    uint64_t acked_end; /* the same of what is acknowledged */
-    int64_t mtime_ns;   /* of the newest write not published; 0: none */
-    bool clear_inline;  /* inline content has gone to chunks: the next commit says so */
-    bool inline_acked;
+    uint64_t local_end;        /* end of what was written here and is not published; 0: none */
+    uint64_t acked_end;        /* the same of what is acknowledged */
+    int64_t mtime_ns;          /* of the newest write not published; 0: none */
+    int64_t mtime_flying_ns;   /* in the commit that is on its way */
+    uint64_t changed_since_ns; /* the oldest unpublished change; 0: none */
+    bool clear_inline;         /* inline content went to chunks: the next commit says so */
+    uint64_t inline_gen;       /* ... when this generation is over */
+    bool fetch_flying;         /* inline content is on its way here */
     uint64_t commits_sent, commits_done;
-    uint64_t syncs_sent, syncs_done;
-    unsigned syncs_flying; /* ops of the present sync round */
-    struct wb_unsynced *unsynced, *syncing;
-    size_t unsynced_count, unsynced_cap, syncing_count;
-    uint64_t unsynced_since_ns; /* when the oldest of them was acknowledged */
+
+    /* Towards the disks. */
+    struct wb_unsynced *unsynced;
+    size_t unsynced_count, unsynced_cap;
+    uint64_t unsynced_since_ns;
+    uint64_t syncs_sent, syncs_done; /* rounds */
+    unsigned syncs_flying;           /* ops of the present round */
 
     struct wb_waiter *waiters;
-    bool frozen; /* a truncate waits for silence: nothing is emitted */
-    bool pumping, pump_again;
+    bool background; /* a flush of our own accord runs */
 
-    struct inode *next, *prev; /* in the table's list of inodes with work to do */
+    struct inode *prev, *next; /* the table's list of inodes with work to do; holds a reference */
     bool listed;
 };
 
@@ -71,8 +105,43 @@ struct writeback {
 enum wb_want {
     WB_ACKED = 0,
     WB_COMMIT = 1,      /* size, mtime and chunk map are published */
-    WB_SYNC = 2,        /* on stable storage of every member */
-    WB_COMMIT_SIZE = 4, /* published unless only times changed (fdatasync) */
+    WB_COMMIT_SIZE = 2, /* published unless only times changed (fdatasync) */
+    WB_SYNC = 4,        /* on stable storage of every member */
 };
+
+/* ---- writeback.c ---- */
+
+/* Takes bytes in; never waits (the limit is file.c's business). */
+void wb_write(struct inode *i, uint64_t offset, const void *bytes, size_t len, struct slab *slab);
+/* Sends what is due. */
+void wb_pump(struct inode *i);
+/* Everything dirty now is due. Gives its generation. */
+uint64_t wb_kick(struct inode *i);
+/* Local bytes from `size` on are gone (truncate). Nothing may fly. */
+void wb_cut(struct inode *i, uint64_t size);
+/* Everything dirty is lost, with this error. */
+void wb_fail_all(struct inode *i, int error);
+/* Bytes of [at, end) in flight: where they lie and how many follow each other; NULL. */
+const uint8_t *wb_flying_bytes(const struct inode *i, uint64_t at, uint64_t *ret_len,
+                               struct slab **ret_slab);
+void wb_done(struct inode *i);
+
+/* ---- publish.c ---- */
+
+/* fn gets 0, or -EINTR; write errors are in inode->errors. Nothing to do: fn at once, no RPC. */
+void wb_flush(struct inode *i, unsigned want, struct ll_call *call, ll_status_fn fn, void *ctx);
+/* Something has ended: waiters and sleepers look again. */
+void wb_step(struct inode *i);
+bool wb_commit_needed(const struct inode *i, bool size_only);
+/* Sends a commit of all that is acknowledged; none may be in flight. */
+void wb_commit_send(struct inode *i);
+bool wb_commit_flying(const struct inode *i);
+void wb_add_unsynced(struct inode *i, const struct wb_op *op);
+/* Whole content fits in the metadata store and nothing of it is in chunks. */
+bool wb_is_small(const struct inode *i);
+/* Inline content becomes dirty bytes of chunk 0. */
+void wb_leave_inline(struct inode *i);
+/* Age: called for each inode with work, a few times a second. */
+void wb_age(struct inode *i, uint64_t now_ns);
 
 #endif

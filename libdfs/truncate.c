@@ -1,0 +1,242 @@
+#include "libdfs/truncate.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <utlist.h>
+
+#include "common/compiler.h"
+#include "common/error.h"
+#include "common/log.h"
+#include "common/mem.h"
+#include "libdfs/dn.h"
+#include "libdfs/inode.h"
+#include "libdfs/nn.h"
+#include "libdfs/writeback.h"
+
+enum truncate_state { TRUNCATE_SILENCE, TRUNCATE_ASKED, TRUNCATE_TAIL, TRUNCATE_CLEARED };
+
+struct truncate_op {
+    enum truncate_state state;
+    struct inode *inode; /* a reference */
+    uint64_t size;
+    bool committed; /* what was unpublished at the beginning was sent */
+    bool tail_only; /* nothing is cut: a tail of somebody else's is zeroed */
+    struct ll_call *call;
+    struct ll_cred cred;
+    uint32_t *groups;
+    ll_attr_fn fn;
+    void *ctx;
+    struct ll_attr attr;
+    struct chunk_op tail;
+    struct truncate_op *prev, *next;
+};
+
+static void finish(struct truncate_op *t, int status)
+{
+    struct inode *i = t->inode;
+
+    DL_DELETE(i->truncates, t);
+    i->wb.frozen--;
+    if (t->call != NULL)
+        t->call->interrupt = NULL;
+    if (t->fn != NULL) {
+        if (status == 0)
+            inode_overlay_attr(i, &t->attr);
+        t->fn(t->ctx, status, status == 0 ? &t->attr : NULL);
+    }
+    free(t->groups);
+    free(t);
+    wb_pump(i);
+    wb_step(i); /* Also steps the next truncate. */
+    inode_unref(i);
+}
+
+static void on_cleared(void *ctx, int status, const Dfs__MetaReply *reply)
+{
+    struct truncate_op *t = ctx;
+
+    if (status == 0)
+        status = reply->status;
+    if (status == 0 && reply->result_case == DFS__META_REPLY__RESULT_ENTRY &&
+        reply->entry->attr != NULL)
+        inode_published(t->inode, reply->entry->attr);
+    if (status == -ENOENT || status == -ESTALE)
+        status = 0; /* Unlinked, or somebody else has cleared it. */
+    if (status < 0)
+        log_warn("tail of a truncated file stays marked", "ino=%" PRI_INO " why=%s",
+                 t->inode->ino.v, dfs_strerror(status));
+    finish(t, dfs_error_is_own(status) ? -EIO : status);
+}
+
+static void on_tail_zeroed(struct chunk_op *op, int status)
+{
+    struct truncate_op *t = CONTAINER_OF(op, struct truncate_op, tail);
+    struct meta_request m;
+    Dfs__TruncDoneOp done = DFS__TRUNC_DONE_OP__INIT;
+
+    if (status < 0 && status != -ESTALE) {
+        log_warn("tail of a truncated file is not zeroed", "ino=%" PRI_INO " why=%s",
+                 t->inode->ino.v, dfs_strerror(status));
+        finish(t, dfs_error_is_own(status) ? -EIO : status);
+        return;
+    }
+    t->state = TRUNCATE_CLEARED;
+    done.ino = t->inode->ino.v;
+    done.chunk_id = t->tail.chunk.v;
+    done.from = t->tail.offset;
+    meta_request_init(&m, NULL);
+    m.req.op_case = DFS__META_REQUEST__OP_TRUNC_DONE;
+    m.req.trunc_done = &done;
+    nn_call(t->inode->ll->nn, NULL, &m.req, on_cleared, t);
+}
+
+static void zero_tail(struct truncate_op *t)
+{
+    t->state = TRUNCATE_TAIL;
+    t->tail.kind = CHUNK_TRUNC;
+    t->tail.sync = true; /* Once the mark is cleared, a power failure must not bring them back. */
+    t->tail.done = on_tail_zeroed;
+    chunk_op_submit(t->inode->ll->dns, &t->tail);
+}
+
+static void set_tail(struct truncate_op *t, const Dfs__ChunkTail *tail)
+{
+    t->tail.pg = (struct pg_id){tail->pg};
+    t->tail.chunk = (struct chunk_id){tail->chunk_id};
+    t->tail.offset = tail->from;
+}
+
+/* What lies beyond the new end is forgotten here too. */
+static void cut_local(struct inode *i, uint64_t size)
+{
+    struct writeback *wb = &i->wb;
+    uint32_t first_hole = layout_index(size + CHUNK_SIZE - 1);
+    size_t kept = 0;
+
+    wb_cut(i, size);
+    layout_cut(&i->layout, first_hole);
+    read_cache_drop(i, size, UINT64_MAX);
+    i->inline_len = (uint32_t)MIN((uint64_t)i->inline_len, size);
+    for (size_t k = 0; k < wb->unsynced_count; k++) {
+        if (wb->unsynced[k].index < first_hole)
+            wb->unsynced[kept++] = wb->unsynced[k];
+    }
+    wb->unsynced_count = kept;
+}
+
+static void on_truncated(void *ctx, int status, const Dfs__MetaReply *reply)
+{
+    struct truncate_op *t = ctx;
+    struct inode *i = t->inode;
+    const Dfs__Attr *attr;
+
+    if (status == 0)
+        status = reply->status;
+    if (status == 0 &&
+        (reply->result_case != DFS__META_REPLY__RESULT_ENTRY || reply->entry->attr == NULL))
+        status = -EIO;
+    if (status < 0) {
+        finish(t, dfs_error_is_own(status) ? -EIO : status);
+        return;
+    }
+    attr = reply->entry->attr;
+    cut_local(i, t->size);
+    if (i->known)
+        inode_published(i, attr);
+    else
+        i->size = attr->size;
+    i->wb.mtime_ns = 0; /* The truncation's own time is newer. */
+    ll_attr_from_wire(attr, &t->attr);
+    if (attr->trunc_pending != NULL && attr->trunc_pending->chunk_id != 0) {
+        set_tail(t, attr->trunc_pending);
+        zero_tail(t);
+        return;
+    }
+    finish(t, 0);
+}
+
+static void ask(struct truncate_op *t)
+{
+    struct meta_request m;
+    Dfs__TruncateOp op = DFS__TRUNCATE_OP__INIT;
+
+    t->state = TRUNCATE_ASKED;
+    op.ino = t->inode->ino.v;
+    op.size = t->size;
+    meta_request_init(&m, &t->cred);
+    m.req.op_case = DFS__META_REQUEST__OP_TRUNCATE;
+    m.req.truncate = &op;
+    nn_call(t->inode->ll->nn, t->call, &m.req, on_truncated, t);
+}
+
+void truncate_step(struct inode *i)
+{
+    struct truncate_op *t = i->truncates;
+
+    if (t == NULL || t->state != TRUNCATE_SILENCE)
+        return;
+    if (i->wb.flying.count > 0 || i->wb.alloc_flying || wb_commit_flying(i))
+        return;
+    if (!t->tail_only && !t->committed && t->size < inode_size(i) && wb_commit_needed(i, true)) {
+        t->committed = true;
+        wb_commit_send(i);
+        return;
+    }
+    if (t->call != NULL)
+        t->call->interrupt = NULL;
+    if (t->tail_only)
+        zero_tail(t);
+    else
+        ask(t);
+}
+
+static void on_interrupt(struct ll_call *call)
+{
+    finish(call->impl, -EINTR);
+}
+
+static void start(struct truncate_op *t)
+{
+    struct inode *i = t->inode;
+
+    i->wb.frozen++;
+    if (t->call != NULL) {
+        t->call->impl = t;
+        t->call->interrupt = on_interrupt;
+    }
+    DL_APPEND(i->truncates, t);
+    truncate_step(i);
+}
+
+void ll_truncate(struct ll *ll, struct ll_call *call, const struct ll_cred *cred, struct ino ino,
+                 uint64_t size, ll_attr_fn fn, void *ctx)
+{
+    struct truncate_op *t = MEM_NEW(struct truncate_op);
+
+    t->inode = inode_get(ll, ino);
+    t->size = size;
+    t->call = call;
+    t->cred = (struct ll_cred){.kernel_checked = true};
+    if (cred != NULL) {
+        t->cred = *cred;
+        t->groups = mem_alloc((cred->group_count + 1) * sizeof(*t->groups));
+        if (cred->group_count > 0)
+            memcpy(t->groups, cred->groups, cred->group_count * sizeof(*t->groups));
+        t->cred.groups = t->groups;
+    }
+    t->fn = fn;
+    t->ctx = ctx;
+    start(t);
+}
+
+void truncate_finish_tail(struct inode *i, const Dfs__ChunkTail *tail)
+{
+    struct truncate_op *t = MEM_NEW(struct truncate_op);
+
+    t->inode = inode_ref(i);
+    t->tail_only = true;
+    set_tail(t, tail);
+    start(t);
+}

@@ -14,6 +14,23 @@ tests_unit_datanode_test_store_CFLAGS = $(TEST_CFLAGS)
 tests_unit_datanode_test_store_LDADD = tests/unit/datanode/libstorefixture.la
 # ---- end of datanode/store ----
 
+# ---- libdfs: the data path ----
+check_PROGRAMS += tests/unit/libdfs/test_dirty
+TESTS += tests/unit/libdfs/test_dirty
+tests_unit_libdfs_test_dirty_CFLAGS = $(TEST_CFLAGS)
+tests_unit_libdfs_test_dirty_LDADD = libdfs_core.la $(CMOCKA_LIBS)
+
+check_PROGRAMS += tests/unit/libdfs/test_extent
+TESTS += tests/unit/libdfs/test_extent
+tests_unit_libdfs_test_extent_CFLAGS = $(TEST_CFLAGS)
+tests_unit_libdfs_test_extent_LDADD = libdfs_core.la $(CMOCKA_LIBS)
+
+check_PROGRAMS += tests/unit/libdfs/test_layout
+TESTS += tests/unit/libdfs/test_layout
+tests_unit_libdfs_test_layout_CFLAGS = $(TEST_CFLAGS)
+tests_unit_libdfs_test_layout_LDADD = libdfs_core.la $(CMOCKA_LIBS)
+# ---- end of libdfs: the data path ----
+
 # ---- namenode/fsm ----
 # The tests of the state machine share a fixture.
 check_LTLIBRARIES += tests/unit/namenode/libfsmfixture.la

@@ -507,6 +507,17 @@ void node_watch(struct node *n, const struct node_watch *w)
     n->watches[n->watch_count++] = *w;
 }
 
+void node_watch_drop(struct node *n, const void *ctx)
+{
+    unsigned kept = 0;
+
+    for (unsigned i = 0; i < n->watch_count; i++) {
+        if (n->watches[i].ctx != ctx)
+            n->watches[kept++] = n->watches[i];
+    }
+    n->watch_count = kept;
+}
+
 uint64_t node_term(const struct node *n)
 {
     return n->term;

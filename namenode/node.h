@@ -90,6 +90,8 @@ void node_stop(struct node *n, void (*done)(void *ctx), void *ctx);
 /* At most NODE_WATCHES_MAX, all before the loop runs. *w is copied. */
 enum { NODE_WATCHES_MAX = 16 };
 void node_watch(struct node *n, const struct node_watch *w);
+/* Nothing is told to this ctx any more. */
+void node_watch_drop(struct node *n, const void *ctx);
 
 /*
  * Has the request executed by every replica's state machine, in the order of the calls. Requests of

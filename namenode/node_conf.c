@@ -135,12 +135,19 @@ int node_conf_parse_namenodes(const char *text, struct raft_conf *ret_conf, char
     return 0;
 }
 
-static char *dup_or_null(const char *s)
+/* Relative to the directory of the configuration file. NULL stays NULL. */
+static char *resolve(const char *conf_path, const char *path)
 {
-    return s ? mem_strdup(s) : NULL;
+    const char *slash = strrchr(conf_path, '/');
+
+    if (!path || !*path)
+        return NULL;
+    if (path[0] == '/' || !slash)
+        return mem_strdup(path);
+    return mem_printf("%.*s/%s", (int)(slash - conf_path), conf_path, path);
 }
 
-static void read_namenode(struct conf *conf, struct node_conf *c)
+static void read_namenode(struct conf *conf, const char *conf_path, struct node_conf *c)
 {
     const char *s = "namenode";
     const char *text;
@@ -152,7 +159,7 @@ static void read_namenode(struct conf *conf, struct node_conf *c)
     c->listen = mem_strdup(conf_str(conf, s, "listen", "0.0.0.0:8670"));
     text = conf_str(conf, s, "http", "127.0.0.1:8671");
     c->http = strcmp(text, "off") == 0 ? NULL : mem_strdup(text);
-    c->data_dir = mem_strdup(conf_str(conf, s, "data_dir", DFS_LOCALSTATEDIR "/nn"));
+    c->data_dir = resolve(conf_path, conf_str(conf, s, "data_dir", DFS_LOCALSTATEDIR "/nn"));
     text = conf_str_required(conf, s, "namenodes");
     if (text && *text && node_conf_parse_namenodes(text, &c->founders, err, sizeof(err)) < 0)
         conf_problem(conf, s, "namenodes", "%s", err);
@@ -176,16 +183,16 @@ static void read_namenode(struct conf *conf, struct node_conf *c)
     c->pgs_per_target = (unsigned)conf_u64(conf, s, "pgs_per_target", c->pgs_per_target, 1, 4096);
 }
 
-int node_conf_read(struct conf *conf, struct node_conf *c)
+int node_conf_read(struct conf *conf, const char *conf_path, struct node_conf *c)
 {
     static const char *const others[] = {"datanode", "client", "mount", "fuse", "dfs", NULL};
     const char *level;
 
     node_conf_init(c);
-    read_namenode(conf, c);
-    c->tls_ca = dup_or_null(conf_str_required(conf, "tls", "ca"));
-    c->tls_cert = dup_or_null(conf_str_required(conf, "tls", "cert"));
-    c->tls_key = dup_or_null(conf_str_required(conf, "tls", "key"));
+    read_namenode(conf, conf_path, c);
+    c->tls_ca = resolve(conf_path, conf_str_required(conf, "tls", "ca"));
+    c->tls_cert = resolve(conf_path, conf_str_required(conf, "tls", "cert"));
+    c->tls_key = resolve(conf_path, conf_str_required(conf, "tls", "key"));
     c->data_tls = conf_bool(conf, "data", "tls", true);
     level = conf_str(conf, "log", "level", "info");
     if (log_level_parse(level, &c->log_level) < 0)

@@ -42,8 +42,11 @@ struct node_conf {
 /* Everything but id, data_dir and founders has a good value afterwards. */
 void node_conf_init(struct node_conf *c);
 
-/* Reads and checks; -EINVAL when conf_problems(conf) says what is wrong. Release with _done(). */
-int node_conf_read(struct conf *conf, struct node_conf *c);
+/*
+ * Reads and checks; -EINVAL when conf_problems(conf) says what is wrong. Release with _done(), also
+ * then. Relative paths start where the configuration file is.
+ */
+int node_conf_read(struct conf *conf, const char *conf_path, struct node_conf *c);
 void node_conf_done(struct node_conf *c);
 
 /*

@@ -14,6 +14,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "common/compiler.h"
 #include "rpc/conn.h"
 
 struct fsm_event;
@@ -60,6 +61,7 @@ struct services;
 int services_new(struct node *node, struct slab_pool *slabs, struct tls *tls,
                  struct metrics *metrics, struct services **ret_services);
 void services_free(struct services *s);
+DEFINE_CLEANUP(services, services_free)
 
 struct node *services_node(struct services *s);
 struct loop *services_loop(struct services *s);

@@ -21,3 +21,23 @@ noinst_LTLIBRARIES += libraftlog.la
 libraftlog_la_SOURCES = namenode/raft_log.c namenode/raft_log.h namenode/log_disk.h \
 	namenode/log_format.c namenode/log_format.h namenode/log_layout.c namenode/log_recover.c \
 	namenode/log_writer.c
+
+# The replica: everything around Raft, snapshots, and the services.
+noinst_LTLIBRARIES += libnamenode.la
+libnamenode_la_SOURCES = namenode/cluster_view.c namenode/cluster_view.h namenode/data_dir.c \
+	namenode/data_dir.h namenode/datanodes.c namenode/datanodes.h namenode/node.c \
+	namenode/node.h namenode/node_care.c namenode/node_conf.c namenode/node_conf.h \
+	namenode/node_impl.h namenode/node_open.c namenode/node_propose.c namenode/peers.c \
+	namenode/peers.h namenode/pg_push.c namenode/pg_push.h namenode/raft_snap.h \
+	namenode/service.c namenode/service.h namenode/sessions.c namenode/sessions.h \
+	namenode/snap_files.c namenode/snap_files.h namenode/snap_receiver.c \
+	namenode/snap_sender.c namenode/svc_datanode.c namenode/svc_datanode.h namenode/svc_map.c \
+	namenode/svc_map.h namenode/svc_meta.c namenode/svc_meta.h namenode/svc_raft.c \
+	namenode/svc_reaper.c namenode/svc_reaper.h namenode/svc_report.c namenode/svc_report.h \
+	namenode/svc_request.c namenode/svc_request.h namenode/svc_session.c \
+	namenode/svc_session.h namenode/svc_status.c
+libnamenode_la_LIBADD = libraftlog.la libpgmgr.la libfsm.la libraft.la librpc.la libcommon.la
+
+sbin_PROGRAMS += dfs-namenode
+dfs_namenode_SOURCES = namenode/main.c
+dfs_namenode_LDADD = libnamenode.la

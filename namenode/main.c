@@ -121,7 +121,7 @@ static void on_http(void *ctx, const char *path, const char *query, struct http_
         bool ok = metrics_read(p->metrics, "dfs_namenode_has_leader") != 0;
 
         reply->status = ok ? 200 : 503;
-        buf_append_str(&b, !ok ? "no leader\n"
+        buf_append_str(&b, !ok                                                     ? "no leader\n"
                            : metrics_read(p->metrics, "dfs_namenode_serving") != 0 ? "leader\n"
                                                                                    : "follower\n");
     } else {

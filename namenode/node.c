@@ -272,6 +272,14 @@ static int snap_checkpoint(void *ctx, const char *dir, struct raft_point *ret_po
     return r < 0 ? r : fsm_checkpoint(n->fsm, dir);
 }
 
+static bool snap_usable(void *ctx, const struct raft_point *point)
+{
+    struct node *n = ctx;
+    struct raft_point now;
+
+    return raft_point_at(n->raft, point->index, &now) == 0 && now.term == point->term;
+}
+
 static void on_snap_ready(void *ctx, struct raft_id peer, const struct raft_point *point)
 {
     struct raft_event ev = {.type = RAFT_EV_SNAPSHOT_READY,
@@ -349,6 +357,7 @@ static int start_parts(struct node *n)
                                     .rate_bytes = n->conf->snapshot_rate,
                                     .checkpoint = snap_checkpoint,
                                     .prepare = snap_prepare,
+                                    .usable = snap_usable,
                                     .ready = on_snap_ready,
                                     .failed = on_snap_failed,
                                     .ctx = n};

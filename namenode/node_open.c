@@ -64,12 +64,10 @@ int node_open_store(struct node *n)
     const char *path = data_dir_store(n->dir);
     struct kv_rocks_options o = {.cache_bytes = n->conf->cache_bytes,
                                  .memtable_bytes = n->conf->memtable_bytes};
-    const char *why = "";
-    int r = kv_rocks_open(path, &o, &n->kv, &why);
+    int r = kv_rocks_open(path, &o, &n->kv);
 
     if (r < 0) {
-        log_error("the metadata store cannot be opened", "dir=%s %s: %s", path, dfs_strerror(r),
-                  why);
+        log_error("the metadata store cannot be opened", "dir=%s %s", path, dfs_strerror(r));
         return r;
     }
     r = fsm_open(n->kv, &n->fsm);

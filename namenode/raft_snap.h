@@ -18,6 +18,7 @@
 #ifndef NAMENODE_RAFT_SNAP_H
 #define NAMENODE_RAFT_SNAP_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "common/compiler.h"
@@ -41,6 +42,8 @@ struct snap_sender_config {
     int (*checkpoint)(void *ctx, const char *dir, struct raft_point *ret_point);
     /* Starts a flush beforehand; true when there is little left for the checkpoint to flush. */
     bool (*prepare)(void *ctx);
+    /* A follower that has this point can go on from the log. */
+    bool (*usable)(void *ctx, const struct raft_point *point);
     void (*ready)(void *ctx, struct raft_id peer, const struct raft_point *point);
     void (*failed)(void *ctx, struct raft_id peer);
     void *ctx;
@@ -56,7 +59,7 @@ void snap_sender_want(struct snap_sender *s, struct raft_id peer);
 void snap_sender_request(struct snap_sender *s, struct conn *c, const struct rpc_frame *f);
 /* A connection is gone: what waits to be sent on it is dropped. */
 void snap_sender_closed(struct snap_sender *s, struct conn *c);
-/* We lead no more: the checkpoint goes when nobody has asked for it for a while. */
+/* How many have begun to fetch one. */
 uint64_t snap_sender_sent_count(const struct snap_sender *s);
 
 /* ---- follower ---- */

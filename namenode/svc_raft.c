@@ -29,8 +29,8 @@ static void on_raft(void *self, struct conn *c, const struct rpc_frame *f)
         node_on_raft(self, c, f);
         return;
     }
-    log_warn("who is no namenode sent a Raft message", "peer=%s name=%s role=%s",
-             conn_peer_addr(c), conn_peer_name(c), conn_peer_role(c));
+    log_warn("who is no namenode sent a Raft message", "peer=%s name=%s role=%s", conn_peer_addr(c),
+             conn_peer_name(c), conn_peer_role(c));
     conn_close(c, -EPERM);
 }
 

@@ -93,10 +93,8 @@ static uint64_t has_leader(struct node *n)
 
 static const struct figure figures[] = {
     {"dfs_raft_term", "the Raft term", term, true},
-    {"dfs_raft_commit_index", "last entry known to be committed",
-     commit_index, true},
-    {"dfs_raft_applied_index", "last entry in the state machine",
-     applied_index, true},
+    {"dfs_raft_commit_index", "last entry known to be committed", commit_index, true},
+    {"dfs_raft_applied_index", "last entry in the state machine", applied_index, true},
     {"dfs_namenode_serving", "1 on the leader that answers clients", is_serving, true},
     {"dfs_namenode_has_leader", "1 when a leader is known", has_leader, true},
     {"dfs_meta_proposals_total", "requests given to the log", proposals, false},

@@ -1,0 +1,149 @@
+#include "namenode/snap_files.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/hash.h"
+#include "common/mem.h"
+#include "common/vfs.h"
+
+enum { READ_BYTES = 1 << 20, PATH_SIZE = 1024 };
+
+void snap_files_done(struct snap_files *f)
+{
+    free(f->list);
+    *f = (struct snap_files){0};
+}
+
+static bool is_plain_name(const char *name)
+{
+    size_t len = strlen(name);
+
+    return len > 0 && len < SNAP_NAME_MAX && name[0] != '.' && !strchr(name, '/');
+}
+
+int snap_files_add(struct snap_files *f, const char *name, uint64_t size, uint64_t hash)
+{
+    struct snap_file *file;
+
+    if (!is_plain_name(name) || f->count == SNAP_FILES_MAX || snap_files_find(f, name))
+        return -EBADMSG;
+    if (f->count == f->capacity) {
+        f->capacity = f->capacity ? 2 * f->capacity : 64;
+        f->list = mem_realloc(f->list, f->capacity, sizeof(*f->list));
+    }
+    file = &f->list[f->count++];
+    *file = (struct snap_file){.size = size, .hash = hash};
+    (void)snprintf(file->name, sizeof(file->name), "%s", name);
+    return 0;
+}
+
+const struct snap_file *snap_files_find(const struct snap_files *f, const char *name)
+{
+    for (size_t i = 0; i < f->count; i++) {
+        if (strcmp(f->list[i].name, name) == 0)
+            return &f->list[i];
+    }
+    return NULL;
+}
+
+static int hash_file(struct vfs_file *file, uint64_t *ret_size, uint64_t *ret_hash)
+{
+    CLEANUP(hash64_stream) struct hash64_stream *h = hash64_stream_new(0);
+    uint8_t *bytes = mem_alloc(READ_BYTES);
+    uint64_t size = 0;
+    ssize_t n;
+
+    while ((n = vfs_pread(file, bytes, READ_BYTES, size)) > 0) {
+        hash64_stream_add(h, bytes, (size_t)n);
+        size += (uint64_t)n;
+    }
+    free(bytes);
+    if (n < 0)
+        return (int)n;
+    *ret_size = size;
+    *ret_hash = hash64_stream_value(h);
+    return 0;
+}
+
+struct scan {
+    const char *dir;
+    struct snap_files *files;
+};
+
+static int scan_name(void *ctx, const char *name, bool is_dir)
+{
+    CLEANUP(vfs_file) struct vfs_file *file = NULL;
+    struct scan *s = ctx;
+    char path[PATH_SIZE];
+    uint64_t size, hash;
+    int r;
+
+    if (is_dir)
+        return 0;
+    if ((size_t)snprintf(path, sizeof(path), "%s/%s", s->dir, name) >= sizeof(path))
+        return -ENAMETOOLONG;
+    r = vfs_open(vfs_posix(), path, O_RDONLY, 0, &file);
+    if (r == 0)
+        r = hash_file(file, &size, &hash);
+    return r < 0 ? r : snap_files_add(s->files, name, size, hash);
+}
+
+int snap_files_scan(const char *dir, struct snap_files *ret_files)
+{
+    struct snap_files files = {0};
+    struct scan s = {.dir = dir, .files = &files};
+    int r = vfs_list(vfs_posix(), dir, scan_name, &s);
+
+    if (r < 0) {
+        snap_files_done(&files);
+        return r;
+    }
+    *ret_files = files;
+    return 0;
+}
+
+static int prune_name(void *ctx, const char *name, bool is_dir)
+{
+    struct scan *s = ctx;
+    char path[PATH_SIZE];
+
+    if (!is_dir && snap_files_find(s->files, name))
+        return 0;
+    if ((size_t)snprintf(path, sizeof(path), "%s/%s", s->dir, name) >= sizeof(path))
+        return -ENAMETOOLONG;
+    return is_dir ? vfs_remove_all(vfs_posix(), path) : vfs_unlink(vfs_posix(), path);
+}
+
+int snap_files_prune(const char *dir, const struct snap_files *files)
+{
+    struct snap_files copy = *files;
+    struct scan s = {.dir = dir, .files = &copy};
+
+    return vfs_list(vfs_posix(), dir, prune_name, &s);
+}
+
+int snap_file_verify(const char *dir, const struct snap_file *file)
+{
+    CLEANUP(vfs_file) struct vfs_file *f = NULL;
+    char path[PATH_SIZE];
+    uint64_t size, hash;
+    int r;
+
+    if ((size_t)snprintf(path, sizeof(path), "%s/%s", dir, file->name) >= sizeof(path))
+        return -ENAMETOOLONG;
+    r = vfs_open(vfs_posix(), path, O_RDWR, 0, &f);
+    if (r < 0)
+        return r;
+    r = vfs_sync(f);
+    if (r == 0)
+        r = hash_file(f, &size, &hash);
+    if (r < 0)
+        return r;
+    if (size == file->size && hash == file->hash)
+        return 0;
+    (void)vfs_unlink(vfs_posix(), path);
+    return -EBADMSG;
+}

@@ -1,0 +1,41 @@
+/*
+ * The files of a snapshot in one directory: names, sizes, hashes. For any thread: no state.
+ */
+#ifndef NAMENODE_SNAP_FILES_H
+#define NAMENODE_SNAP_FILES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/compiler.h"
+
+enum {
+    SNAP_NAME_MAX = 128,
+    SNAP_FILES_MAX = 50000,
+};
+
+struct snap_file {
+    char name[SNAP_NAME_MAX];
+    uint64_t size;
+    uint64_t hash;
+};
+
+struct snap_files {
+    struct snap_file *list;
+    size_t count, capacity;
+};
+
+void snap_files_done(struct snap_files *f);
+/* -EBADMSG  not a plain name, or too many */
+int snap_files_add(struct snap_files *f, const char *name, uint64_t size, uint64_t hash);
+const struct snap_file *snap_files_find(const struct snap_files *f, const char *name);
+
+/* Lists and hashes what is in dir. */
+int snap_files_scan(const char *dir, struct snap_files *ret_files);
+/* Removes from dir what is not in files. */
+int snap_files_prune(const char *dir, const struct snap_files *files);
+/* Syncs the file and checks its hash. -EBADMSG: it is not what it should be; it was removed. */
+int snap_file_verify(const char *dir, const struct snap_file *file);
+
+#endif

@@ -1,0 +1,372 @@
+/* The leader's half of a snapshot: raft_snap.h has the picture. */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/clock.h"
+#include "common/error.h"
+#include "common/limits.h"
+#include "common/log.h"
+#include "common/loop.h"
+#include "common/mem.h"
+#include "common/vfs.h"
+#include "common/worker.h"
+#include "namenode/raft_snap.h"
+#include "namenode/snap_files.h"
+#include "rpc/conn.h"
+#include "rpc/node.pb-c.h"
+
+enum {
+    POLL_MS = 20,
+    PREPARE_MS_MAX = 10000,
+    IDLE_MS = 60000, /* nobody has asked for so long: the checkpoint goes */
+    PEERS_MAX = RAFT_MEMBERS_MAX,
+    PIECES_WAITING_MAX = 256,
+};
+
+/*
+ *   EMPTY ──want──► PREPARING ──flushed──► HASHING ──► READY ──idle, or too old──► EMPTY
+ */
+enum sender_state { SENDER_EMPTY, SENDER_PREPARING, SENDER_HASHING, SENDER_READY };
+
+/* A request that waits for its turn in the rate. */
+struct piece {
+    struct conn *conn;
+    uint64_t rpc_id;
+    uint64_t offset;
+    uint32_t len;
+    char name[SNAP_NAME_MAX];
+};
+
+struct snap_sender {
+    struct snap_sender_config config;
+    char *dir;
+    struct worker *worker;
+    struct work work;
+    struct loop_timer *timer, *piece_timer;
+    enum sender_state state;
+    struct raft_point point;
+    struct snap_files files;
+    int result;
+    struct raft_id waiting[PEERS_MAX];
+    unsigned waiting_count;
+    uint64_t waited_ms, idle_ms;
+    uint64_t free_ns; /* when the rate allows the next piece */
+    struct piece *pieces;
+    size_t piece_count;
+    uint64_t sent_count;
+};
+
+static void answer_all(struct snap_sender *s, bool ready)
+{
+    struct raft_id list[PEERS_MAX];
+    unsigned count = s->waiting_count;
+
+    memcpy(list, s->waiting, sizeof(list));
+    s->waiting_count = 0;
+    for (unsigned i = 0; i < count; i++) {
+        if (ready)
+            s->config.ready(s->config.ctx, list[i], &s->point);
+        else
+            s->config.failed(s->config.ctx, list[i]);
+    }
+}
+
+static void drop_checkpoint(struct snap_sender *s)
+{
+    int r = vfs_remove_all(vfs_posix(), s->dir);
+
+    if (r < 0)
+        log_warn("a checkpoint cannot be removed", "dir=%s %s", s->dir, dfs_strerror(r));
+    snap_files_done(&s->files);
+    s->state = SENDER_EMPTY;
+}
+
+static void on_hash_run(struct work *work)
+{
+    struct snap_sender *s = CONTAINER_OF(work, struct snap_sender, work);
+
+    s->result = snap_files_scan(s->dir, &s->files);
+}
+
+static void on_hash_done(struct work *work)
+{
+    struct snap_sender *s = CONTAINER_OF(work, struct snap_sender, work);
+
+    if (s->result < 0) {
+        log_error("a checkpoint cannot be read", "dir=%s %s", s->dir, dfs_strerror(s->result));
+        drop_checkpoint(s);
+        answer_all(s, false);
+        return;
+    }
+    s->state = SENDER_READY;
+    s->idle_ms = 0;
+    log_info("snapshot ready", "index=%" PRIu64 " files=%zu", s->point.index, s->files.count);
+    answer_all(s, true);
+}
+
+static void make_checkpoint(struct snap_sender *s)
+{
+    int r;
+
+    drop_checkpoint(s);
+    r = s->config.checkpoint(s->config.ctx, s->dir, &s->point);
+    if (r < 0) {
+        log_error("no checkpoint can be made", "dir=%s %s", s->dir, dfs_strerror(r));
+        drop_checkpoint(s);
+        answer_all(s, false);
+        return;
+    }
+    s->state = SENDER_HASHING;
+    worker_submit(s->worker, &s->work);
+}
+
+static void on_timer(void *ctx)
+{
+    struct snap_sender *s = ctx;
+
+    switch (s->state) {
+    case SENDER_EMPTY:
+        if (s->waiting_count > 0) {
+            s->state = SENDER_PREPARING;
+            s->waited_ms = 0;
+        } else {
+            loop_timer_stop(s->timer);
+        }
+        break;
+    case SENDER_PREPARING:
+        s->waited_ms += POLL_MS;
+        if (s->config.prepare(s->config.ctx) || s->waited_ms >= PREPARE_MS_MAX)
+            make_checkpoint(s);
+        break;
+    case SENDER_HASHING:
+        break;
+    case SENDER_READY:
+        s->idle_ms += POLL_MS;
+        if (s->waiting_count > 0) {
+            /* The log has gone on since: if the point has left it, another is needed. */
+            if (s->config.usable(s->config.ctx, &s->point))
+                answer_all(s, true);
+            else
+                s->state = SENDER_PREPARING;
+            s->idle_ms = s->waited_ms = 0;
+        } else if (s->idle_ms >= IDLE_MS) {
+            drop_checkpoint(s);
+        }
+        break;
+    }
+}
+
+void snap_sender_want(struct snap_sender *s, struct raft_id peer)
+{
+    for (unsigned i = 0; i < s->waiting_count; i++) {
+        if (s->waiting[i].v == peer.v)
+            return;
+    }
+    if (s->waiting_count == PEERS_MAX)
+        return;
+    s->waiting[s->waiting_count++] = peer;
+    loop_timer_start(s->timer, 0, POLL_MS);
+}
+
+/* ---- requests ---- */
+
+struct open_file {
+    int fd;
+};
+
+static void on_sent(void *ctx)
+{
+    struct open_file *o = ctx;
+
+    (void)close(o->fd);
+    free(o);
+}
+
+static void send_manifest(struct snap_sender *s, struct conn *c, uint64_t rpc_id)
+{
+    Dfs__SnapData msg = DFS__SNAP_DATA__INIT;
+    Dfs__SnapFile *files = mem_zalloc(s->files.count + 1, sizeof(*files));
+    Dfs__SnapFile **ptrs = mem_zalloc(s->files.count + 1, sizeof(*ptrs));
+
+    for (size_t i = 0; i < s->files.count; i++) {
+        dfs__snap_file__init(&files[i]);
+        files[i].name = s->files.list[i].name;
+        files[i].size = s->files.list[i].size;
+        files[i].hash = s->files.list[i].hash;
+        ptrs[i] = &files[i];
+    }
+    msg.index = s->point.index;
+    msg.term = s->point.term;
+    msg.files = ptrs;
+    msg.n_files = s->files.count;
+    conn_reply(c, MSG_SNAP_WANT, rpc_id, &msg.base, NULL);
+    free(files);
+    free(ptrs);
+}
+
+static void send_piece(struct snap_sender *s, const struct piece *p)
+{
+    const struct snap_file *file = snap_files_find(&s->files, p->name);
+    Dfs__SnapData msg = DFS__SNAP_DATA__INIT;
+    struct rpc_payload payload = {.file_fd = -1};
+    struct open_file *o;
+    char path[1024];
+
+    if (!file || p->offset >= file->size || s->state != SENDER_READY) {
+        conn_reply_error(p->conn, MSG_SNAP_WANT, p->rpc_id, -ESTALE, "no such piece");
+        return;
+    }
+    (void)snprintf(path, sizeof(path), "%s/%s", s->dir, p->name);
+    o = MEM_NEW(struct open_file);
+    o->fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (o->fd < 0) {
+        conn_reply_error(p->conn, MSG_SNAP_WANT, p->rpc_id, -errno, "%s: %s", p->name,
+                         dfs_strerror(-errno));
+        free(o);
+        return;
+    }
+    payload.file_fd = o->fd;
+    payload.file_offset = p->offset;
+    payload.file_len = (size_t)MIN((uint64_t)p->len, file->size - p->offset);
+    payload.sent = on_sent;
+    payload.sent_ctx = o;
+    msg.index = s->point.index;
+    msg.term = s->point.term;
+    msg.offset = p->offset;
+    conn_reply(p->conn, MSG_SNAP_WANT, p->rpc_id, &msg.base, &payload);
+}
+
+/* Pieces go out in the order in which they were asked for, as the rate allows. */
+static void send_pieces(void *ctx)
+{
+    struct snap_sender *s = ctx;
+    uint64_t now_ns = clock_monotonic_ns(clock_system());
+    size_t n = 0;
+
+    if (s->free_ns < now_ns)
+        s->free_ns = now_ns;
+    for (; n < s->piece_count && s->free_ns <= now_ns + 5 * CLOCK_NS_PER_MS; n++) {
+        send_piece(s, &s->pieces[n]);
+        s->free_ns += s->pieces[n].len * CLOCK_NS_PER_S / s->config.rate_bytes;
+        conn_unref(s->pieces[n].conn);
+    }
+    s->piece_count -= n;
+    memmove(s->pieces, s->pieces + n, s->piece_count * sizeof(*s->pieces));
+    if (s->piece_count > 0)
+        loop_timer_start(s->piece_timer, (s->free_ns - now_ns) / CLOCK_NS_PER_MS, 0);
+}
+
+static void take_request(struct snap_sender *s, struct conn *c, uint64_t rpc_id,
+                         const Dfs__SnapWant *want)
+{
+    struct piece *p;
+
+    if (s->state != SENDER_READY || want->index != s->point.index || want->term != s->point.term) {
+        conn_reply_error(c, MSG_SNAP_WANT, rpc_id, -ESTALE,
+                         "this snapshot is not there (any more)");
+        return;
+    }
+    s->idle_ms = 0;
+    if (!*want->file) {
+        s->sent_count++;
+        send_manifest(s, c, rpc_id);
+        return;
+    }
+    if (s->piece_count == PIECES_WAITING_MAX || strlen(want->file) >= SNAP_NAME_MAX ||
+        want->len == 0 || want->len > (1 << 20)) {
+        conn_reply_error(c, MSG_SNAP_WANT, rpc_id, -EINVAL, "too much at once");
+        return;
+    }
+    p = &s->pieces[s->piece_count++];
+    *p = (struct piece){
+        .conn = conn_ref(c), .rpc_id = rpc_id, .offset = want->offset, .len = want->len};
+    (void)snprintf(p->name, sizeof(p->name), "%s", want->file);
+    send_pieces(s);
+}
+
+void snap_sender_request(struct snap_sender *s, struct conn *c, const struct rpc_frame *f)
+{
+    Dfs__SnapWant *want = dfs__snap_want__unpack(NULL, f->header.body_len, f->body);
+
+    if (!want) {
+        conn_reply_error(c, MSG_SNAP_WANT, f->header.rpc_id, DFS_EPROTO, "not a SnapWant");
+        return;
+    }
+    take_request(s, c, f->header.rpc_id, want);
+    dfs__snap_want__free_unpacked(want, NULL);
+}
+
+void snap_sender_closed(struct snap_sender *s, struct conn *c)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < s->piece_count; i++) {
+        if (s->pieces[i].conn == c)
+            conn_unref(c);
+        else
+            s->pieces[kept++] = s->pieces[i];
+    }
+    s->piece_count = kept;
+}
+
+uint64_t snap_sender_sent_count(const struct snap_sender *s)
+{
+    return s->sent_count;
+}
+
+/* ---- */
+
+int snap_sender_new(const struct snap_sender_config *config, struct snap_sender **ret_sender)
+{
+    CLEANUP(snap_sender) struct snap_sender *s = MEM_NEW(struct snap_sender);
+    int r;
+
+    s->config = *config;
+    s->dir = mem_strdup(config->dir);
+    s->pieces = mem_zalloc(PIECES_WAITING_MAX, sizeof(*s->pieces));
+    s->work = (struct work){.run = on_hash_run, .done = on_hash_done, .loop = config->loop};
+    r = worker_new("dfs-snap-out", &s->worker);
+    if (r < 0)
+        return r;
+    s->timer = loop_timer_new(config->loop, on_timer, s);
+    s->piece_timer = loop_timer_new(config->loop, send_pieces, s);
+    *ret_sender = STEAL(s);
+    return 0;
+}
+
+static void ignore_peer(void *ctx, struct raft_id peer)
+{
+    (void)ctx;
+    (void)peer;
+}
+
+static void ignore_ready(void *ctx, struct raft_id peer, const struct raft_point *point)
+{
+    (void)ctx;
+    (void)peer;
+    (void)point;
+}
+
+void snap_sender_free(struct snap_sender *s)
+{
+    if (!s)
+        return;
+    s->config.ready = ignore_ready;
+    s->config.failed = ignore_peer;
+    worker_free(s->worker);
+    while (s->state == SENDER_HASHING)
+        loop_run_once(s->config.loop, false);
+    loop_timer_free(s->timer);
+    loop_timer_free(s->piece_timer);
+    for (size_t i = 0; i < s->piece_count; i++)
+        conn_unref(s->pieces[i].conn);
+    free(s->pieces);
+    if (s->dir)
+        drop_checkpoint(s);
+    free(s->dir);
+    free(s);
+}

@@ -81,7 +81,7 @@ static void open_applied(void *ctx, int status, const Dfs__MetaReply *reply)
     struct svc_request *r = ctx;
     struct svc_session *s = r->self;
     Dfs__SessionOpenReply msg = DFS__SESSION_OPEN_REPLY__INIT;
-    uint8_t token[TOKEN_SIZE];
+    uint8_t token[TOKEN_BYTES];
     struct cluster_rec cluster;
 
     if (status == 0 && reply->status != 0)
@@ -90,12 +90,13 @@ static void open_applied(void *ctx, int status, const Dfs__MetaReply *reply)
         status = -EIO;
     if (status == 0)
         status = fsm_cluster(node_fsm(s->node), &cluster);
+    if (status == 0)
+        status = token_make(cluster.data_key, cluster.data_key_len, reply->id->id, token);
     if (status < 0) {
         svc_request_fail(r, status, "the session was not opened");
         return;
     }
     msg.session = reply->id->id;
-    token_make(cluster.data_key, cluster.data_key_len, msg.session, token);
     msg.lease_ms = LEASE_MS;
     msg.data_token = (ProtobufCBinaryData){.data = token, .len = sizeof(token)};
     msg.cluster_uuid = (ProtobufCBinaryData){.data = cluster.uuid, .len = sizeof(cluster.uuid)};

@@ -9,7 +9,7 @@ CLEANFILES += $(PROTO_GENERATED_C) $(PROTO_GENERATED_H)
 # As a system header, so that its ..._INIT macros may be used under our warnings.
 rpc/%.pb-c.c rpc/%.pb-c.h: $(top_srcdir)/rpc/%.proto
 	$(AM_V_GEN)$(MKDIR_P) rpc && $(PROTOC_C) -I$(top_srcdir) --c_out=. $< && \
-	sed -i '1i #pragma GCC system_header' rpc/$*.pb-c.h
+	sed -i '1i #pragma GCC system_header' rpc/$*.pb-c.h && touch rpc/$*.pb-c.c
 
 # Generated code goes without our warnings.
 noinst_LTLIBRARIES += libproto.la

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -278,6 +279,30 @@ static void connections_over_the_limit_are_closed(void **state)
     assert_int_equal(server_conn_count(p->server), 0);
 }
 
+/* The waiting peer would else wake the loop for ever, and nobody would know why. */
+static void peer_is_turned_away_when_descriptors_run_out(void **state)
+{
+    struct pair *p = *state;
+    struct rlimit old, low;
+    int fd = raw_connect(p), free_fd = dup(fd), again;
+    char byte;
+
+    close(free_fd);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
+    low = old;
+    low.rlim_cur = (rlim_t)free_fd;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &low), 0);
+    pair_pass(p, 5);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
+    assert_int_equal(recv(fd, &byte, 1, MSG_DONTWAIT), 0);
+    close(fd);
+
+    again = raw_connect(p);
+    pair_pass(p, 5);
+    assert_int_equal(server_conn_count(p->server), 1);
+    close(again);
+}
+
 /* The server's CA is unknown to the client: the client must not talk to it. */
 static void server_of_another_ca_is_refused_by_the_client(void **state)
 {
@@ -498,6 +523,7 @@ int main(void)
         PLAIN(peer_that_dies_in_the_middle_of_a_frame_is_noticed),
         PLAIN(reply_to_nothing_is_ignored),
         PLAIN(connections_over_the_limit_are_closed),
+        PLAIN(peer_is_turned_away_when_descriptors_run_out),
         TLS(server_of_another_ca_is_refused_by_the_client),
         TLS(client_of_another_ca_is_refused_by_the_server),
         WITH_BOTH(plain_connection_beside_tls_must_say_hello_first),

@@ -291,7 +291,7 @@ int args_next(struct args *a)
     if (value == VALUE_HELP || value == 'h') {
         args_print_help(a->spec, stdout);
     } else {
-        printf("%s (dfs) %s\n", a->spec->program, dfs_version());
+        printf("%s (dfs) %s\n", a->spec->program, build_version());
     }
     return exit_with(a, 0);
 }

@@ -39,6 +39,6 @@
     })
 
 /* The release of this build, as `--version` prints it. Static storage. */
-const char *dfs_version(void);
+const char *build_version(void);
 
 #endif

@@ -3,7 +3,7 @@
 
 #include "common/compiler.h"
 
-const char *dfs_version(void)
+const char *build_version(void)
 {
     return PACKAGE_VERSION;
 }

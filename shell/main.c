@@ -47,7 +47,7 @@ int main(int argc, char **argv)
         return EXIT_OK;
     }
     if (strcmp(name, "--version") == 0 || strcmp(name, "-V") == 0) {
-        printf("dfs %s\n", dfs_version());
+        printf("dfs %s\n", build_version());
         return EXIT_OK;
     }
     if (name[0] == '\0') {

@@ -1,1 +1,11 @@
-# What fuse/ builds.
+# What fuse/ builds: the mount program, and its second name for mount(8).
+sbin_PROGRAMS += dfs-fuse
+dfs_fuse_SOURCES = fuse/main.c fuse/mount.c fuse/mount.h fuse/mount_conf.c fuse/mount_conf.h \
+	fuse/ops_dir.c fuse/ops_io.c fuse/ops_meta.c fuse/ops_xattr.c \
+	fuse/transport.c fuse/transport.h
+dfs_fuse_LDADD = libdfs_core.la librpc.la libcommon.la $(FUSE_LIBS)
+
+install-exec-hook:
+	cd $(DESTDIR)$(sbindir) && rm -f mount.dfs && $(LN_S) dfs-fuse mount.dfs
+uninstall-hook:
+	rm -f $(DESTDIR)$(sbindir)/mount.dfs

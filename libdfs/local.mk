@@ -1,6 +1,7 @@
 # What libdfs/ builds.
 noinst_LTLIBRARIES += libdfs_core.la
 libdfs_core_la_SOURCES = \
+	libdfs/blocking.c libdfs/blocking.h libdfs/blocking_file.c libdfs/dfs.h libdfs/path.c \
 	libdfs/chunk_op.c libdfs/chunk_read.c \
 	libdfs/data.c \
 	libdfs/dirty.c libdfs/dirty.h \
@@ -16,6 +17,17 @@ libdfs_core_la_SOURCES = \
 	libdfs/publish.c libdfs/writeback.c libdfs/writeback.h \
 	libdfs/read.c libdfs/read.h \
 	libdfs/readahead.c libdfs/readahead.h \
+	libdfs/report.c \
 	libdfs/truncate.c libdfs/truncate.h \
 	libdfs/wire.c
-libdfs_core_la_LIBADD = librpc.la libcommon.la
+libdfs_core_la_LIBADD = librpc.la libcommon.la $(JANSSON_LIBS)
+
+# The library for applications: the same objects, with only dfs_*() of dfs.h to be seen.
+lib_LTLIBRARIES += libdfs.la
+libdfs_la_SOURCES =
+libdfs_la_LIBADD = libdfs_core.la
+libdfs_la_LDFLAGS = -version-info 0:0:0 -Wl,--version-script=$(top_srcdir)/libdfs/libdfs.map
+libdfs_la_DEPENDENCIES = libdfs_core.la libdfs/libdfs.map
+include_HEADERS += libdfs/dfs.h
+pkgconfig_DATA += libdfs/libdfs.pc
+EXTRA_DIST += libdfs/libdfs.map

@@ -20,7 +20,8 @@ libdfs_core_la_SOURCES = \
 	libdfs/report.c \
 	libdfs/truncate.c libdfs/truncate.h \
 	libdfs/wire.c
-libdfs_core_la_LIBADD = librpc.la libcommon.la $(JANSSON_LIBS)
+# librpc.la brings libcommon.la: named twice, libdfs.so would hold it twice.
+libdfs_core_la_LIBADD = librpc.la $(JANSSON_LIBS)
 
 # The library for applications: the same objects, with only dfs_*() of dfs.h to be seen.
 lib_LTLIBRARIES += libdfs.la

@@ -441,18 +441,20 @@ static uint64_t take_spare(struct raft_log *log)
     return log->layout.spare_count > 0 ? log->layout.spares[--log->layout.spare_count] : 0;
 }
 
-static void begin_segment(struct raft_log *log, uint64_t first_index)
+static void begin_segment(struct raft_log *log, uint64_t first_index, size_t record_size)
 {
     struct log_op *op = job_op(log->queued, LOG_OP_SEGMENT);
+    uint64_t need = LOG_SEGMENT_DATA + record_size;
 
     op->segment.header = (struct log_segment_header){
         .seq = log->layout.next_seq++,
         .seed = rng_system_u64(),
         .epoch = log->layout.meta.epoch,
         .first_index = first_index,
-        .bytes = log->config.segment_bytes,
+        .bytes = MAX(log->config.segment_bytes, need),
     };
-    op->segment.spare = take_spare(log);
+    if (need <= log->config.segment_bytes)
+        op->segment.spare = take_spare(log);
     (void)log_layout_add(&log->layout, &op->segment.header);
     prepare_spare(log);
 }
@@ -496,7 +498,7 @@ static void reset(struct raft_log *log, uint64_t base)
     l->meta.first_seq = l->next_seq;
     if (l->meta.faulty_to <= base)
         l->meta.faulty_from = l->meta.faulty_to = 0;
-    begin_segment(log, base + 1);
+    begin_segment(log, base + 1, 0);
     push_meta(log);
     recycle_range(log, 0, old);
     log_layout_drop_front(l, old);
@@ -535,7 +537,7 @@ static void append(struct raft_log *log, const struct raft_entry *e)
     struct log_op *op;
 
     if (s->used + log_record_size(e->buf->len) > s->header.bytes) {
-        begin_segment(log, e->index);
+        begin_segment(log, e->index, log_record_size(e->buf->len));
         s = &l->segments[l->count - 1];
     }
     op = job_op(log->queued, LOG_OP_APPEND);

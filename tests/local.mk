@@ -68,6 +68,21 @@ TESTS += tests/unit/namenode/test_pg_mgr
 tests_unit_namenode_test_pg_mgr_CFLAGS = $(TEST_CFLAGS)
 tests_unit_namenode_test_pg_mgr_LDADD = libpgmgr.la $(CMOCKA_LIBS)
 
+check_PROGRAMS += tests/unit/namenode/test_data_dir
+TESTS += tests/unit/namenode/test_data_dir
+tests_unit_namenode_test_data_dir_CFLAGS = $(TEST_CFLAGS)
+tests_unit_namenode_test_data_dir_LDADD = libnamenode.la $(CMOCKA_LIBS)
+
+check_PROGRAMS += tests/unit/namenode/test_node
+TESTS += tests/unit/namenode/test_node
+tests_unit_namenode_test_node_CFLAGS = $(TEST_CFLAGS)
+tests_unit_namenode_test_node_LDADD = libnamenode.la $(CMOCKA_LIBS)
+
+check_PROGRAMS += tests/unit/namenode/test_node_conf
+TESTS += tests/unit/namenode/test_node_conf
+tests_unit_namenode_test_node_conf_CFLAGS = $(TEST_CFLAGS)
+tests_unit_namenode_test_node_conf_LDADD = libnamenode.la $(CMOCKA_LIBS)
+
 check_PROGRAMS += tests/unit/namenode/test_raft_log
 TESTS += tests/unit/namenode/test_raft_log
 tests_unit_namenode_test_raft_log_CFLAGS = $(TEST_CFLAGS)

@@ -292,6 +292,21 @@ static void a_truncation_may_go_back_over_segments(void **state)
     assert_log_is(f, &f->want);
 }
 
+/* Nothing says that an entry is shorter than a segment. */
+static void an_entry_may_be_longer_than_a_segment(void **state)
+{
+    struct fixture *f = *state;
+
+    assert_int_equal(open_log(f), 0);
+    append(f, 1, 100, 1);
+    append(f, 1, 3 * SEGMENT, 1);
+    append(f, 2, 100, 1);
+    raft_log_pump(f->log, true);
+    reopen(f);
+    assert_int_equal(f->boot.faulty_from, 0);
+    assert_log_is(f, &f->want);
+}
+
 static void a_reset_begins_the_log_anew(void **state)
 {
     struct fixture *f = *state;
@@ -736,6 +751,7 @@ int main(void)
         T(updates_queued_together_share_one_sync),
         T(truncated_entries_do_not_come_back),
         T(a_truncation_may_go_back_over_segments),
+        T(an_entry_may_be_longer_than_a_segment),
         T(a_reset_begins_the_log_anew),
         T(compaction_drops_whole_segments_and_reuses_them),
         T(compaction_keeps_the_least_number_of_segments),

@@ -5,6 +5,7 @@
 
 #include "common/loop.h"
 #include "common/mem.h"
+#include "common/rng.h"
 
 enum { READER_COUNT = 2 };
 
@@ -15,6 +16,8 @@ struct disk {
 
     /* Loop thread only. */
     size_t job_count;
+    struct work *first[DISK_LANE_COUNT], *last[DISK_LANE_COUNT]; /* without threads */
+    struct rng rng;
 };
 
 static struct job *job_of(struct work *w)
@@ -37,10 +40,18 @@ static void done(struct work *w)
     j->done(j);
 }
 
+/* One job of one of the lanes, as threads might come to it. */
 static void run_inline(void *ctx)
 {
-    struct work *w = ctx;
+    struct disk *d = ctx;
+    struct work *w;
+    uint64_t lane;
 
+    do {
+        lane = rng_below(&d->rng, DISK_LANE_COUNT);
+    } while (!d->first[lane]);
+    w = d->first[lane];
+    d->first[lane] = w->next;
     w->run(w);
     if (w->done)
         w->done(w);
@@ -48,10 +59,17 @@ static void run_inline(void *ctx)
 
 static void submit(struct disk *d, enum disk_lane lane, struct work *w)
 {
-    if (d->workers[lane])
+    if (d->workers[lane]) {
         worker_submit(d->workers[lane], w);
+        return;
+    }
+    w->next = NULL;
+    if (d->first[lane])
+        d->last[lane]->next = w;
     else
-        loop_post(d->loop, run_inline, w);
+        d->first[lane] = w;
+    d->last[lane] = w;
+    loop_post(d->loop, run_inline, d);
 }
 
 static void forward(struct work *w)
@@ -92,7 +110,8 @@ bool disk_lane_is_idle(const struct disk *d, enum disk_lane lane)
     return d->workers[lane] && worker_queued(d->workers[lane]) <= 1;
 }
 
-int disk_new(struct loop *loop, unsigned number, bool inline_io, struct disk **ret_disk)
+int disk_new(struct loop *loop, unsigned number, bool inline_io, uint64_t inline_seed,
+             struct disk **ret_disk)
 {
     static const char *const names[DISK_LANE_COUNT] = {"write", "sync", "log", "read"};
     CLEANUP(disk) struct disk *d = MEM_NEW(struct disk);
@@ -100,6 +119,7 @@ int disk_new(struct loop *loop, unsigned number, bool inline_io, struct disk **r
     int r = 0;
 
     d->loop = loop;
+    rng_seed(&d->rng, inline_seed);
     for (int i = 0; !inline_io && r == 0 && i < DISK_LANE_COUNT; i++) {
         (void)snprintf(name, sizeof(name), "dfs-%s-%u", names[i], number % 100);
         if (i == DISK_READER)

@@ -1,12 +1,14 @@
 /*
  * The threads of a target, and the jobs they get from the loop: `run` on a thread, then `done` on
- * the loop. Without threads (the simulator) the loop does both in a posted call.
+ * the loop. Without threads (the simulator) the loop does both in a posted call;
+ * then the lanes still overtake each other, as a seed has it.
  */
 #ifndef DATANODE_DISK_H
 #define DATANODE_DISK_H
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "common/compiler.h"
 #include "common/worker.h"
@@ -30,7 +32,8 @@ struct job {
     enum disk_lane lane;
 };
 
-int disk_new(struct loop *loop, unsigned number, bool inline_io, struct disk **ret_disk);
+int disk_new(struct loop *loop, unsigned number, bool inline_io, uint64_t inline_seed,
+             struct disk **ret_disk);
 /* Lets the threads finish what they have, and runs the loop until all jobs are done. */
 void disk_free(struct disk *d);
 DEFINE_CLEANUP(disk, disk_free)

@@ -315,7 +315,7 @@ static void op_run(struct job *j)
     struct live *l = op->live;
     unsigned flags = 0;
 
-    if (op->flags & STORE_CREATE)
+    if (op->flags & FILE_CREATE)
         flags |= CHUNK_FILE_CREATE;
     if (op->flags & STORE_COPY)
         flags |= CHUNK_FILE_COPY;
@@ -612,8 +612,18 @@ void store_done_later(struct target *t, store_done_fn fn, void *ctx, int status,
 
 /* ---- the calls ---- */
 
+/*
+ * Files are made for chunks that are new or are being copied, and where making one failed. For any
+ * other chunk a missing file is a loss, which must not come back as holes that look good.
+ */
+static bool may_lack_file(const struct chunk *c)
+{
+    return c->flags & (CHUNK_INCOMPLETE | CHUNK_SUSPECT);
+}
+
 /* Finds or makes the chunk of a write. */
-static int write_chunk(struct target *t, const struct store_write *w, struct chunk **ret_chunk)
+static int write_chunk(struct target *t, const struct store_write *w, struct chunk **ret_chunk,
+                       bool *ret_is_new)
 {
     struct chunk *c = chunk_table_find(t->chunks, w->chunk.v);
 
@@ -628,6 +638,7 @@ static int write_chunk(struct target *t, const struct store_write *w, struct chu
         chunk_set_flags(t, c, CHUNK_DIRTY);
         /* Nobody waits for it: a file that the table does not know is adopted as DIRTY. */
         chunk_log(t, c, NULL);
+        *ret_is_new = true;
     }
     *ret_chunk = c;
     return 0;
@@ -653,12 +664,13 @@ static int check_write(const struct target *t, const struct store_write *w)
 void store_write(struct target *t, const struct store_write *w, store_done_fn done, void *ctx)
 {
     struct chunk *c = NULL;
+    bool is_new = false;
     struct op *op;
     int r;
 
     r = check_write(t, w);
     if (r == 0)
-        r = write_chunk(t, w, &c);
+        r = write_chunk(t, w, &c, &is_new);
     if (r < 0) {
         store_done_later(t, done, ctx, r, 0);
         return;
@@ -667,10 +679,7 @@ void store_write(struct target *t, const struct store_write *w, store_done_fn do
     op->fn = done;
     op->ctx = ctx;
     op->flags = w->flags;
-    /* The table knows the chunk, so the file is there, or is to be: BAD ones must not come back as
-     * holes that look good. */
-    if (!(c->flags & CHUNK_BAD) || w->flags & STORE_COPY)
-        op->flags |= STORE_CREATE;
+    op->flags |= is_new || may_lack_file(c) || w->flags & STORE_COPY ? FILE_CREATE : 0;
     op->may_sync = w->flags & STORE_SYNC && !t->round.is_running && !t->sync_ready;
     op->u.w.offset = w->offset;
     op->u.w.len = w->len;
@@ -697,7 +706,7 @@ void store_truncate(struct target *t, struct chunk_id chunk, uint32_t from, stru
     op = op_new(live_get(t, c), OP_TRUNCATE, 0);
     op->fn = done;
     op->ctx = ctx;
-    op->flags = flags | (c->flags & CHUNK_BAD && !(flags & STORE_COPY) ? 0 : STORE_CREATE);
+    op->flags = flags | (may_lack_file(c) || flags & STORE_COPY ? FILE_CREATE : 0);
     op->u.w.offset = from;
     op->u.w.ver = ver;
     change_submit(op);
@@ -890,7 +899,7 @@ void store_mark_complete(struct target *t, struct chunk_id chunk, struct chunk_v
     cc->ver = ver;
     /* An empty chunk has its file too: a CLEAN record without one would be a loss. */
     op = op_new(cc->record->live, OP_TRIM, 0);
-    op->flags = STORE_CREATE;
+    op->flags = FILE_CREATE;
     op->fn = complete_trimmed;
     op->ctx = cc;
     change_submit(op);

@@ -75,6 +75,7 @@ struct store_options {
     unsigned reserve_percent; /* of the disk, kept free; 100 or more: default */
     uint64_t capacity_bytes;  /* a smaller disk than the file system says; 0: as it says */
     bool inline_io;           /* no threads: disk work is done by the loop in posted calls */
+    uint64_t inline_seed;     /* in which order it comes to them */
     bool rebuild;             /* a target without its chunk table is opened all the same: every
                                  chunk file found is adopted as DIRTY */
     /* A target has failed for good; why is -errno. May be NULL. */

@@ -141,6 +141,9 @@ enum op_kind {
     OP_READ,
     OP_CRCS,
 };
+/* Beside enum store_flags. */
+enum { FILE_CREATE = 1 << 8 };
+
 struct op {
     struct job job;
     enum op_kind kind;

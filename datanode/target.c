@@ -506,7 +506,8 @@ static int open_steps(struct opening *o)
     if (r < 0)
         return r;
     take_space(t, sp.total_bytes, sp.free_bytes);
-    return disk_new(t->store->loop, t->index, t->store->o.inline_io, &t->disk);
+    return disk_new(t->store->loop, t->index, t->store->o.inline_io, t->store->o.inline_seed,
+                    &t->disk);
 }
 
 void target_done(struct target *t)

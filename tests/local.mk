@@ -12,6 +12,16 @@ check_PROGRAMS += tests/unit/datanode/test_store
 TESTS += tests/unit/datanode/test_store
 tests_unit_datanode_test_store_CFLAGS = $(TEST_CFLAGS)
 tests_unit_datanode_test_store_LDADD = tests/unit/datanode/libstorefixture.la
+
+check_PROGRAMS += tests/unit/datanode/test_store_crash
+TESTS += tests/unit/datanode/test_store_crash
+tests_unit_datanode_test_store_crash_CFLAGS = $(TEST_CFLAGS)
+tests_unit_datanode_test_store_crash_LDADD = tests/unit/datanode/libstorefixture.la
+
+check_PROGRAMS += tests/unit/datanode/test_store_faults
+TESTS += tests/unit/datanode/test_store_faults
+tests_unit_datanode_test_store_faults_CFLAGS = $(TEST_CFLAGS)
+tests_unit_datanode_test_store_faults_LDADD = tests/unit/datanode/libstorefixture.la
 # ---- end of datanode/store ----
 
 # ---- libdfs: the data path ----

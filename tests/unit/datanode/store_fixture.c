@@ -20,7 +20,7 @@ static void on_failed(void *ctx, struct target *t, int why)
     f->failed = why;
 }
 
-struct fixture *fixture_new(bool on_fake_disk)
+static struct fixture *make(bool on_fake_disk)
 {
     struct fixture *f = MEM_NEW(struct fixture);
 
@@ -47,6 +47,18 @@ struct fixture *fixture_new(bool on_fake_disk)
     };
     memset(f->options.cluster.b, 0x11, 16);
     memset(f->options.boot_id.b, 0x22, 16);
+    return f;
+}
+
+struct fixture *fixture_new_closed(void)
+{
+    return make(true);
+}
+
+struct fixture *fixture_new(bool on_fake_disk)
+{
+    struct fixture *f = make(on_fake_disk);
+
     assert_ok(fixture_open(f));
     return f;
 }

@@ -41,6 +41,7 @@ struct answer {
 
 /* Opens the target too. */
 struct fixture *fixture_new(bool on_fake_disk);
+struct fixture *fixture_new_closed(void); /* the target is not made yet */
 void fixture_free(struct fixture *f);
 /* Clean end of the store. */
 void fixture_close(struct fixture *f);

@@ -8,7 +8,7 @@
 
 #include "common/mem.h"
 
-enum { BUF_CAP_MIN = 256 };
+enum { BUF_CAP_MIN = 256, PRINTF_ROOM = 128 };
 
 void buf_init(struct buf *b)
 {
@@ -26,11 +26,11 @@ uint8_t *buf_reserve(struct buf *b, size_t len)
     size_t front = b->base == NULL ? 0 : (size_t)(b->data - b->base);
     size_t cap;
 
-    if (front + b->len + len <= b->cap)
+    if (b->base != NULL && front + b->len + len <= b->cap)
         return b->data + b->len;
 
     /* Move to the front when that frees enough to be worth the copy; otherwise grow by half. */
-    if (b->len + len <= b->cap && front >= b->len) {
+    if (b->base != NULL && b->len + len <= b->cap && front >= b->len) {
         memmove(b->base, b->data, b->len);
         b->data = b->base;
         return b->data + b->len;
@@ -72,18 +72,23 @@ void buf_append_str(struct buf *b, const char *s)
 
 void buf_printf(struct buf *b, const char *fmt, ...)
 {
+    size_t room = PRINTF_ROOM;
     va_list ap;
-    int n;
 
-    va_start(ap, fmt);
-    n = vsnprintf(NULL, 0, fmt, ap);
-    va_end(ap);
-    assert(n >= 0);
+    for (;;) {
+        char *at = (char *)buf_reserve(b, room);
+        int n;
 
-    va_start(ap, fmt);
-    (void)vsnprintf((char *)buf_reserve(b, (size_t)n + 1), (size_t)n + 1, fmt, ap);
-    va_end(ap);
-    b->len += (size_t)n;
+        va_start(ap, fmt);
+        n = vsnprintf(at, room, fmt, ap);
+        va_end(ap);
+        assert(n >= 0);
+        if ((size_t)n < room) {
+            b->len += (size_t)n;
+            return;
+        }
+        room = (size_t)n + 1;
+    }
 }
 
 void buf_consume(struct buf *b, size_t len)

@@ -1,5 +1,6 @@
 #include "common/clock.h"
 
+#include <errno.h>
 #include <time.h>
 
 #include "common/compiler.h"
@@ -35,6 +36,14 @@ const struct clock *clock_system(void)
     static const struct clock system = {system_monotonic_ns, system_boottime_ns, system_wall_ns};
 
     return &system;
+}
+
+void clock_sleep_ms(unsigned ms)
+{
+    struct timespec left = {.tv_sec = ms / 1000, .tv_nsec = (long)(ms % 1000) * 1000000};
+
+    while (clock_nanosleep(CLOCK_MONOTONIC, 0, &left, &left) == EINTR)
+        continue;
 }
 
 static const struct clock_fake *fake_of(const struct clock *c)

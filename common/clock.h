@@ -29,6 +29,9 @@ static inline int64_t clock_wall_ns(const struct clock *c)
 /* The machine's. Static storage, any thread. */
 const struct clock *clock_system(void);
 
+/* For programs at a terminal that wait for others; daemons use timers of their loop. */
+void clock_sleep_ms(unsigned ms);
+
 /* Stands still until it is moved: pass &fake.clock. */
 struct clock_fake {
     struct clock clock;

@@ -25,4 +25,5 @@ libcommon_la_SOURCES = \
 	common/vfs.c common/vfs.h common/vfs_posix.c \
 	common/vfs_fake.c common/vfs_fake.h common/vfs_fake_image.c common/vfs_fake_image.h common/vfs_fake_tree.c common/vfs_fake_tree.h \
 	common/worker.c common/worker.h
+EXTRA_DIST += common/README.md
 libcommon_la_LIBADD = $(UV_LIBS) $(ISAL_LIBS) $(XXHASH_LIBS) $(MICROHTTPD_LIBS) $(INIH_LIBS)

@@ -41,6 +41,86 @@ tests_unit_libdfs_test_layout_CFLAGS = $(TEST_CFLAGS)
 tests_unit_libdfs_test_layout_LDADD = libdfs_core.la $(CMOCKA_LIBS)
 # ---- end of libdfs: the data path ----
 
+# ---- common ----
+check_PROGRAMS += tests/unit/common/test_args
+TESTS += tests/unit/common/test_args
+tests_unit_common_test_args_CFLAGS = $(TEST_CFLAGS)
+tests_unit_common_test_args_LDADD = libcommon.la $(CMOCKA_LIBS)
+
+check_PROGRAMS += tests/unit/common/test_buf
+TESTS += tests/unit/common/test_buf
+tests_unit_common_test_buf_CFLAGS = $(TEST_CFLAGS)
+tests_unit_common_test_buf_LDADD = libcommon.la $(CMOCKA_LIBS)
+
+check_PROGRAMS += tests/unit/common/test_conf
+TESTS += tests/unit/common/test_conf
+tests_unit_common_test_conf_CFLAGS = $(TEST_CFLAGS)
+tests_unit_common_test_conf_LDADD = libcommon.la $(CMOCKA_LIBS)
+
+check_PROGRAMS += tests/unit/common/test_crc32c
+TESTS += tests/unit/common/test_crc32c
+tests_unit_common_test_crc32c_CFLAGS = $(TEST_CFLAGS)
+tests_unit_common_test_crc32c_LDADD = libcommon.la $(CMOCKA_LIBS)
+
+check_PROGRAMS += tests/unit/common/test_daemon
+TESTS += tests/unit/common/test_daemon
+tests_unit_common_test_daemon_CFLAGS = $(TEST_CFLAGS)
+tests_unit_common_test_daemon_LDADD = libcommon.la $(CMOCKA_LIBS)
+
+check_PROGRAMS += tests/unit/common/test_error
+TESTS += tests/unit/common/test_error
+tests_unit_common_test_error_CFLAGS = $(TEST_CFLAGS)
+tests_unit_common_test_error_LDADD = libcommon.la $(CMOCKA_LIBS)
+
+check_PROGRAMS += tests/unit/common/test_log
+TESTS += tests/unit/common/test_log
+tests_unit_common_test_log_CFLAGS = $(TEST_CFLAGS)
+tests_unit_common_test_log_LDADD = libcommon.la $(CMOCKA_LIBS)
+
+check_PROGRAMS += tests/unit/common/test_loop
+TESTS += tests/unit/common/test_loop
+tests_unit_common_test_loop_CFLAGS = $(TEST_CFLAGS)
+tests_unit_common_test_loop_LDADD = libcommon.la $(CMOCKA_LIBS)
+
+check_PROGRAMS += tests/unit/common/test_metrics
+TESTS += tests/unit/common/test_metrics
+tests_unit_common_test_metrics_CFLAGS = $(TEST_CFLAGS)
+tests_unit_common_test_metrics_LDADD = libcommon.la $(CMOCKA_LIBS)
+
+check_PROGRAMS += tests/unit/common/test_slab
+TESTS += tests/unit/common/test_slab
+tests_unit_common_test_slab_CFLAGS = $(TEST_CFLAGS)
+tests_unit_common_test_slab_LDADD = libcommon.la $(CMOCKA_LIBS)
+
+check_PROGRAMS += tests/unit/common/test_strutil
+TESTS += tests/unit/common/test_strutil
+tests_unit_common_test_strutil_CFLAGS = $(TEST_CFLAGS)
+tests_unit_common_test_strutil_LDADD = libcommon.la $(CMOCKA_LIBS)
+
+check_PROGRAMS += tests/unit/common/test_values
+TESTS += tests/unit/common/test_values
+tests_unit_common_test_values_CFLAGS = $(TEST_CFLAGS)
+tests_unit_common_test_values_LDADD = libcommon.la $(CMOCKA_LIBS)
+
+check_PROGRAMS += tests/unit/common/test_vfs
+TESTS += tests/unit/common/test_vfs
+tests_unit_common_test_vfs_CFLAGS = $(TEST_CFLAGS)
+tests_unit_common_test_vfs_LDADD = libcommon.la $(CMOCKA_LIBS)
+
+check_PROGRAMS += tests/unit/common/test_vfs_fake
+TESTS += tests/unit/common/test_vfs_fake
+tests_unit_common_test_vfs_fake_CFLAGS = $(TEST_CFLAGS)
+tests_unit_common_test_vfs_fake_LDADD = libcommon.la $(CMOCKA_LIBS)
+
+check_PROGRAMS += tests/unit/common/test_worker
+TESTS += tests/unit/common/test_worker
+tests_unit_common_test_worker_CFLAGS = $(TEST_CFLAGS)
+tests_unit_common_test_worker_LDADD = libcommon.la $(CMOCKA_LIBS)
+
+TESTS += tests/tidy.sh
+EXTRA_DIST += tests/tidy.sh
+# ---- end of common ----
+
 # ---- namenode/fsm ----
 # The tests of the state machine share a fixture.
 check_LTLIBRARIES += tests/unit/namenode/libfsmfixture.la

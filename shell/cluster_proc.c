@@ -13,14 +13,9 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "common/clock.h"
+
 static const char *const programs[] = {"dfs-namenode", "dfs-datanode", "dfs-fuse"};
-
-static void nap(unsigned ms)
-{
-    const struct timespec ts = {.tv_sec = ms / 1000, .tv_nsec = (long)(ms % 1000) * 1000000};
-
-    (void)nanosleep(&ts, NULL);
-}
 
 /* A pid may have been given to somebody else since: the command line must name our configuration. */
 static bool is_ours(pid_t pid, const char *conf)
@@ -164,7 +159,7 @@ int node_wait_mounted(const struct cluster *c, const struct cluster_node *n, uns
             return 0;
         if (node_pid(c, n) == 0)
             return -ECHILD;
-        nap(20);
+        clock_sleep_ms(20);
     }
     return -ETIMEDOUT;
 }
@@ -183,7 +178,7 @@ int node_signal(const struct cluster *c, const struct cluster_node *n, int signu
         (void)waitpid(-1, NULL, WNOHANG);
         if (node_pid(c, n) == 0)
             return 0;
-        nap(10);
+        clock_sleep_ms(10);
     }
     fprintf(stderr, "dfs cluster: %s did not stop within %u s; killing it\n", n->name,
             wait_ms / 1000);

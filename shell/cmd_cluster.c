@@ -12,6 +12,7 @@
 #include <jansson.h>
 
 #include "common/args.h"
+#include "common/clock.h"
 #include "common/strutil.h"
 #include "shell/cluster.h"
 #include "shell/command.h"
@@ -80,13 +81,6 @@ static const struct args_spec node_spec = {
     .rest_min = 1,
     .rest_max = -1,
 };
-
-static void nap(unsigned ms)
-{
-    const struct timespec ts = {.tv_sec = ms / 1000, .tv_nsec = (long)(ms % 1000) * 1000000};
-
-    (void)nanosleep(&ts, NULL);
-}
 
 static int kill_node(const struct cluster *c, const struct cluster_node *n)
 {
@@ -288,7 +282,7 @@ static int wait_serving(const struct cluster *c)
             return EXIT_OK;
         if (one_died(c))
             return EXIT_FAILED;
-        nap(POLL_MS);
+        clock_sleep_ms(POLL_MS);
     }
     fprintf(stderr, "dfs cluster up: the cluster does not serve after %d s:\n", UP_MS / 1000);
     for (size_t i = 0; i < c->node_count; i++)

@@ -30,7 +30,7 @@ verdict() { # NAME, and what is wrong on stdin
     fi
 }
 
-echo "1..11"
+echo "1..12"
 
 # ---- arrows point down: FOLDER may include these ----
 may_include() {

@@ -142,12 +142,13 @@ static void ask(const char *addr, const char *request, char *answer, size_t size
 static void the_server_answers_get_and_nothing_else(void **state)
 {
     struct http *h = NULL, *second = NULL;
+    char name[] = "ctx";
     char a[2048];
 
     (void)state;
-    assert_int_equal(http_new("127.0.0.1:0", page, "ctx", &h), 0);
+    assert_int_equal(http_new("127.0.0.1:0", page, name, &h), 0);
     assert_int_equal(strncmp(http_addr(h), "127.0.0.1:", 10), 0);
-    assert_int_equal(http_new(http_addr(h), page, "ctx", &second), -EADDRINUSE);
+    assert_int_equal(http_new(http_addr(h), page, name, &second), -EADDRINUSE);
     assert_null(second);
     ask(http_addr(h), "GET /hello?a=b&c=d HTTP/1.0\r\n\r\n", a, sizeof a);
     assert_non_null(strstr(a, " 200 OK"));

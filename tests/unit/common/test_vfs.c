@@ -80,7 +80,8 @@ static void what_is_written_is_read(void **state)
 {
     struct fixture *f = *state;
     struct vfs_file *file = open_new(f, "a");
-    struct iovec iov[4] = {{"", 0}, {"hello ", 6}, {"", 0}, {"world", 5}};
+    char hello[] = "hello ", world[] = "world";
+    struct iovec iov[4] = {{hello, 0}, {hello, 6}, {hello, 0}, {world, 5}};
     struct vfs_stat st;
     char got[32];
 

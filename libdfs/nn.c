@@ -296,9 +296,9 @@ static bool leader_refused(struct nn *nn, int status, const struct rpc_frame *f)
     CLEANUP_MSG struct msg_arena arena;
     const Dfs__Error *e = NULL;
 
+    msg_arena_init(&arena);
     if (status != DFS_ENOTLEADER && status != DFS_EUNKNOWN_OUTCOME)
         return false;
-    msg_arena_init(&arena);
     if (f != NULL)
         e = msg_unpack(&arena, &dfs__error__descriptor, f->body, f->header.body_len);
     set_problem(nn, present_addr(nn), status, e == NULL ? "" : e->text);
@@ -358,10 +358,10 @@ static void session_opened(void *ctx, int status, const struct rpc_frame *f)
     const Dfs__SessionOpenReply *reply;
     char text[RPC_ERROR_TEXT_MAX];
 
+    msg_arena_init(&arena);
     nn->attach_rpc = 0;
     if (leader_refused(nn, status, f))
         return;
-    msg_arena_init(&arena);
     reply = status < 0 ? NULL
                        : msg_unpack(&arena, &dfs__session_open_reply__descriptor, f->body,
                                     f->header.body_len);
@@ -386,6 +386,7 @@ static void session_renewed(void *ctx, int status, const struct rpc_frame *f)
     const Dfs__SessionRenewReply *reply;
     char text[RPC_ERROR_TEXT_MAX];
 
+    msg_arena_init(&arena);
     nn->attach_rpc = 0;
     if (leader_refused(nn, status, f))
         return;
@@ -393,7 +394,6 @@ static void session_renewed(void *ctx, int status, const struct rpc_frame *f)
         session_lost(nn);
         return;
     }
-    msg_arena_init(&arena);
     reply = status < 0 ? NULL
                        : msg_unpack(&arena, &dfs__session_renew_reply__descriptor, f->body,
                                     f->header.body_len);
@@ -467,6 +467,7 @@ static void on_reply(void *ctx, int status, const struct rpc_frame *f)
     CLEANUP_MSG struct msg_arena arena;
     const Dfs__MetaReply *reply;
 
+    msg_arena_init(&arena);
     call->sent = false;
     if (leader_refused(nn, status, f))
         return;
@@ -493,7 +494,6 @@ static void on_reply(void *ctx, int status, const struct rpc_frame *f)
         call_finish(call, 0, NULL, f);
         return;
     }
-    msg_arena_init(&arena);
     reply = status < 0
                 ? NULL
                 : msg_unpack(&arena, &dfs__meta_reply__descriptor, f->body, f->header.body_len);

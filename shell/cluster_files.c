@@ -238,7 +238,7 @@ static int write_pki(const struct cluster *c)
 
     cluster_path(c, pki, "pki");
     if (access(cluster_path(c, path, "pki/ca.crt"), F_OK) < 0)
-        r = pki_ca_create(pki, c->dir, problem, sizeof(problem));
+        r = pki_ca_create(pki, "dfs-cluster", problem, sizeof(problem));
     if (r < 0) {
         fprintf(stderr, "dfs cluster: certificate authority: %s\n", problem);
         return r;

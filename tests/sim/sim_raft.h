@@ -213,7 +213,7 @@ struct sim_world {
     unsigned faults;
     bool quiet; /* Trouble is over. */
     bool read_lease;
-    int64_t sync_max_ns;
+    int64_t sync_max_ns, trouble_max_ns;
     unsigned loss_percent, duplicate_percent, delay_percent;
     unsigned node_count;
     struct sim_node nodes[SIM_NODES_MAX];
@@ -281,6 +281,7 @@ void check_message(struct sim_world *w, struct sim_node *n, const struct raft_ms
 void check_leader(struct sim_world *w, const struct sim_node *n, uint64_t term);
 void check_committed(struct sim_world *w, const struct sim_node *n, uint64_t term, uint64_t from,
                      uint64_t to);
+void check_leader_commit(struct sim_world *w, const struct sim_node *n, uint64_t term);
 void check_applied(struct sim_world *w, const struct sim_node *n, const struct raft_entry *e);
 void check_read(struct sim_world *w, const struct sim_node *n, const struct raft_read *read);
 void check_conf(struct sim_world *w, const struct sim_node *n, const struct raft_entry *e);

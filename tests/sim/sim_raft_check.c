@@ -125,6 +125,18 @@ void check_conf(struct sim_world *w, const struct sim_node *n, const struct raft
                  ID(n));
 }
 
+/*
+ * R2: a leader commits nothing before its own first entry is on a quorum (the paper's figure 8 has
+ * the loss that follows otherwise, but it takes five crashes in a row).
+ */
+void check_leader_commit(struct sim_world *w, const struct sim_node *n, uint64_t term)
+{
+    const struct raft_conf *conf = raft_conf(n->raft);
+
+    if (n->own_first > w->max_commit && !is_durable_on_quorum(w, conf, n->own_first, term))
+        sim_fail(w, "R2: node %u commits entries of older terms by counting", ID(n));
+}
+
 /* I6: one vote a term, over all restarts; none in quarantine, none while damaged (I11). */
 static void check_vote(struct sim_world *w, const struct sim_node *n, uint64_t term,
                        struct raft_id candidate, bool real)

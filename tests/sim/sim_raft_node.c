@@ -183,6 +183,8 @@ static void handle(struct sim_world *w, struct sim_node *n, const struct raft_up
         sim_fail(w, "R10: node %u commits %lu after %lu", n->number + 1, UL(up->commit_index),
                  UL(n->commit_index));
     check_committed(w, n, up->term, n->commit_index + 1, up->commit_index);
+    if (up->role == RAFT_LEADER && up->commit_index > n->commit_index)
+        check_leader_commit(w, n, up->term);
     n->commit_index = up->commit_index;
     for (size_t i = 0; i < up->read_count; i++)
         check_read(w, n, &up->reads[i]);
@@ -387,7 +389,14 @@ static void on_snapshot_fetched(struct sim_world *w, struct sim_node *n, const s
         n->commit_index = n->state.at.index;
     if (sim_node_step(w, n, &ev, &up) < 0)
         sim_fail(w, "node %u refuses what it installed", n->number + 1);
-    w->stats->installs_on_log += !up.log_reset;
+    if (!up.log_reset) {
+        const struct raft_entry *last = sim_log_find(&n->log, ev.installed.index);
+
+        w->stats->installs_on_log++;
+        if (last == NULL || last->term != ev.installed.term)
+            sim_fail(w, "R8: node %u keeps a log that contradicts its snapshot at %lu",
+                     n->number + 1, UL(ev.installed.index));
+    }
 }
 
 /* Flushes the state machine and cuts the log behind it (I9: never before it). */

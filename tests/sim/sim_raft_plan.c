@@ -156,10 +156,26 @@ static void damage(struct sim_world *w, struct sim_node *n)
     w->stats->damages++;
 }
 
+/* Crashes are most telling while something is on its way to the disk. */
+static struct sim_node *any_writing(struct sim_world *w)
+{
+    struct sim_node *n = any_node(w);
+
+    for (unsigned i = 0; i < w->node_count && n->write_count == 0; i++)
+        n = &w->nodes[i];
+    return n;
+}
+
+static struct sim_node *leader_or_any(struct sim_world *w, unsigned percent)
+{
+    struct sim_node *n = sim_percent(w, percent) ? some_leader(w) : NULL;
+
+    return n != NULL ? n : any_node(w);
+}
+
 static void trouble_crash(struct sim_world *w)
 {
-    struct sim_node *n =
-        sim_percent(w, 50) && some_leader(w) != NULL ? some_leader(w) : any_node(w);
+    struct sim_node *n = sim_percent(w, 40) ? any_writing(w) : leader_or_any(w, 60);
     struct sim_event e = {.type = SIM_RESTART, .node = n->number};
     bool power = (w->faults & SIM_FAULT_POWER) && sim_percent(w, 70);
 
@@ -176,8 +192,7 @@ static void trouble_crash(struct sim_world *w)
 
 static void trouble_pause(struct sim_world *w)
 {
-    struct sim_node *n =
-        sim_percent(w, 60) && some_leader(w) != NULL ? some_leader(w) : any_node(w);
+    struct sim_node *n = leader_or_any(w, 60);
 
     n->paused_until_ns = w->now_ns + sim_between(w, 20 * SIM_MS, 2500 * SIM_MS);
     w->stats->pauses++;
@@ -228,7 +243,7 @@ static void trouble_transfer(struct sim_world *w)
 
 static void trouble_compact(struct sim_world *w)
 {
-    struct sim_node *n = any_up(w);
+    struct sim_node *n = sim_percent(w, 50) ? some_leader(w) : any_up(w);
 
     if (n != NULL)
         sim_node_compact(w, n, sim_percent(w, 50) ? 0 : sim_below(w, 30));
@@ -252,7 +267,9 @@ static void make_trouble(struct sim_world *w)
 
     if (w->quiet)
         return;
-    again(w, SIM_TROUBLE, 5 * SIM_MS, 120 * SIM_MS);
+    for (unsigned tries = 0; tries < 8 && !(w->faults & fault); tries++)
+        fault = 1u << sim_below(w, 14);
+    again(w, SIM_TROUBLE, 5 * SIM_MS, w->trouble_max_ns);
     if (w->cut_until_ns > 0 && w->now_ns >= w->cut_until_ns)
         heal_cuts(w);
     if (!(w->faults & fault))
@@ -455,6 +472,7 @@ static void set_up(struct sim_world *w)
     if (w->faults & SIM_FAULT_DUPLICATE)
         w->duplicate_percent = 1 + (unsigned)sim_below(w, 20);
     w->sync_max_ns = sim_percent(w, 50) ? 2 * SIM_MS : sim_between(w, 2 * SIM_MS, 40 * SIM_MS);
+    w->trouble_max_ns = sim_between(w, 50 * SIM_MS, 500 * SIM_MS);
     set_up_group(w);
     again(w, SIM_TROUBLE, 0, 2000 * SIM_MS);
     again(w, SIM_PROPOSE, 0, 1000 * SIM_MS);
@@ -483,7 +501,7 @@ void sim_run(const struct sim_options *options, struct sim_stats *stats, struct 
     w->mutant = options->mutant;
     w->stats = stats;
     set_up(w);
-    run_until(w, sim_between(w, 2000 * SIM_MS, 7000 * SIM_MS), NULL);
+    run_until(w, sim_between(w, 3000 * SIM_MS, 20000 * SIM_MS), NULL);
     if (!w->failed)
         check_liveness(w);
     stats->virtual_ns += w->now_ns;

@@ -30,11 +30,6 @@ static void reset_timer(struct raft *r)
     r->election_at_ns = r->now_ns + r->cfg.election_min_ns + (int64_t)(next_random(r) % span);
 }
 
-static bool is_sole_voter(const struct raft *r)
-{
-    return members_voter_count(&r->members) == 1 && members_is_voter(&r->members, r->cfg.id);
-}
-
 /*
  * Who is removed by an entry that is not known to be committed may be the only one who has it: he
  * must be able to lead until it is, by the votes of the others (Ongaro's thesis, 4.2.2).
@@ -53,15 +48,25 @@ static bool is_electable(const struct raft *r)
     return self != NULL && self->voter;
 }
 
-/*
- * R5: we may have promised a leader, just before we were restarted, not to elect another. A sole
- * voter has promised nothing to anybody.
- */
+/* R5: we may have promised a leader, just before we were restarted, not to elect another. */
 static bool is_quarantined(const struct raft *r)
 {
-    if (MUTANT(r, NO_QUARANTINE))
-        return false;
-    return r->now_ns < r->quarantine_until_ns && !is_sole_voter(r);
+    return r->now_ns < r->quarantine_until_ns && !MUTANT(r, NO_QUARANTINE);
+}
+
+/*
+ * Who is the only voter has promised nothing to anybody and need not wait. But that must be
+ * certain: as long as the entry that made him so is not committed, another may lead by his word.
+ */
+static bool is_alone(const struct raft *r)
+{
+    return members_voter_count(&r->members) == 1 && members_is_voter(&r->members, r->cfg.id) &&
+           members_now_index(&r->members) <= r->applied_index;
+}
+
+static bool may_campaign(const struct raft *r)
+{
+    return r->role != RAFT_RECOVERING && (!is_quarantined(r) || is_alone(r));
 }
 
 void election_start(struct raft *r)
@@ -70,7 +75,7 @@ void election_start(struct raft *r)
     r->rng ^= (uint64_t)r->now_ns;
     r->read_key = next_random(r);
     reset_timer(r);
-    if (is_sole_voter(r))
+    if (is_alone(r))
         r->election_at_ns = r->now_ns;
 }
 
@@ -203,8 +208,7 @@ static void precampaign(struct raft *r)
 
 void election_campaign_transfer(struct raft *r, uint64_t round)
 {
-    if (r->role == RAFT_RECOVERING || is_quarantined(r) ||
-        !members_is_voter(&r->members, r->cfg.id))
+    if (!may_campaign(r) || !members_is_voter(&r->members, r->cfg.id))
         return;
     r->transfer_campaign = true;
     r->transfer_term = r->hard_state.term;
@@ -216,7 +220,7 @@ void election_tick(struct raft *r)
 {
     if (r->now_ns < r->election_at_ns)
         return;
-    if (r->role == RAFT_RECOVERING || is_quarantined(r) || !is_electable(r)) {
+    if (!may_campaign(r) || !is_electable(r)) {
         reset_timer(r);
         return;
     }

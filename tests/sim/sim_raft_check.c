@@ -142,9 +142,8 @@ static void check_vote(struct sim_world *w, const struct sim_node *n, uint64_t t
                        struct raft_id candidate, bool real)
 {
     struct raft_id *vote;
-    bool alone = w->founders.count == 1;
 
-    if (candidate.v != n->number + 1 && !alone && sim_clock(w, n) - n->started_ns < 1000 * SIM_MS)
+    if (candidate.v != n->number + 1 && sim_clock(w, n) - n->started_ns < 1000 * SIM_MS)
         sim_fail(w, "I6: node %u votes in quarantine", ID(n));
     if (n->faulty_to > 0)
         sim_fail(w, "I11: node %u votes while its log is damaged", ID(n));

@@ -178,6 +178,49 @@ TESTS += tests/unit/namenode/test_raft_log
 tests_unit_namenode_test_raft_log_CFLAGS = $(TEST_CFLAGS)
 tests_unit_namenode_test_raft_log_LDADD = libraftlog.la libraft.la libcommon.la $(CMOCKA_LIBS)
 
+# ---- raft ----
+# The stories of the core share replicas that are moved by hand.
+check_LTLIBRARIES += tests/unit/raft/libraftgroup.la
+tests_unit_raft_libraftgroup_la_SOURCES = tests/unit/raft/group.c tests/unit/raft/group.h
+tests_unit_raft_libraftgroup_la_CFLAGS = $(TEST_CFLAGS)
+tests_unit_raft_libraftgroup_la_LIBADD = libraft.la $(CMOCKA_LIBS)
+
+check_PROGRAMS += tests/unit/raft/test_election
+TESTS += tests/unit/raft/test_election
+tests_unit_raft_test_election_CFLAGS = $(TEST_CFLAGS)
+tests_unit_raft_test_election_LDADD = tests/unit/raft/libraftgroup.la
+
+check_PROGRAMS += tests/unit/raft/test_entries
+TESTS += tests/unit/raft/test_entries
+tests_unit_raft_test_entries_CFLAGS = $(TEST_CFLAGS)
+tests_unit_raft_test_entries_LDADD = tests/unit/raft/libraftgroup.la
+
+check_PROGRAMS += tests/unit/raft/test_members
+TESTS += tests/unit/raft/test_members
+tests_unit_raft_test_members_CFLAGS = $(TEST_CFLAGS)
+tests_unit_raft_test_members_LDADD = tests/unit/raft/libraftgroup.la
+
+check_PROGRAMS += tests/unit/raft/test_msg
+TESTS += tests/unit/raft/test_msg
+tests_unit_raft_test_msg_CFLAGS = $(TEST_CFLAGS)
+tests_unit_raft_test_msg_LDADD = tests/unit/raft/libraftgroup.la
+
+check_PROGRAMS += tests/unit/raft/test_read
+TESTS += tests/unit/raft/test_read
+tests_unit_raft_test_read_CFLAGS = $(TEST_CFLAGS)
+tests_unit_raft_test_read_LDADD = tests/unit/raft/libraftgroup.la
+
+check_PROGRAMS += tests/unit/raft/test_replicate
+TESTS += tests/unit/raft/test_replicate
+tests_unit_raft_test_replicate_CFLAGS = $(TEST_CFLAGS)
+tests_unit_raft_test_replicate_LDADD = tests/unit/raft/libraftgroup.la
+
+check_PROGRAMS += tests/unit/raft/test_snapshot
+TESTS += tests/unit/raft/test_snapshot
+tests_unit_raft_test_snapshot_CFLAGS = $(TEST_CFLAGS)
+tests_unit_raft_test_snapshot_LDADD = tests/unit/raft/libraftgroup.la
+# ---- end of raft ----
+
 noinst_HEADERS += tests/unit/rpc/scratch.h tests/unit/rpc/pair.h
 
 check_PROGRAMS += tests/unit/rpc/test_conn

@@ -22,3 +22,10 @@ tests_fuzz_fuzz_frame_SOURCES = tests/fuzz/fuzz_frame.c $(FUZZ_MAIN)
 tests_fuzz_fuzz_frame_CFLAGS = $(TEST_CFLAGS)
 tests_fuzz_fuzz_frame_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
 tests_fuzz_fuzz_frame_LDADD = librpc.la
+
+check_PROGRAMS += tests/fuzz/fuzz_raft_msg
+TESTS += tests/fuzz/fuzz_raft_msg
+tests_fuzz_fuzz_raft_msg_SOURCES = tests/fuzz/fuzz_raft_msg.c $(FUZZ_MAIN)
+tests_fuzz_fuzz_raft_msg_CFLAGS = $(TEST_CFLAGS)
+tests_fuzz_fuzz_raft_msg_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
+tests_fuzz_fuzz_raft_msg_LDADD = libraft.la

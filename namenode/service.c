@@ -21,6 +21,7 @@
 #include "namenode/svc_report.h"
 #include "namenode/svc_session.h"
 #include "rpc/node.pb-c.h"
+#include "rpc/role.h"
 #include "rpc/server.h"
 
 /* In the order of their start: who looks for another at its start stands behind it. */
@@ -80,6 +81,16 @@ static void on_request(void *ctx, struct conn *c, const struct rpc_frame *f)
         return;
     }
     metric_inc(e->requests);
+    if (!role_may_send(conn_peer_role(c), f->header.type)) {
+        log_warn("request refused: not for this role", "type=%s peer=%s name=%s role=%s",
+                 msg_type_name(f->header.type), conn_peer_addr(c), conn_peer_name(c),
+                 conn_peer_role(c));
+        if (wants_reply)
+            conn_reply_error(c, f->header.type, f->header.rpc_id, -EACCES,
+                             "a certificate of role '%s' may not ask %s", conn_peer_role(c),
+                             msg_type_name(f->header.type));
+        return;
+    }
     if (e->handler->leader_only && !node_is_serving(s->node)) {
         if (wants_reply)
             services_reply_not_leader(s, c, f);

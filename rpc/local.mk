@@ -21,6 +21,6 @@ noinst_LTLIBRARIES += librpc.la
 librpc_la_SOURCES = rpc/frame.c rpc/frame.h rpc/msg.c rpc/msg.h rpc/conn.c rpc/conn.h \
 	rpc/conn_impl.h rpc/conn_in.c rpc/conn_out.c rpc/conn_call.c rpc/server.c rpc/server.h \
 	rpc/tls.c rpc/tls.h rpc/tls_impl.h rpc/tls_link.c rpc/tls_link.h rpc/token.c rpc/token.h \
-	rpc/pki.c rpc/pki.h
+	rpc/pki.c rpc/pki.h rpc/role.c rpc/role.h
 librpc_la_LIBADD = libproto.la libcommon.la $(OPENSSL_LIBS)
 EXTRA_DIST += rpc/README.md

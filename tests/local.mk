@@ -223,6 +223,11 @@ tests_unit_raft_test_snapshot_LDADD = tests/unit/raft/libraftgroup.la
 
 noinst_HEADERS += tests/unit/rpc/scratch.h tests/unit/rpc/pair.h
 
+check_PROGRAMS += tests/unit/rpc/test_role
+TESTS += tests/unit/rpc/test_role
+tests_unit_rpc_test_role_CFLAGS = $(TEST_CFLAGS)
+tests_unit_rpc_test_role_LDADD = librpc.la $(CMOCKA_LIBS)
+
 check_PROGRAMS += tests/unit/rpc/test_conn
 TESTS += tests/unit/rpc/test_conn
 tests_unit_rpc_test_conn_SOURCES = tests/unit/rpc/test_conn.c tests/unit/rpc/pair.c
@@ -254,3 +259,8 @@ check_PROGRAMS += tests/unit/rpc/test_token
 TESTS += tests/unit/rpc/test_token
 tests_unit_rpc_test_token_CFLAGS = $(TEST_CFLAGS)
 tests_unit_rpc_test_token_LDADD = librpc.la $(CMOCKA_LIBS)
+
+check_PROGRAMS += tests/unit/namenode/test_sessions
+TESTS += tests/unit/namenode/test_sessions
+tests_unit_namenode_test_sessions_CFLAGS = $(TEST_CFLAGS)
+tests_unit_namenode_test_sessions_LDADD = libnamenode.la $(CMOCKA_LIBS)

@@ -9,6 +9,13 @@ else
 FUZZ_MAIN = tests/fuzz/replay_main.c
 endif
 
+check_PROGRAMS += tests/fuzz/fuzz_conf
+TESTS += tests/fuzz/fuzz_conf
+tests_fuzz_fuzz_conf_SOURCES = tests/fuzz/fuzz_conf.c $(FUZZ_MAIN)
+tests_fuzz_fuzz_conf_CFLAGS = $(TEST_CFLAGS)
+tests_fuzz_fuzz_conf_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
+tests_fuzz_fuzz_conf_LDADD = libcommon.la
+
 check_PROGRAMS += tests/fuzz/fuzz_conn
 TESTS += tests/fuzz/fuzz_conn
 tests_fuzz_fuzz_conn_SOURCES = tests/fuzz/fuzz_conn.c $(FUZZ_MAIN)

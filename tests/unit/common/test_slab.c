@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include <pthread.h>
 #include <string.h>
 
 #include "common/limits.h"
@@ -74,11 +75,57 @@ static void memory_is_reused_but_not_hoarded(void **state)
     slab_pool_free(p);
 }
 
+enum { SHARERS = 4, ROUNDS = 3000 };
+
+struct sharer {
+    struct slab_pool *pool;
+    struct slab *shared;
+};
+
+static void *share(void *arg)
+{
+    struct sharer *s = arg;
+
+    for (int i = 0; i < ROUNDS; i++) {
+        struct slab *own = slab_alloc(s->pool, 4096);
+        struct slab *other = slab_ref(s->shared);
+
+        own->data[0] = other->data[0];
+        slab_unref(other);
+        slab_unref(own);
+    }
+    slab_unref(s->shared);
+    return NULL;
+}
+
+/* Disk and loop threads let go of a block in any order; the last one gives it back, once. */
+static void threads_share_blocks(void **state)
+{
+    struct sharer s = {.pool = slab_pool_new(1 << 20)};
+    struct slab_stats st;
+    pthread_t threads[SHARERS];
+
+    (void)state;
+    s.shared = slab_alloc(s.pool, 100);
+    s.shared->data[0] = 7;
+    for (int i = 0; i < SHARERS; i++) {
+        (void)slab_ref(s.shared);
+        assert_int_equal(pthread_create(&threads[i], NULL, share, &s), 0);
+    }
+    slab_unref(s.shared);
+    for (int i = 0; i < SHARERS; i++)
+        assert_int_equal(pthread_join(threads[i], NULL), 0);
+    slab_pool_stats(s.pool, &st);
+    assert_int_equal(st.used_count, 0);
+    slab_pool_free(s.pool);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_size_up_to_the_limit_fits_and_is_aligned),
         cmocka_unit_test(a_block_lives_until_the_last_reference),
+        cmocka_unit_test(threads_share_blocks),
         cmocka_unit_test(memory_is_reused_but_not_hoarded),
     };
 

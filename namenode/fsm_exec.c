@@ -162,7 +162,7 @@ static int look_up_reply(struct tx *tx, const Dfs__MetaRequest *req, const struc
     size_t len;
     int r;
 
-    if (req->seq < s->ack_floor)
+    if (req->seq < MAX(s->ack_floor, req->ack_floor))
         return -ESTALE;
     if (req->seq - s->ack_floor >= SESSION_REPLIES_MAX)
         return DFS_EBUSY_WINDOW;

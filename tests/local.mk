@@ -129,13 +129,20 @@ tests_unit_namenode_libfsmfixture_la_SOURCES = tests/unit/namenode/fsm_fixture.c
 tests_unit_namenode_libfsmfixture_la_CFLAGS = $(TEST_CFLAGS)
 tests_unit_namenode_libfsmfixture_la_LIBADD = libfsm.la $(CMOCKA_LIBS)
 
-BOX_SOURCES = tests/sim/box.c tests/sim/box.h tests/sim/box_disk.c tests/sim/box_client.c
+check_PROGRAMS += tests/unit/namenode/test_fsm
+TESTS += tests/unit/namenode/test_fsm
+tests_unit_namenode_test_fsm_CFLAGS = $(TEST_CFLAGS)
+tests_unit_namenode_test_fsm_LDADD = tests/unit/namenode/libfsmfixture.la
 
-check_PROGRAMS += tests/unit/datanode/test_chain
-TESTS += tests/unit/datanode/test_chain
-tests_unit_datanode_test_chain_SOURCES = tests/unit/datanode/test_chain.c $(BOX_SOURCES)
-tests_unit_datanode_test_chain_CFLAGS = $(TEST_CFLAGS)
-tests_unit_datanode_test_chain_LDADD = libdatanode.la libcommon.la $(CMOCKA_LIBS)
+check_PROGRAMS += tests/unit/namenode/test_fsm_chunk
+TESTS += tests/unit/namenode/test_fsm_chunk
+tests_unit_namenode_test_fsm_chunk_CFLAGS = $(TEST_CFLAGS)
+tests_unit_namenode_test_fsm_chunk_LDADD = tests/unit/namenode/libfsmfixture.la
+
+check_PROGRAMS += tests/unit/namenode/test_fsm_cluster
+TESTS += tests/unit/namenode/test_fsm_cluster
+tests_unit_namenode_test_fsm_cluster_CFLAGS = $(TEST_CFLAGS)
+tests_unit_namenode_test_fsm_cluster_LDADD = tests/unit/namenode/libfsmfixture.la
 
 check_PROGRAMS += tests/unit/namenode/test_fsm_dir
 TESTS += tests/unit/namenode/test_fsm_dir
@@ -147,10 +154,40 @@ TESTS += tests/unit/namenode/test_fsm_inode
 tests_unit_namenode_test_fsm_inode_CFLAGS = $(TEST_CFLAGS)
 tests_unit_namenode_test_fsm_inode_LDADD = tests/unit/namenode/libfsmfixture.la
 
+check_PROGRAMS += tests/unit/namenode/test_fsm_read
+TESTS += tests/unit/namenode/test_fsm_read
+tests_unit_namenode_test_fsm_read_CFLAGS = $(TEST_CFLAGS)
+tests_unit_namenode_test_fsm_read_LDADD = tests/unit/namenode/libfsmfixture.la
+
 check_PROGRAMS += tests/unit/namenode/test_fsm_rename
 TESTS += tests/unit/namenode/test_fsm_rename
 tests_unit_namenode_test_fsm_rename_CFLAGS = $(TEST_CFLAGS)
 tests_unit_namenode_test_fsm_rename_LDADD = tests/unit/namenode/libfsmfixture.la
+
+check_PROGRAMS += tests/unit/namenode/test_fsm_session
+TESTS += tests/unit/namenode/test_fsm_session
+tests_unit_namenode_test_fsm_session_CFLAGS = $(TEST_CFLAGS)
+tests_unit_namenode_test_fsm_session_LDADD = tests/unit/namenode/libfsmfixture.la
+
+check_PROGRAMS += tests/unit/namenode/test_fsm_xattr
+TESTS += tests/unit/namenode/test_fsm_xattr
+tests_unit_namenode_test_fsm_xattr_CFLAGS = $(TEST_CFLAGS)
+tests_unit_namenode_test_fsm_xattr_LDADD = tests/unit/namenode/libfsmfixture.la
+
+check_PROGRAMS += tests/unit/namenode/test_kv
+TESTS += tests/unit/namenode/test_kv
+tests_unit_namenode_test_kv_CFLAGS = $(TEST_CFLAGS)
+tests_unit_namenode_test_kv_LDADD = libfsm.la $(CMOCKA_LIBS)
+
+check_PROGRAMS += tests/unit/namenode/test_perm
+TESTS += tests/unit/namenode/test_perm
+tests_unit_namenode_test_perm_CFLAGS = $(TEST_CFLAGS)
+tests_unit_namenode_test_perm_LDADD = libfsm.la $(CMOCKA_LIBS)
+
+check_PROGRAMS += tests/unit/namenode/test_records
+TESTS += tests/unit/namenode/test_records
+tests_unit_namenode_test_records_CFLAGS = $(TEST_CFLAGS)
+tests_unit_namenode_test_records_LDADD = libfsm.la $(CMOCKA_LIBS)
 # ---- end of namenode/fsm ----
 
 check_PROGRAMS += tests/unit/namenode/test_pg_mgr

@@ -1,0 +1,356 @@
+/* The contract of kv.h, kept by both stores; and what RocksDB is trusted to do without its log. */
+#include <errno.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "namenode/kv.h"
+#include "namenode/kv_mem.h"
+#include "namenode/kv_rocks.h"
+
+struct fx {
+    bool on_rocks;
+    char dir[64], path[128];
+    struct kv *kv;
+    struct kv_batch batch;
+};
+
+static const struct kv_rocks_options small_store = {.cache_bytes = 8 << 20,
+                                                    .memtable_bytes = 4 << 20};
+
+static int setup(void **state, bool on_rocks)
+{
+    struct fx *f = calloc(1, sizeof(*f));
+
+    f->on_rocks = on_rocks;
+    (void)snprintf(f->dir, sizeof(f->dir), "/tmp/dfs-kv-XXXXXX");
+    assert_non_null(mkdtemp(f->dir));
+    (void)snprintf(f->path, sizeof(f->path), "%s/kv", f->dir);
+    assert_int_equal(on_rocks ? kv_rocks_open(f->path, &small_store, &f->kv) : kv_mem_new(&f->kv),
+                     0);
+    kv_batch_init(&f->batch);
+    *state = f;
+    return 0;
+}
+
+static int setup_mem(void **state)
+{
+    return setup(state, false);
+}
+
+static int setup_rocks(void **state)
+{
+    return setup(state, true);
+}
+
+static int teardown(void **state)
+{
+    struct fx *f = *state;
+    char command[128];
+
+    kv_batch_done(&f->batch);
+    kv_close(f->kv);
+    (void)snprintf(command, sizeof(command), "rm -rf %s", f->dir);
+    (void)!system(command);
+    free(f);
+    return 0;
+}
+
+static void put(struct kv *kv, const char *key, const char *value)
+{
+    struct kv_batch b;
+
+    kv_batch_init(&b);
+    (void)kv_batch_put(&b, key, strlen(key), value, strlen(value));
+    assert_int_equal(kv_write(kv, &b), 0);
+    kv_batch_done(&b);
+}
+
+/* NULL when it is not there; static. */
+static const char *get_from(struct kv *kv, const char *key, bool persisted)
+{
+    static char text[64];
+    struct kv_value v;
+    int r =
+        persisted ? kv_get_persisted(kv, key, strlen(key), &v) : kv_get(kv, key, strlen(key), &v);
+
+    if (r == -ENOENT)
+        return NULL;
+    assert_int_equal(r, 0);
+    assert_true(v.len < sizeof(text));
+    memcpy(text, v.data, v.len);
+    text[v.len] = '\0';
+    kv_value_done(kv, &v);
+    return text;
+}
+
+static void batch_puts_and_deletes_in_order(void **state)
+{
+    struct fx *f = *state;
+
+    put(f->kv, "old", "1");
+    (void)kv_batch_put(&f->batch, "a", 1, "1", 1);
+    (void)kv_batch_put(&f->batch, "a", 1, "two", 3);
+    (void)kv_batch_put(&f->batch, "b", 1, "x", 1);
+    kv_batch_delete(&f->batch, "b", 1);
+    kv_batch_delete(&f->batch, "old", 3);
+    kv_batch_delete(&f->batch, "never", 5);
+    (void)kv_batch_put(&f->batch, "empty", 5, "", 0);
+    assert_int_equal(kv_write(f->kv, &f->batch), 0);
+    assert_string_equal(get_from(f->kv, "a", false), "two");
+    assert_null(get_from(f->kv, "b", false));
+    assert_null(get_from(f->kv, "old", false));
+    assert_string_equal(get_from(f->kv, "empty", false), "");
+}
+
+static void iterator_walks_in_byte_order(void **state)
+{
+    struct fx *f = *state;
+    const char *expected[] = {"a", "ab", "b", "\xff"};
+    struct kv_iter *it;
+
+    for (unsigned i = 4; i > 0; i--)
+        put(f->kv, expected[i - 1], "v");
+    assert_int_equal(kv_iter_new(f->kv, &it), 0);
+    assert_int_equal(kv_iter_seek(it, "", 0), 0);
+    for (unsigned i = 0; i < 4; i++) {
+        assert_true(it->valid);
+        assert_int_equal(it->key_len, strlen(expected[i]));
+        assert_memory_equal(it->key, expected[i], it->key_len);
+        assert_int_equal(kv_iter_next(it), 0);
+    }
+    assert_false(it->valid);
+    assert_int_equal(kv_iter_seek(it, "aa", 2), 0);
+    assert_memory_equal(it->key, "ab", 2);
+    kv_iter_free(it);
+}
+
+/* Question 12.5: the persisted tier answers the flushed value of a key that is also in the
+ * memtable. */
+static void persisted_read_skips_what_is_not_flushed(void **state)
+{
+    struct fx *f = *state;
+
+    assert_null(get_from(f->kv, "k", true));
+    put(f->kv, "k", "1");
+    assert_null(get_from(f->kv, "k", true));
+    assert_int_equal(kv_flush(f->kv, true), 0);
+    put(f->kv, "k", "2");
+    put(f->kv, "other", "x");
+    assert_string_equal(get_from(f->kv, "k", true), "1");
+    assert_string_equal(get_from(f->kv, "k", false), "2");
+    assert_null(get_from(f->kv, "other", true));
+    assert_int_equal(kv_flush(f->kv, true), 0);
+    assert_string_equal(get_from(f->kv, "k", true), "2");
+}
+
+static struct kv *open_checkpoint(struct fx *f, const char *dir)
+{
+    struct kv *kv;
+
+    assert_int_equal(f->on_rocks ? kv_rocks_open(dir, &small_store, &kv) : kv_mem_open(dir, &kv),
+                     0);
+    return kv;
+}
+
+static void checkpoint_holds_all_that_was_written(void **state)
+{
+    struct fx *f = *state;
+    struct kv *copy;
+    char dir[128];
+
+    put(f->kv, "flushed", "1");
+    assert_int_equal(kv_flush(f->kv, true), 0);
+    put(f->kv, "in memory", "2");
+    (void)snprintf(dir, sizeof(dir), "%s/copy", f->dir);
+    assert_int_equal(kv_checkpoint(f->kv, dir), 0);
+    put(f->kv, "later", "3");
+    copy = open_checkpoint(f, dir);
+    assert_string_equal(get_from(copy, "flushed", false), "1");
+    assert_string_equal(get_from(copy, "in memory", false), "2");
+    assert_null(get_from(copy, "later", false));
+    put(copy, "own", "4");
+    assert_null(get_from(f->kv, "own", false));
+    kv_close(copy);
+    assert_true(kv_checkpoint(f->kv, dir) < 0); /* It exists. */
+}
+
+static void memory_forgets_in_a_crash_what_was_not_flushed(void **state)
+{
+    struct fx *f = *state;
+
+    put(f->kv, "a", "1");
+    assert_int_equal(kv_flush(f->kv, true), 0);
+    put(f->kv, "a", "2");
+    put(f->kv, "b", "2");
+    kv_mem_crash(f->kv);
+    assert_string_equal(get_from(f->kv, "a", false), "1");
+    assert_null(get_from(f->kv, "b", false));
+}
+
+static void memory_refuses_a_damaged_checkpoint(void **state)
+{
+    struct fx *f = *state;
+    char dir[96], path[128];
+    struct kv *copy = NULL;
+    FILE *file;
+
+    put(f->kv, "a", "1");
+    (void)snprintf(dir, sizeof(dir), "%s/copy", f->dir);
+    assert_int_equal(kv_checkpoint(f->kv, dir), 0);
+    (void)snprintf(path, sizeof(path), "%s/kv", dir);
+    file = fopen(path, "r+");
+    assert_int_equal(fseek(file, 10, SEEK_SET), 0);
+    assert_int_equal(fputc('x', file), 'x');
+    assert_int_equal(fclose(file), 0);
+    assert_int_equal(kv_mem_open(dir, &copy), -EBADMSG);
+    assert_int_equal(kv_mem_open("/nonexistent", &copy), -ENOENT);
+}
+
+static void rocksdb_is_opened_by_one_at_a_time(void **state)
+{
+    struct fx *f = *state;
+    struct kv_rocks_options must_exist = {.must_exist = true};
+    struct kv *other;
+    char path[128];
+
+    assert_int_equal(kv_rocks_open(f->path, NULL, &other), -EBUSY);
+    (void)snprintf(path, sizeof(path), "%s/none", f->dir);
+    assert_int_equal(kv_rocks_open(path, &must_exist, &other), -ENOENT);
+}
+
+static void rocksdb_says_when_its_files_are_damaged(void **state)
+{
+    struct fx *f = *state;
+    char command[256];
+    struct kv *other;
+
+    put(f->kv, "a", "1");
+    assert_int_equal(kv_flush(f->kv, true), 0);
+    kv_close(f->kv);
+    f->kv = NULL;
+    (void)snprintf(command, sizeof(command), "for m in %s/MANIFEST-*; do printf x > $m; done",
+                   f->path);
+    assert_int_equal(system(command), 0);
+    assert_int_equal(kv_rocks_open(f->path, NULL, &other), -EBADMSG);
+}
+
+/* Writes numbered batches of two keys each and flushes now and then, until it is killed. */
+static int write_until_killed(const char *path)
+{
+    struct kv_batch b;
+    struct kv *kv;
+
+    if (kv_rocks_open(path, &small_store, &kv) < 0)
+        return 1;
+    kv_batch_init(&b);
+    for (uint64_t i = 1;; i++) {
+        char key[32];
+        int len = snprintf(key, sizeof(key), "key%06llu", (unsigned long long)i);
+
+        kv_batch_clear(&b);
+        (void)kv_batch_put(&b, key, (size_t)len, &i, sizeof(i));
+        (void)kv_batch_put(&b, "index", 5, &i, sizeof(i));
+        if (kv_write(kv, &b) < 0)
+            return 2;
+        if (i % 1000 != 0)
+            continue;
+        if (kv_flush(kv, true) < 0 || write(STDOUT_FILENO, &i, sizeof(i)) != sizeof(i))
+            return 3;
+    }
+}
+
+static uint64_t get_number(struct kv *kv, const char *key)
+{
+    struct kv_value v;
+    uint64_t n;
+
+    if (kv_get(kv, key, strlen(key), &v) < 0)
+        return 0;
+    assert_int_equal(v.len, sizeof(n));
+    memcpy(&n, v.data, sizeof(n));
+    kv_value_done(kv, &v);
+    return n;
+}
+
+/*
+ * Without its log, RocksDB must come back with a prefix of the batches: not less than the last
+ * flush, and never the index ahead of its data. Everything above rests on this.
+ */
+static void kill_leaves_a_prefix_of_the_batches(void **state)
+{
+    struct fx *f = *state;
+
+    for (unsigned round = 0; round < 3; round++) {
+        uint64_t flushed = 0, index;
+        int pipe_fds[2], status;
+        char path[128];
+        struct kv *kv;
+        pid_t child;
+
+        (void)snprintf(path, sizeof(path), "%s/killed%u", f->dir, round);
+        assert_int_equal(pipe(pipe_fds), 0);
+        child = fork();
+        assert_true(child >= 0);
+        if (child == 0) { /* A program of its own: RocksDB's threads do not survive a fork. */
+            (void)dup2(pipe_fds[1], STDOUT_FILENO);
+            (void)execl("/proc/self/exe", "test_kv", path, (char *)NULL);
+            _exit(4);
+        }
+        for (unsigned i = 0; i < 3 + round; i++)
+            assert_int_equal(read(pipe_fds[0], &flushed, sizeof(flushed)), sizeof(flushed));
+        (void)usleep(1000 * round);
+        assert_int_equal(kill(child, SIGKILL), 0);
+        assert_int_equal(waitpid(child, &status, 0), child);
+        assert_true(WIFSIGNALED(status));
+        (void)close(pipe_fds[0]);
+        (void)close(pipe_fds[1]);
+
+        assert_int_equal(kv_rocks_open(path, &small_store, &kv), 0);
+        index = get_number(kv, "index");
+        assert_true(index >= flushed);
+        for (uint64_t i = 1; i <= index + 10; i++) {
+            char key[32];
+
+            (void)snprintf(key, sizeof(key), "key%06llu", (unsigned long long)i);
+            assert_int_equal(get_number(kv, key), i <= index ? i : 0);
+        }
+        kv_close(kv);
+    }
+}
+
+#define BOTH(test)                                                                                 \
+    {#test " (memory)", test, setup_mem, teardown, NULL},                                          \
+    {                                                                                              \
+#test " (rocksdb)", test, setup_rocks, teardown, NULL                                      \
+    }
+
+int main(int argc, char **argv)
+{
+    const struct CMUnitTest tests[] = {
+        BOTH(batch_puts_and_deletes_in_order),
+        BOTH(iterator_walks_in_byte_order),
+        BOTH(persisted_read_skips_what_is_not_flushed),
+        BOTH(checkpoint_holds_all_that_was_written),
+        cmocka_unit_test_setup_teardown(memory_forgets_in_a_crash_what_was_not_flushed, setup_mem,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(memory_refuses_a_damaged_checkpoint, setup_mem, teardown),
+        cmocka_unit_test_setup_teardown(rocksdb_is_opened_by_one_at_a_time, setup_rocks, teardown),
+        cmocka_unit_test_setup_teardown(rocksdb_says_when_its_files_are_damaged, setup_rocks,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(kill_leaves_a_prefix_of_the_batches, setup_mem, teardown),
+    };
+
+    if (argc == 2)
+        return write_until_killed(argv[1]);
+    return cmocka_run_group_tests_name("kv", tests, NULL, NULL);
+}

@@ -1,0 +1,240 @@
+/* Records: what goes in comes out, and nothing else comes out. */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include <cmocka.h>
+
+#include "namenode/keys.h"
+#include "namenode/records.h"
+
+static uint8_t bytes[REC_BYTES_MAX];
+
+static void inode_comes_back(void **state)
+{
+    struct inode_rec in = {.ino = 7,
+                           .mode = S_IFREG | 0644,
+                           .uid = 1,
+                           .gid = 2,
+                           .nlink = 3,
+                           .rdev = 1ULL << 40,
+                           .size = 1ULL << 50,
+                           .atime_ns = -5,
+                           .mtime_ns = 6,
+                           .ctime_ns = INT64_MIN,
+                           .btime_ns = INT64_MAX,
+                           .data_version = 8,
+                           .dir_version = 9,
+                           .parent = 10,
+                           .entry_count = 11,
+                           .chunk_count = 12,
+                           .xattr_bytes = 13,
+                           .trunc_pending = true,
+                           .trunc_chunk = 14,
+                           .trunc_pg = 15,
+                           .trunc_from = 16};
+    struct inode_rec out;
+    size_t len = inode_rec_encode(&in, bytes);
+
+    (void)state;
+    memset(&out, 0, sizeof(out));
+    assert_int_equal(inode_rec_decode(7, bytes, len, &out), 0);
+    assert_int_equal(out.rdev, in.rdev);
+    assert_int_equal(out.ctime_ns, in.ctime_ns);
+    assert_int_equal(out.trunc_from, 16);
+    assert_true(out.trunc_pending);
+    assert_false(out.is_inline);
+    in.trunc_pending = false;
+    in.is_inline = true;
+    assert_true(inode_rec_encode(&in, bytes) < len);
+    assert_int_equal(inode_rec_decode(7, bytes, inode_rec_encode(&in, bytes), &out), 0);
+    assert_int_equal(out.trunc_from, 0);
+    assert_true(out.is_inline);
+}
+
+static void chunk_page_holds_as_many_as_it_should(void **state)
+{
+    static struct chunk_page in, out;
+    size_t len;
+
+    (void)state;
+    in.count = REC_PAGE_CHUNKS;
+    for (unsigned i = 0; i < REC_PAGE_CHUNKS; i++)
+        in.chunks[i] = (struct chunk_rec){
+            .chunk_id = UINT64_MAX - i, .pg = i, .slot = (uint16_t)i, .materialized = i % 2};
+    len = chunk_page_encode(&in, bytes);
+    assert_true(len <= REC_BYTES_MAX);
+    assert_int_equal(chunk_page_decode(bytes, len, &out), 0);
+    assert_int_equal(out.count, REC_PAGE_CHUNKS);
+    assert_int_equal(out.chunks[255].chunk_id, UINT64_MAX - 255);
+    assert_true(out.chunks[255].materialized);
+    /* Out of order: not a page of ours. */
+    in.count = 2;
+    in.chunks[1].slot = 0;
+    assert_int_equal(chunk_page_decode(bytes, chunk_page_encode(&in, bytes), &out), -EBADMSG);
+}
+
+static void strings_have_no_nul_inside_and_fit(void **state)
+{
+    struct target_rec in = {.target = 1, .state = 1, .host = "host", .addr = "a:1", .node = "n"},
+                      out;
+    size_t len = target_rec_encode(&in, bytes);
+
+    (void)state;
+    assert_int_equal(target_rec_decode(1, bytes, len, &out), 0);
+    assert_string_equal(out.host, "host");
+    assert_string_equal(out.node, "n");
+    bytes[1 + 16 + 1 + 8 + 8 + 1] = '\0'; /* The first byte of host. */
+    assert_int_equal(target_rec_decode(1, bytes, len, &out), -EBADMSG);
+    bytes[1 + 16 + 1 + 8 + 8] = REC_STRING_SIZE;
+    assert_int_equal(target_rec_decode(1, bytes, len, &out), -EBADMSG);
+}
+
+/* Every decoder, on one buffer: 0 or -EBADMSG and nothing worse. Returns how many took it. */
+static int decode_all(const uint8_t *data, size_t len)
+{
+    static struct {
+        struct inode_rec inode;
+        struct dentry_rec dentry;
+        struct chunk_page page;
+        struct chunk_owner_rec owner;
+        struct pg_rec pg;
+        struct target_rec target;
+        struct session_rec session;
+        struct fence_rec fence;
+        struct namenode_rec namenode;
+        struct cluster_rec cluster;
+        struct state_rec state;
+    } r;
+
+    return (inode_rec_decode(1, data, len, &r.inode) == 0) +
+           (dentry_rec_decode(data, len, &r.dentry) == 0) +
+           (chunk_page_decode(data, len, &r.page) == 0) +
+           (chunk_owner_rec_decode(data, len, &r.owner) == 0) +
+           (pg_rec_decode(1, data, len, &r.pg) == 0) +
+           (target_rec_decode(1, data, len, &r.target) == 0) +
+           (session_rec_decode(1, data, len, &r.session) == 0) +
+           (fence_rec_decode(1, data, len, &r.fence) == 0) +
+           (namenode_rec_decode(1, data, len, &r.namenode) == 0) +
+           (cluster_rec_decode(data, len, &r.cluster) == 0) +
+           (state_rec_decode(data, len, &r.state) == 0);
+}
+
+static size_t encode_nth(unsigned n)
+{
+    static const struct inode_rec inode = {.trunc_pending = true};
+    static const struct dentry_rec dentry;
+    static const struct chunk_page page = {.count = 2, .chunks = {{.slot = 1}, {.slot = 5}}};
+    static const struct chunk_owner_rec owner;
+    static const struct pg_rec pg = {.member_count = 2, .members = {{.state = 1}, {.state = 3}}};
+    static const struct target_rec target = {.state = 2, .host = "h"};
+    static const struct session_rec session = {.name = "n"};
+    static const struct fence_rec fence = {.done = true};
+    static const struct namenode_rec namenode = {.addr = "a:1"};
+    static const struct cluster_rec cluster = {.data_key_len = 3, .data_key = "key"};
+    static const struct state_rec state = {.index = 1};
+
+    switch (n) {
+    case 0:
+        return inode_rec_encode(&inode, bytes);
+    case 1:
+        return dentry_rec_encode(&dentry, bytes);
+    case 2:
+        return chunk_page_encode(&page, bytes);
+    case 3:
+        return chunk_owner_rec_encode(&owner, bytes);
+    case 4:
+        return pg_rec_encode(&pg, bytes);
+    case 5:
+        return target_rec_encode(&target, bytes);
+    case 6:
+        return session_rec_encode(&session, bytes);
+    case 7:
+        return fence_rec_encode(&fence, bytes);
+    case 8:
+        return namenode_rec_encode(&namenode, bytes);
+    case 9:
+        return cluster_rec_encode(&cluster, bytes);
+    default:
+        return state_rec_encode(&state, bytes);
+    }
+}
+
+static void truncated_longer_and_unknown_records_are_refused(void **state)
+{
+    (void)state;
+    for (unsigned n = 0; n < 11; n++) {
+        size_t len = encode_nth(n);
+        int whole = decode_all(bytes, len);
+        uint8_t cut[REC_BYTES_MAX];
+
+        assert_true(whole >= 1);
+        memcpy(cut, bytes, len);
+        cut[len] = 0;
+        cut[0] = 2; /* A version of the future. */
+        assert_int_equal(decode_all(cut, len), 0);
+        cut[0] = 1;
+        for (size_t short_len = 0; short_len < len; short_len++)
+            assert_true(decode_all(cut, short_len) <= 2);
+    }
+}
+
+static void one_record_is_refused_at_every_other_length(void **state)
+{
+    struct inode_rec in = {.mode = S_IFREG, .trunc_pending = true}, out;
+    size_t len = inode_rec_encode(&in, bytes);
+
+    (void)state;
+    bytes[len] = 0;
+    for (size_t n = 0; n <= len + 1; n++)
+        assert_int_equal(inode_rec_decode(1, bytes, n, &out), n == len ? 0 : -EBADMSG);
+}
+
+static void state_hash_stands_where_it_is_said_to(void **state)
+{
+    struct state_rec in = {.hash = 0x1122334455667788}, out;
+
+    (void)state;
+    (void)state_rec_encode(&in, bytes);
+    assert_int_equal(bytes[STATE_REC_HASH_AT], 0x88);
+    bytes[STATE_REC_HASH_AT] = 0x99;
+    assert_int_equal(state_rec_decode(bytes, state_rec_encode(&in, bytes), &out), 0);
+    assert_int_equal(out.hash, in.hash);
+}
+
+static void keys_sort_by_id_and_name(void **state)
+{
+    struct key a, b;
+
+    (void)state;
+    key_id64(&a, 'I', 255);
+    key_id64(&b, 'I', 256);
+    assert_true(memcmp(a.b, b.b, a.len) < 0);
+    assert_int_equal(key_get_u64(b.b + 1), 256);
+    key_name(&a, 'D', 5, "a", 1);
+    key_name(&b, 'D', 5, "b", 1);
+    assert_true(memcmp(a.b, b.b, a.len) < 0);
+    key_pg_chunk(&a, 'G', 1, UINT64_MAX);
+    key_pg_chunk(&b, 'G', 2, 0);
+    assert_true(memcmp(a.b, b.b, a.len) < 0);
+    assert_int_equal(key_get_u32(b.b + 1), 2);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(inode_comes_back),
+        cmocka_unit_test(chunk_page_holds_as_many_as_it_should),
+        cmocka_unit_test(strings_have_no_nul_inside_and_fit),
+        cmocka_unit_test(truncated_longer_and_unknown_records_are_refused),
+        cmocka_unit_test(one_record_is_refused_at_every_other_length),
+        cmocka_unit_test(state_hash_stands_where_it_is_said_to),
+        cmocka_unit_test(keys_sort_by_id_and_name),
+    };
+
+    return cmocka_run_group_tests_name("records", tests, NULL, NULL);
+}

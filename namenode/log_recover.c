@@ -228,7 +228,8 @@ static int sort_out(struct recovery *rc)
     size_t kept = 0;
     bool changed = false;
 
-    qsort(rc->found, rc->count, sizeof(*rc->found), by_seq);
+    if (rc->count > 0)
+        qsort(rc->found, rc->count, sizeof(*rc->found), by_seq);
     for (size_t i = 0; i < rc->count; i++) {
         struct found_segment s = rc->found[i];
         char path[LOG_PATH_MAX];

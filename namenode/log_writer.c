@@ -46,7 +46,8 @@ static uint8_t *writer_reserve(struct log_writer *w, size_t more)
 
         if (!buf)
             abort();
-        memcpy(buf, w->buf, w->len);
+        if (w->len > 0)
+            memcpy(buf, w->buf, w->len);
         free(w->buf);
         w->buf = buf;
         w->capacity = capacity;

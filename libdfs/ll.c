@@ -243,7 +243,6 @@ struct meta_call {
     struct ino mtime_ino;
     int64_t mtime_ns;
     bool mtime_overridden;
-    
 };
 
 static struct meta_call *meta_call_new(struct ll *ll, void *ctx)

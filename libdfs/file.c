@@ -95,9 +95,8 @@ static void on_opened(void *ctx, int status, const Dfs__MetaReply *reply)
     if (o->inode == NULL)
         o->inode = inode_get(o->ll, (struct ino){entry->attr->ino});
     o->keep_cache = inode_opened(o->inode, entry);
-    if (entry->attr->trunc_pending != NULL && entry->attr->trunc_pending->chunk_id != 0 &&
-        (o->flags & O_ACCMODE) != O_RDONLY && o->inode->truncates == NULL)
-        truncate_finish_tail(o->inode, entry->attr->trunc_pending);
+    if (o->inode->tail_pending && (o->flags & O_ACCMODE) != O_RDONLY && o->inode->truncates == NULL)
+        truncate_finish_tail(o->inode);
     if ((o->flags & O_TRUNC) != 0 && !entry->created && inode_size(o->inode) > 0) {
         ll_truncate(o->ll, o->call, &o->cred, o->inode->ino, 0, on_open_truncated, o);
         return;

@@ -11,6 +11,7 @@
 #include "common/loop.h"
 #include "common/mem.h"
 #include "libdfs/nn.h"
+#include "libdfs/truncate.h"
 
 /* ---- the table ---- */
 
@@ -308,7 +309,15 @@ static void take_attr(struct inode *i, const Dfs__Attr *attr)
     i->known = true;
     i->size = attr->size;
     i->data_version = attr->data_version;
-    if (i->wb.clear_inline) { /* It is on its way to chunks; the namenode will hear of it. */
+    i->tail_pending = attr->trunc_pending != NULL && attr->trunc_pending->chunk_id != 0;
+    if (i->tail_pending) {
+        i->tail_chunk = (struct chunk_id){attr->trunc_pending->chunk_id};
+        i->tail_pg = (struct pg_id){attr->trunc_pending->pg};
+        i->tail_from = attr->trunc_pending->from;
+    }
+    if (attr->is_inline && layout_fresh(&i->layout, NULL, 0) > 0)
+        i->wb.clear_inline = true; /* Another client's small content; ours is in chunks, later. */
+    if (i->wb.clear_inline) {      /* It is on its way to chunks; the namenode will hear of it. */
         i->has_chunks = true;
         return;
     }
@@ -367,12 +376,16 @@ static void on_fetched(void *ctx, int status, const Dfs__MetaReply *reply)
     if (status == 0 &&
         (reply->result_case != DFS__META_REPLY__RESULT_ENTRY || reply->entry->attr == NULL))
         status = -EIO;
+    i->fetches = NULL;
     if (status == 0) {
         take_entry(i, reply->entry);
         i->foreign = true;
         inode_closed(i);
+        if (inode_needs_fetch(i))
+            status = -EIO; /* Inline without content: asking again would not end. */
+        if (i->tail_pending && i->truncates == NULL && i->wb.listed)
+            truncate_finish_tail(i);
     }
-    i->fetches = NULL;
     while (fetches != NULL) {
         struct inode_fetch *f = fetches;
 

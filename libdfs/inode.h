@@ -48,6 +48,10 @@ struct inode {
     uint8_t *inline_bytes; /* INLINE_MAX of them, or NULL */
     uint64_t size;
     uint64_t data_version;
+    bool tail_pending; /* a truncate left bytes behind the end, in chunk tail_chunk */
+    uint32_t tail_from;
+    struct pg_id tail_pg;
+    struct chunk_id tail_chunk;
 
     struct layout layout;
     struct writeback wb;

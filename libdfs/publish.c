@@ -48,6 +48,18 @@ void wb_leave_inline(struct inode *i)
     wb->eager_gen = MAX(wb->eager_gen, wb->inline_gen);
 }
 
+struct wb_waiter {
+    struct inode *inode; /* a reference */
+    unsigned want;
+    uint64_t gen;
+    bool acked; /* then the targets below are set */
+    uint64_t commit_target, sync_target;
+    struct ll_call *call;
+    ll_status_fn fn;
+    void *ctx;
+    struct wb_waiter *prev, *next;
+};
+
 /* ---- commits ---- */
 
 struct commit_call {
@@ -143,11 +155,52 @@ static void on_published(struct inode *i, const struct commit_call *c, const Dfs
         i->size = MAX(i->size, c->end); /* Unlinked and gone: only we still see it. */
     if (c->clear_inline)
         wb->clear_inline = false;
-    if (wb->acked_end <= i->size)
+    /* Or the namenode refused to grow it: somebody has truncated the file meanwhile. */
+    if (wb->acked_end <= MAX(i->size, c->end))
         wb->acked_end = 0;
-    if (wb->local_end <= i->size)
+    if (wb->local_end <= MAX(i->size, c->end))
         wb->local_end = 0;
     wb->changed_since_ns = wb->mtime_ns != 0 || wb->local_end != 0 ? loop_now_ns(i->ll->loop) : 0;
+}
+
+static void on_asked_again(void *ctx, int status)
+{
+    struct inode *i = ctx;
+
+    if (status < 0) {
+        inode_set_error(i, dfs_error_is_own(status) ? -EIO : status);
+        wb_fail_all(i, status);
+    }
+    i->wb.fetch_flying = false;
+    wb_pump(i);
+    wb_step(i);
+    inode_unref(i);
+}
+
+/*
+ * The file is not what we think it is: somebody gave it chunks, or inline content, or a truncate
+ * left a tail. What was to be committed is so still; those who wait for it wait for the next one.
+ */
+static void ask_again(struct inode *i, struct commit_call *c)
+{
+    struct writeback *wb = &i->wb;
+    struct wb_waiter *w;
+
+    settle_chunks(c, false);
+    release_inline(c, true);
+    i->known = false;
+    i->is_inline = false;
+    i->inline_known = false;
+    if (wb->mtime_ns == 0 && wb->mtime_flying_ns != 0)
+        wb->mtime_ns = c->mtime_ns;
+    DL_FOREACH (wb->waiters, w) {
+        if (w->acked && w->commit_target == wb->commits_done)
+            w->commit_target++;
+    }
+    if (!wb->fetch_flying) {
+        wb->fetch_flying = true;
+        inode_fetch(inode_ref(i), on_asked_again, i);
+    }
 }
 
 static void on_commit(void *ctx, int status, const Dfs__MetaReply *reply)
@@ -163,17 +216,12 @@ static void on_commit(void *ctx, int status, const Dfs__MetaReply *reply)
     if (status == 0 && reply->result_case == DFS__META_REPLY__RESULT_ENTRY)
         attr = reply->entry->attr;
     if (status == 0 || status == -ENOENT || status == -ESTALE) {
+        wb->again_count = 0;
         settle_chunks(c, true);
         release_inline(c, false);
         on_published(i, c, attr);
-    } else if (status == -EAGAIN && c->is_inline) {
-        /* Somebody has given the file chunks meanwhile: ask what it is like now, write there. */
-        settle_chunks(c, false);
-        release_inline(c, true);
-        i->known = false;
-        i->is_inline = false;
-        i->inline_known = false;
-        wb->mtime_ns = wb->mtime_ns != 0 ? wb->mtime_ns : c->mtime_ns;
+    } else if (status == -EAGAIN && ++wb->again_count < WB_AGAIN_MAX) {
+        ask_again(i, c);
     } else {
         log_warn("commit failed", "ino=%" PRI_INO " why=%s", i->ino.v, dfs_strerror(status));
         settle_chunks(c, false);
@@ -183,7 +231,7 @@ static void on_commit(void *ctx, int status, const Dfs__MetaReply *reply)
         if (wb->mtime_ns == 0 && wb->mtime_flying_ns != 0)
             wb->mtime_ns = c->mtime_ns;
         wb->changed_since_ns = loop_now_ns(i->ll->loop);
-        inode_set_error(i, dfs_error_is_own(status) ? -EIO : status);
+        inode_set_error(i, dfs_error_is_own(status) || status == -EAGAIN ? -EIO : status);
     }
     wb->mtime_flying_ns = 0;
     inode_account(i);
@@ -331,18 +379,6 @@ static void send_syncs(struct inode *i)
 
 /* ---- those who wait ---- */
 
-struct wb_waiter {
-    struct inode *inode; /* a reference */
-    unsigned want;
-    uint64_t gen;
-    bool acked; /* then the targets below are set */
-    uint64_t commit_target, sync_target;
-    struct ll_call *call;
-    ll_status_fn fn;
-    void *ctx;
-    struct wb_waiter *prev, *next;
-};
-
 static void end_waiter(struct wb_waiter *w, int status)
 {
     struct inode *i = w->inode;
@@ -372,7 +408,7 @@ static bool is_acked(const struct inode *i, const struct wb_waiter *w)
 static bool step_waiter(struct inode *i, struct wb_waiter *w)
 {
     struct writeback *wb = &i->wb;
-    bool quiet = !wb_commit_flying(i) && wb->frozen == 0;
+    bool quiet = !wb_commit_flying(i) && wb->frozen == 0 && !wb->fetch_flying;
 
     if (!w->acked) {
         if (!is_acked(i, w)) {

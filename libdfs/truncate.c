@@ -15,13 +15,22 @@
 #include "libdfs/nn.h"
 #include "libdfs/writeback.h"
 
-enum truncate_state { TRUNCATE_SILENCE, TRUNCATE_ASKED, TRUNCATE_TAIL, TRUNCATE_CLEARED };
+enum truncate_state {
+    TRUNCATE_SILENCE,
+    TRUNCATE_FLUSH,
+    TRUNCATE_ASKED,
+    TRUNCATE_TAIL,
+    TRUNCATE_CLEARED
+};
 
 struct truncate_op {
     enum truncate_state state;
     struct inode *inode; /* a reference */
     uint64_t size;
     bool committed; /* what was unpublished at the beginning was sent */
+    bool flushed;   /* inline content was sent to chunks */
+    bool retried;   /* EAGAIN came once */
+    bool ask_after; /* the tail at work is an older one */
     bool tail_only; /* nothing is cut: a tail of somebody else's is zeroed */
     struct ll_call *call;
     struct ll_cred cred;
@@ -32,6 +41,8 @@ struct truncate_op {
     struct chunk_op tail;
     struct truncate_op *prev, *next;
 };
+
+static void ask(struct truncate_op *t);
 
 static void finish(struct truncate_op *t, int status)
 {
@@ -62,6 +73,11 @@ static void on_cleared(void *ctx, int status, const Dfs__MetaReply *reply)
     if (status == 0 && reply->result_case == DFS__META_REPLY__RESULT_ENTRY &&
         reply->entry->attr != NULL)
         inode_published(t->inode, reply->entry->attr);
+    if (t->ask_after) {
+        t->ask_after = false;
+        ask(t);
+        return;
+    }
     if (status == -ENOENT || status == -ESTALE)
         status = 0; /* Unlinked, or somebody else has cleared it. */
     if (status < 0)
@@ -101,11 +117,11 @@ static void zero_tail(struct truncate_op *t)
     chunk_op_submit(t->inode->ll->dns, &t->tail);
 }
 
-static void set_tail(struct truncate_op *t, const Dfs__ChunkTail *tail)
+static void set_tail(struct truncate_op *t, struct pg_id pg, struct chunk_id chunk, uint32_t from)
 {
-    t->tail.pg = (struct pg_id){tail->pg};
-    t->tail.chunk = (struct chunk_id){tail->chunk_id};
-    t->tail.offset = tail->from;
+    t->tail.pg = pg;
+    t->tail.chunk = chunk;
+    t->tail.offset = from;
 }
 
 /* What lies beyond the new end is forgotten here too. */
@@ -126,6 +142,24 @@ static void cut_local(struct inode *i, uint64_t size)
     wb->unsynced_count = kept;
 }
 
+/* It may not grow: what is left of an older truncate has to go first. */
+static void on_refetched(void *ctx, int status)
+{
+    struct truncate_op *t = ctx;
+    const struct inode *i = t->inode;
+
+    if (status < 0) {
+        finish(t, dfs_error_is_own(status) ? -EIO : status);
+    } else if (i->tail_pending) {
+        t->ask_after = true;
+        set_tail(t, i->tail_pg, i->tail_chunk, i->tail_from);
+        zero_tail(t);
+    } else {
+        t->state = TRUNCATE_SILENCE; /* Or it is inline now. */
+        truncate_step(t->inode);
+    }
+}
+
 static void on_truncated(void *ctx, int status, const Dfs__MetaReply *reply)
 {
     struct truncate_op *t = ctx;
@@ -137,8 +171,14 @@ static void on_truncated(void *ctx, int status, const Dfs__MetaReply *reply)
     if (status == 0 &&
         (reply->result_case != DFS__META_REPLY__RESULT_ENTRY || reply->entry->attr == NULL))
         status = -EIO;
+    if (status == -EAGAIN && !t->retried) {
+        t->retried = true;
+        i->known = false;
+        inode_fetch(i, on_refetched, t);
+        return;
+    }
     if (status < 0) {
-        finish(t, dfs_error_is_own(status) ? -EIO : status);
+        finish(t, dfs_error_is_own(status) || status == -EAGAIN ? -EIO : status);
         return;
     }
     attr = reply->entry->attr;
@@ -150,7 +190,8 @@ static void on_truncated(void *ctx, int status, const Dfs__MetaReply *reply)
     i->wb.mtime_ns = 0; /* The truncation's own time is newer. */
     ll_attr_from_wire(attr, &t->attr);
     if (attr->trunc_pending != NULL && attr->trunc_pending->chunk_id != 0) {
-        set_tail(t, attr->trunc_pending);
+        set_tail(t, (struct pg_id){attr->trunc_pending->pg},
+                 (struct chunk_id){attr->trunc_pending->chunk_id}, attr->trunc_pending->from);
         zero_tail(t);
         return;
     }
@@ -171,6 +212,36 @@ static void ask(struct truncate_op *t)
     nn_call(t->inode->ll->nn, t->call, &m.req, on_truncated, t);
 }
 
+static void on_left_inline(void *ctx, int status)
+{
+    struct truncate_op *t = ctx;
+
+    (void)status;
+    t->inode->wb.frozen++;
+    t->state = TRUNCATE_SILENCE;
+    truncate_step(t->inode);
+}
+
+/* The namenode keeps content in one place: before a file outgrows inline, and while its content is
+ * on the way to chunks, that has to be finished. */
+static bool leave_inline_first(struct truncate_op *t)
+{
+    struct inode *i = t->inode;
+
+    if (t->flushed || t->tail_only)
+        return false;
+    if (!i->wb.clear_inline && !(i->is_inline && i->inline_known && t->size > INLINE_MAX))
+        return false;
+    t->flushed = true;
+    t->state = TRUNCATE_FLUSH;
+    i->wb.frozen--;
+    if (i->is_inline)
+        wb_leave_inline(i);
+    inode_update_work(i);
+    wb_flush(i, WB_COMMIT, NULL, on_left_inline, t);
+    return true;
+}
+
 void truncate_step(struct inode *i)
 {
     struct truncate_op *t = i->truncates;
@@ -179,13 +250,15 @@ void truncate_step(struct inode *i)
         return;
     if (i->wb.flying.count > 0 || i->wb.alloc_flying || wb_commit_flying(i))
         return;
+    if (leave_inline_first(t))
+        return;
     if (!t->tail_only && !t->committed && t->size < inode_size(i) && wb_commit_needed(i, true)) {
         t->committed = true;
         wb_commit_send(i);
         return;
     }
     if (t->call != NULL)
-        t->call->interrupt = NULL;
+        t->call->interrupt = NULL; /* From here on the outcome must be learnt. */
     if (t->tail_only)
         zero_tail(t);
     else
@@ -231,12 +304,12 @@ void ll_truncate(struct ll *ll, struct ll_call *call, const struct ll_cred *cred
     start(t);
 }
 
-void truncate_finish_tail(struct inode *i, const Dfs__ChunkTail *tail)
+void truncate_finish_tail(struct inode *i)
 {
     struct truncate_op *t = MEM_NEW(struct truncate_op);
 
     t->inode = inode_ref(i);
     t->tail_only = true;
-    set_tail(t, tail);
+    set_tail(t, i->tail_pg, i->tail_chunk, i->tail_from);
     start(t);
 }

@@ -252,17 +252,16 @@ static bool window_full(const struct writeback *wb)
     return wb->flying.bytes >= WB_FLYING_BYTES || wb->flying.count >= WB_FLYING_OPS;
 }
 
-/* Sends the run of dirty bytes that begins at x or, in it, at the end of what flies already. Gives
- * where to go on looking. */
-static uint64_t emit_run(struct inode *i, struct extent *x)
+/* Sends dirty bytes of x from `at` on, or from the end of what flies there already. Gives where to
+ * go on looking, always further on. */
+static uint64_t emit_run(struct inode *i, const struct extent *x, uint64_t at)
 {
     struct writeback *wb = &i->wb;
-    uint64_t at = x->start;
     uint64_t end = x->end;
     const struct extent *flying = extent_at_or_after(&wb->flying, at);
     uint64_t done;
 
-    if (flying != NULL && flying->start <= at) {
+    while (flying != NULL && flying->start <= at) {
         at = flying->end;
         if (at >= end)
             return at;
@@ -298,7 +297,7 @@ static void pump_once(struct inode *i)
             at = 0;
             continue;
         }
-        at = is_due(i, piece_of(x), pressure) ? emit_run(i, x) : x->end;
+        at = is_due(i, piece_of(x), pressure) ? emit_run(i, x, MAX(at, x->start)) : x->end;
         wb->cursor = at;
     }
     if (extent_overlap(&wb->dirty.pieces, wb->goal_start, wb->goal_end) == NULL) {

@@ -42,6 +42,7 @@ enum {
     WB_COMMIT_CHUNKS = 512, /* chunk indexes in one commit */
     WB_SYNC_CHUNKS = 1024,  /* chunks in one SYNC */
     WB_ESTALE_MAX = 3,      /* times a chunk may vanish under our writes */
+    WB_AGAIN_MAX = 4,       /* times the namenode may find the file other than we think */
 };
 
 /* A write in flight. */
@@ -74,7 +75,7 @@ struct writeback {
     bool pumping, pump_again;
     unsigned frozen; /* a truncate wants silence: nothing is emitted */
     bool alloc_flying;
-    unsigned estale_count;
+    unsigned estale_count, again_count;
 
     /* Towards the namenode. */
     uint64_t local_end;        /* end of what was written here and is not published; 0: none */

@@ -74,7 +74,8 @@ int reply_content(struct tx *tx, Dfs__EntryReply *entry, const struct inode_rec 
 
     if (!S_ISREG(inode->mode))
         return 0;
-    if (inode->chunk_count > 0)
+    /* Inline content counts, also when chunks were allocated and not yet written. */
+    if (!inode->is_inline && inode->chunk_count > 0)
         return chunk_refs(tx, inode->ino, 0, FSM_OPEN_CHUNKS, &entry->chunks, &entry->n_chunks);
     if (!inode->is_inline || inode->data_version == known_version)
         return 0;

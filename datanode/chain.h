@@ -59,7 +59,7 @@ enum chain_event_kind {
     CHAIN_EV_SYNC_SNAPSHOT, /* joiner: what the source answered to SYNC_BEGIN; snapshot, waiter:
                                the HELLO that is now answered */
     CHAIN_EV_SYNC_DONE,     /* joiner: everything is here and durable; waiter as in SYNC_COPY */
-    CHAIN_EV_SYNC_FAILED,   /* joiner: copying broke off; waiter as in SYNC_COPY */
+    CHAIN_EV_SYNC_FAILED,   /* joiner: it broke off; waiter as in SYNC_BEGIN or SYNC_COPY */
     CHAIN_EV_SPACE,         /* bytes_free on our disk, above the reserve */
     CHAIN_EV_FAILED,        /* status: the target is broken; leave every chain */
     CHAIN_EV_TICK,          /* now_ms */

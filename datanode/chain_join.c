@@ -75,7 +75,13 @@ void chain_on_sync_done(struct chain *c, const struct chain_event *ev, struct ch
 
 void chain_on_sync_failed(struct chain *c, const struct chain_event *ev, struct chain_actions *out)
 {
-    if (c->place.role != CHAIN_SYNCING || ev->waiter == 0 || ev->waiter != c->copy_waiter)
+    if (c->place.role != CHAIN_SYNCING || ev->waiter == 0)
+        return;
+    if (ev->waiter == c->begin_waiter) { /* Its hello is refused, and comes again. */
+        chain_join_reset(c, out);
+        return;
+    }
+    if (ev->waiter != c->copy_waiter)
         return;
     c->copy_waiter = 0; /* It has stopped by itself. */
     chain_join_reset(c, out);

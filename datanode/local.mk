@@ -28,3 +28,15 @@ STORE_SOURCES = \
 	datanode/target.c
 libdatanode_la_SOURCES = $(CHAIN_SOURCES) $(STORE_SOURCES)
 libdatanode_la_LIBADD = libcommon.la
+
+# Around them: connections, the leader, the disk.
+noinst_LTLIBRARIES += libdnservice.la
+libdnservice_la_SOURCES = datanode/dn.h datanode/dn_conf.c datanode/dn_conf.h datanode/forward.c \
+	datanode/heartbeat.c datanode/inventory.c datanode/joiner.c datanode/pg.c \
+	datanode/read.c datanode/service.c datanode/service.h datanode/wire.c datanode/wire.h \
+	datanode/write.c
+libdnservice_la_LIBADD = libdatanode.la librpc.la
+
+sbin_PROGRAMS += dfs-datanode
+dfs_datanode_SOURCES = datanode/main.c
+dfs_datanode_LDADD = libdnservice.la

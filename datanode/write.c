@@ -1,0 +1,223 @@
+/* Operations: from clients and the namenode into the chain, and out of the chain onto the disk. */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include <utlist.h>
+
+#include "common/error.h"
+#include "common/log.h"
+#include "common/mem.h"
+#include "common/metrics.h"
+#include "datanode/dn.h"
+#include "datanode/wire.h"
+#include "rpc/msg.h"
+
+/* ---- in ---- */
+
+static bool may_send(const struct dn_guest *guest, const struct chain_op *op)
+{
+    switch (op->kind) {
+    case CHAIN_DELETE:
+    case CHAIN_FENCE:
+        return guest->is_namenode;
+    case CHAIN_REPAIR:
+        return guest->is_peer;
+    case CHAIN_WRITE:
+    case CHAIN_TRUNC:
+    case CHAIN_SYNC:
+        return !guest->is_bound || ID_EQUAL(guest->session, op->session);
+    }
+    return false;
+}
+
+static bool allocates(const struct dn_pg *pg, const struct chain_op *op)
+{
+    struct chunk_state s;
+
+    if (op->kind != CHAIN_WRITE)
+        return false;
+    return store_chunk_state(pg->target, op->chunk, &s) < 0 || op->offset + op->len > s.len;
+}
+
+void write_on_request(struct dn *dn, struct conn *c, const struct rpc_frame *f,
+                      const struct dn_guest *guest)
+{
+    CLEANUP_MSG struct msg_arena arena;
+    CLEANUP(chain_op) struct chain_op *op = NULL;
+    struct chain_event ev = {.kind = CHAIN_EV_CLIENT_OP};
+    struct dn_pg *pg;
+    Dfs__ChunkOp *m;
+    int r = DFS_EPROTO;
+
+    msg_arena_init(&arena);
+    m = msg_unpack(&arena, &dfs__chunk_op__descriptor, f->body, f->header.body_len);
+    if (m != NULL)
+        r = wire_op_from(m, f, &op);
+    if (r == 0 && !may_send(guest, op))
+        r = -EACCES;
+    if (r == 0)
+        r = wire_op_check_crcs(op);
+    if (r < 0) {
+        conn_reply_error(c, f->header.type, f->header.rpc_id, r, "operation refused: %s",
+                         dfs_strerror(r));
+        return;
+    }
+    pg = pg_local(dn, m->pg);
+    if (pg == NULL) {
+        dn_reply_error(dn, c, f->header.type, f->header.rpc_id, NULL, DFS_ENOTHEAD, NULL);
+        return;
+    }
+    metric_inc(dn->m.ops);
+    metric_add(dn->m.op_bytes, op->len);
+    op->allocates = allocates(pg, op);
+    ev.op = op;
+    ev.epoch = m->epoch;
+    ev.waiter = waiter_new(dn, WAITER_OP, c, f, pg)->id;
+    pg_step(pg, &ev);
+}
+
+void write_answer(struct dn *dn, struct dn_waiter *w, const struct chain_action *a)
+{
+    Dfs__ChunkOpReply m = DFS__CHUNK_OP_REPLY__INIT;
+
+    if (a->status == 0) {
+        m.epoch = a->epoch;
+        m.result_crc = a->crc;
+        conn_reply(w->conn, w->type, w->rpc_id, &m.base, NULL);
+    } else {
+        metric_add(dn->m.stale, a->status == DFS_ESTALE_EPOCH || a->status == DFS_ENOTHEAD);
+        dn_reply_error(dn, w->conn, w->type, w->rpc_id, w->pg, a->status, NULL);
+    }
+    waiter_free(dn, w);
+}
+
+/* ---- onto the disk ---- */
+
+struct dn_apply {
+    struct dn_pg *pg;
+    uint64_t io_id;
+    struct chain_op *op;
+    unsigned pending; /* DELETE: chunks */
+    int status;
+    struct dn_apply *prev, *next;
+};
+
+static void apply_free(struct dn_apply *a)
+{
+    DL_DELETE(a->pg->dn->applies, a);
+    chain_op_unref(a->op);
+    free(a);
+}
+
+/* When the store is gone and will not call back. */
+void write_free_all(struct dn *dn)
+{
+    while (dn->applies != NULL)
+        apply_free(dn->applies);
+}
+
+/* Some refusals of the store are no failure of the member: every member comes to the same. */
+static int outcome(const struct dn_apply *a, int status)
+{
+    bool joining = chain_place_of(a->pg->chain)->role == CHAIN_SYNCING;
+
+    switch (status) {
+    case -ESTALE: /* A tombstone: the chunk was deleted in this order, and stays so. */
+        return 0;
+    case DFS_ENOCHUNK:
+        return joining || a->op->kind == CHAIN_REPAIR ? 0 : status;
+    case DFS_EBADBLOCK: /* The copy that a joiner takes over will have it. */
+        return joining ? 0 : status;
+    default:
+        return status;
+    }
+}
+
+static void applied(void *ctx, int status, uint32_t crc)
+{
+    struct dn_apply *a = ctx;
+    struct chain_event ev = {.kind = CHAIN_EV_APPLIED, .io_id = a->io_id};
+
+    if (status < 0 && a->status == 0)
+        a->status = status;
+    if (--a->pending > 0)
+        return;
+    ev.status = outcome(a, a->status);
+    ev.crc = a->status == 0 ? crc : 0;
+    if (ev.status < 0 && ev.status != DFS_ECLOSED)
+        log_error("an operation could not be applied",
+                  "pg=%" PRIu32 " target=%" PRIu32 " kind=%s chunk=%" PRIu64 " error=\"%s\"",
+                  a->pg->key.pg, a->pg->key.target, chain_op_kind_name(a->op->kind), a->op->chunk.v,
+                  dfs_strerror(ev.status));
+    pg_step(a->pg, &ev);
+    apply_free(a);
+}
+
+static void apply_write(struct dn_pg *pg, const struct chain_action *act, struct dn_apply *a)
+{
+    const struct chain_op *op = act->op;
+    struct store_write w = {
+        .chunk = op->chunk,
+        .pg = {pg->key.pg},
+        .ver = {act->orig_epoch, act->seq},
+        .offset = op->offset,
+        .len = op->len,
+        .flags = op->kind == CHAIN_WRITE ? STORE_CREATE : STORE_COPY,
+        .crcs = op->crcs,
+        .crc_count = op->crc_count,
+        .bytes = op->data,
+        .slab = wire_op_slab(op),
+    };
+
+    if (op->sync)
+        w.flags |= STORE_SYNC;
+    store_write(pg->target, &w, applied, a);
+}
+
+static void apply_delete(struct dn_pg *pg, const struct chain_op *op, struct dn_apply *a)
+{
+    a->pending = op->chunk_count;
+    for (uint32_t i = 0; i < op->chunk_count; i++)
+        store_delete(pg->target, (struct chunk_id){op->chunks[i]}, (struct pg_id){pg->key.pg},
+                     applied, a);
+}
+
+void write_apply(struct dn_pg *pg, const struct chain_action *act)
+{
+    struct chain_op *op = act->op;
+    struct dn_apply *a;
+
+    joiner_live(pg, op, (struct chunk_ver){act->orig_epoch, act->seq});
+    if (op->kind == CHAIN_FENCE || (op->kind == CHAIN_DELETE && op->chunk_count == 0)) {
+        pg_post(pg, &(struct chain_event){.kind = CHAIN_EV_APPLIED, .io_id = act->io_id});
+        return;
+    }
+    a = MEM_NEW(struct dn_apply);
+    a->pg = pg;
+    a->io_id = act->io_id;
+    a->op = chain_op_ref(op);
+    a->pending = 1;
+    DL_APPEND(pg->dn->applies, a);
+    switch (op->kind) {
+    case CHAIN_WRITE:
+    case CHAIN_REPAIR:
+        apply_write(pg, act, a);
+        return;
+    case CHAIN_TRUNC:
+        store_truncate(pg->target, op->chunk, op->offset,
+                       (struct chunk_ver){act->orig_epoch, act->seq}, op->sync ? STORE_SYNC : 0,
+                       applied, a);
+        return;
+    case CHAIN_SYNC:
+        metric_inc(pg->dn->m.syncs);
+        _Static_assert(sizeof(struct chunk_id) == sizeof(uint64_t), "a list of ids is one");
+        store_sync(pg->target, (const struct chunk_id *)op->chunks, op->chunk_count, applied, a);
+        return;
+    case CHAIN_DELETE:
+        apply_delete(pg, op, a);
+        return;
+    case CHAIN_FENCE:
+        return;
+    }
+}

@@ -145,6 +145,7 @@ static void tell_serving(struct node *n)
         n->serving_term = n->term;
         log_info("serving", "id=%" PRIu64 " term=%" PRIu64 " applied=%" PRIu64, n->conf->id.v,
                  n->term, n->applied);
+        loop_timer_start(n->care_timer, 0, CARE_MS); /* A new cluster waits to be made. */
         for (unsigned i = 0; i < n->watch_count; i++) {
             if (n->watches[i].serving)
                 n->watches[i].serving(n->watches[i].ctx, n->term);

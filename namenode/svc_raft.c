@@ -1,8 +1,4 @@
 /* What other namenodes send: Raft messages, and requests for snapshots. */
-#include <errno.h>
-#include <string.h>
-
-#include "common/log.h"
 #include "namenode/node.h"
 #include "namenode/service.h"
 
@@ -17,30 +13,15 @@ static void raft_stop_service(void *self)
     (void)self; /* The node is not ours. */
 }
 
-/* Only the certificate of a namenode may speak for one. */
-static bool is_namenode(struct conn *c)
-{
-    return !conn_is_tls(c) || strcmp(conn_peer_role(c), "namenode") == 0;
-}
-
+/* That the sender is a namenode, its certificate has said (rpc/role.h). */
 static void on_raft(void *self, struct conn *c, const struct rpc_frame *f)
 {
-    if (is_namenode(c)) {
-        node_on_raft(self, c, f);
-        return;
-    }
-    log_warn("who is no namenode sent a Raft message", "peer=%s name=%s role=%s", conn_peer_addr(c),
-             conn_peer_name(c), conn_peer_role(c));
-    conn_close(c, -EPERM);
+    node_on_raft(self, c, f);
 }
 
 static void on_snap_want(void *self, struct conn *c, const struct rpc_frame *f)
 {
-    if (is_namenode(c))
-        node_on_snap_want(self, c, f);
-    else
-        conn_reply_error(c, f->header.type, f->header.rpc_id, -EPERM,
-                         "snapshots are for namenodes");
+    node_on_snap_want(self, c, f);
 }
 
 static void on_closed(void *self, struct conn *c)

@@ -196,16 +196,10 @@ static void on_status(void *self, struct conn *c, const struct rpc_frame *f)
 static void on_transfer(void *self, struct conn *c, const struct rpc_frame *f)
 {
     struct svc_status *s = self;
-    const char *role = conn_peer_role(c);
     Dfs__TransferRequest *req;
     struct raft_id to;
     int r;
 
-    if (conn_is_tls(c) && strcmp(role, "admin") != 0 && strcmp(role, "namenode") != 0) {
-        conn_reply_error(c, f->header.type, f->header.rpc_id, -EPERM,
-                         "only an administrator may move the leadership");
-        return;
-    }
     req = dfs__transfer_request__unpack(NULL, f->header.body_len, f->body);
     if (!req) {
         conn_reply_error(c, f->header.type, f->header.rpc_id, DFS_EPROTO, "not a TransferRequest");

@@ -453,6 +453,81 @@ static void a_follower_far_behind_catches_up_by_snapshot(void **state)
     assert_int_equal(node_stats(g->r[lagging].node)->snapshots_installed, 0);
 }
 
+/* Flips a bit in the record of an entry that this replica has acknowledged. */
+static void damage_log(struct group *g, unsigned i)
+{
+    char path[200];
+    uint8_t byte;
+    struct vfs_file *f;
+
+    (void)snprintf(path, sizeof(path), "%s/log/seg-0000000000000001", g->r[i].conf.data_dir);
+    assert_int_equal(vfs_open(vfs_posix(), path, O_RDWR, 0, &f), 0);
+    assert_int_equal(vfs_pread_all(f, &byte, 1, 8192 + 512 + 100), 0);
+    byte ^= 4;
+    assert_int_equal(vfs_pwrite(f, &byte, 1, 8192 + 512 + 100), 0);
+    vfs_close(f);
+}
+
+static bool is_whole(struct group *g)
+{
+    struct raft_status st;
+
+    if (!g->r[lagging].node)
+        return false;
+    node_raft_status(g->r[lagging].node, &st);
+    return st.role != RAFT_RECOVERING && all_equal(g);
+}
+
+/* I11: it neither votes nor acknowledges until it has again what it had. */
+static void a_damaged_log_is_filled_again_by_the_leader(void **state)
+{
+    struct group *g = *state;
+    struct raft_status st;
+    char path[200];
+
+    WAIT_FOR(g, cluster_is_made);
+    propose_many(g, 300);
+    WAIT_FOR(g, all_equal);
+    lagging = (unsigned)(leader_of(g) + 1) % NODES;
+    replica_down(g, lagging);
+    damage_log(g, lagging);
+    /* A store that a power failure has taken back to its beginning: all comes from the log. */
+    (void)snprintf(path, sizeof(path), "%s/db-1", g->r[lagging].conf.data_dir);
+    assert_int_equal(vfs_remove_all(vfs_posix(), path), 0);
+    replica_up(g, lagging);
+    node_raft_status(g->r[lagging].node, &st);
+    assert_int_equal(st.role, RAFT_RECOVERING);
+    propose_many(g, 10);
+    WAIT_FOR(g, is_whole);
+    assert_same_state(g);
+    replica_down(g, lagging);
+    replica_up(g, lagging);
+    node_raft_status(g->r[lagging].node, &st);
+    assert_int_not_equal(st.role, RAFT_RECOVERING);
+    assert_same_state(g);
+}
+
+/* The state is thrown away, not the promises: it has to get back all that it had acknowledged. */
+static void a_replica_that_diverged_begins_anew(void **state)
+{
+    struct group *g = *state;
+    char path[200];
+
+    WAIT_FOR(g, cluster_is_made);
+    propose_many(g, 300);
+    WAIT_FOR(g, all_equal);
+    lagging = (unsigned)(leader_of(g) + 1) % NODES;
+    replica_down(g, lagging);
+    (void)snprintf(path, sizeof(path), "%s/DIVERGED", g->r[lagging].conf.data_dir);
+    assert_int_equal(vfs_replace_file(vfs_posix(), path, "", 0, 0600), 0);
+    replica_up(g, lagging);
+    assert_int_equal(node_applied_index(g->r[lagging].node), 0);
+    WAIT_FOR(g, is_whole);
+    assert_same_state(g);
+    propose_many(g, 10);
+    assert_same_state(g);
+}
+
 static bool stopped;
 static void on_stop(void *ctx)
 {
@@ -546,6 +621,8 @@ int main(void)
         T(proposals_go_on_after_the_leader_is_gone),
         T(a_restarted_group_has_all_it_said),
         T(a_follower_far_behind_catches_up_by_snapshot),
+        T(a_damaged_log_is_filled_again_by_the_leader),
+        T(a_replica_that_diverged_begins_anew),
         T(a_stopping_leader_hands_over_first),
         T(one_directory_serves_one_replica_at_a_time),
         T(a_wiped_replica_is_refused),

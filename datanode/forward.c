@@ -181,6 +181,7 @@ static void hello_answered(void *ctx, int status, const struct rpc_frame *f)
     uint64_t hello_id = call->hello_id;
     Dfs__ChainHelloAck *m;
 
+    msg_arena_init(&arena);
     free(call);
     pg->hello_waits = false;
     if (f == NULL) /* The end of the connection tells the rest. */
@@ -189,7 +190,6 @@ static void hello_answered(void *ctx, int status, const struct rpc_frame *f)
         hello_refused(pg, hello_id, status, f);
         return;
     }
-    msg_arena_init(&arena);
     m = msg_unpack(&arena, &dfs__chain_hello_ack__descriptor, f->body, f->header.body_len);
     if (m != NULL)
         pg_step(pg, &(struct chain_event){

@@ -136,9 +136,9 @@ static void learn_hint(struct nn_link *l, const struct rpc_frame *f)
     CLEANUP_MSG struct msg_arena arena;
     Dfs__Error *e;
 
+    msg_arena_init(&arena);
     if (f == NULL)
         return;
-    msg_arena_init(&arena);
     e = msg_unpack(&arena, &dfs__error__descriptor, f->body, f->header.body_len);
     if (e != NULL && e->leader_addr != NULL && e->leader_addr[0] != '\0' &&
         strlen(e->leader_addr) < sizeof(l->hint) && strcmp(e->leader_addr, l->addr) != 0)
@@ -155,11 +155,11 @@ static void on_status(void *ctx, int status, const struct rpc_frame *f)
     Dfs__StatusReply *m = NULL;
     struct uuid cluster;
 
+    msg_arena_init(&arena);
     if (dn->is_stopping || f == NULL || l->conn == NULL) {
         leave(l, status);
         return;
     }
-    msg_arena_init(&arena);
     if (status == 0)
         m = msg_unpack(&arena, &dfs__status_reply__descriptor, f->body, f->header.body_len);
     if (m == NULL || m->cluster_uuid.len != sizeof(cluster.b)) {
@@ -253,6 +253,7 @@ static void on_registered(void *ctx, int status, const struct rpc_frame *f)
     Dfs__NodeRegisterReply *m;
     int r;
 
+    msg_arena_init(&arena);
     if (l->dn->is_stopping || l->conn == NULL)
         return;
     if (status < 0) {
@@ -262,7 +263,6 @@ static void on_registered(void *ctx, int status, const struct rpc_frame *f)
         leave(l, status);
         return;
     }
-    msg_arena_init(&arena);
     m = msg_unpack(&arena, &dfs__node_register_reply__descriptor, f->body, f->header.body_len);
     r = m == NULL ? DFS_EPROTO : take_ids(l, m);
     if (r < 0) {

@@ -154,9 +154,9 @@ static void on_list(void *ctx, int status, const struct rpc_frame *f)
     struct chunk_state *states = NULL;
     Dfs__SyncListReply *m;
 
+    msg_arena_init(&arena);
     if (j == NULL)
         return;
-    msg_arena_init(&arena);
     if (status == 0) {
         m = msg_unpack(&arena, &dfs__sync_list_reply__descriptor, f->body, f->header.body_len);
         if (m == NULL)
@@ -181,9 +181,9 @@ static void on_crcs(void *ctx, int status, const struct rpc_frame *f)
     Dfs__SyncCrcsReply *m = NULL;
     uint32_t *slots = NULL;
 
+    msg_arena_init(&arena);
     if (j == NULL)
         return;
-    msg_arena_init(&arena);
     if (status == 0) {
         m = msg_unpack(&arena, &dfs__sync_crcs_reply__descriptor, f->body, f->header.body_len);
         if (m == NULL || m->crc_count > CHUNK_BLOCKS ||
@@ -445,10 +445,10 @@ static void on_begin(void *ctx, int status, const struct rpc_frame *f)
     struct chain_snapshot s = {0};
     Dfs__SyncBeginReply *m = NULL;
 
+    msg_arena_init(&arena);
     free(ctx);
     if (f == NULL && call.pg->dn->is_stopping)
         return;
-    msg_arena_init(&arena);
     if (status == 0)
         m = msg_unpack(&arena, &dfs__sync_begin_reply__descriptor, f->body, f->header.body_len);
     if (m != NULL && take_snapshot(m, &s) == 0) {

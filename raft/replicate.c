@@ -313,6 +313,7 @@ void replicate_tick(struct raft *r)
         election_become_follower(r, r->hard_state.term, RAFT_NOBODY);
         return;
     }
+    replicate_all(r); /* What entries_read had not at hand. */
     if (r->now_ns < r->heartbeat_at_ns)
         return;
     if (transfer_active(r))

@@ -102,6 +102,8 @@ static int run_range(uint64_t from, uint64_t to, bool sometimes)
         check_sometimes(test, &stats, &failed);
     printf("# %" PRIu64 " schedules, %" PRIu64 " events, %.1f hours of virtual time\n",
            to - from + 1, stats.events, (double)stats.virtual_ns / 3.6e12);
+    printf("# longest recovery after trouble: %.1f s of virtual time\n",
+           (double)stats.recovery_max_ns / 1e9);
     return failed ? 1 : 0;
 }
 

@@ -57,6 +57,7 @@ struct sim_stats {
 #undef SIM_FIELD
     uint64_t events;
     int64_t virtual_ns;
+    int64_t recovery_max_ns; /* The longest from quiet to whole. */
 };
 
 enum sim_fault {

@@ -413,8 +413,12 @@ static bool is_whole_with_reads(const struct sim_world *w)
 
 static void check_liveness(struct sim_world *w)
 {
+    int64_t began_ns = w->now_ns;
+
     begin_quiet(w);
     run_until(w, w->now_ns + quiet_max_ns, is_whole);
+    if (w->now_ns - began_ns > w->stats->recovery_max_ns)
+        w->stats->recovery_max_ns = w->now_ns - began_ns;
     if (!is_whole(w))
         tell_state(w);
     if (!w->failed && !is_whole(w))

@@ -14,6 +14,10 @@ static int read_entries(void *ctx, uint64_t first, size_t entry_max, size_t byte
     size_t count = 0;
 
     (void)bytes_max;
+    if (n->fetching > 0) {
+        n->fetching--;
+        return -EAGAIN;
+    }
     if (first < n->first)
         return -ENOENT;
     for (uint64_t i = first; i <= n->last && count < entry_max; i++, count++) {

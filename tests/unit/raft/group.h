@@ -20,6 +20,7 @@ struct group_node {
     struct raft_update up; /* Of the last step; its pointers may be stale. */
     bool disk_stuck;       /* Writes wait for group_sync(). */
     uint64_t unsynced;     /* The last write that waits; 0: none. */
+    unsigned fetching;     /* So many reads of old entries find them not at hand. */
     bool cut;              /* Neither hears nor is heard. */
 
     /* As it is on disk, or will be. */

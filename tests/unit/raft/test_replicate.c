@@ -268,6 +268,27 @@ static void entries_that_left_the_cache_are_read_from_the_log(void **state)
     assert_int_equal(group_node(g, 3)->applied.index, 21);
 }
 
+/* Found by the simulator: waiting for the next heartbeat made a slow start of each of them. */
+static void entries_not_at_hand_are_asked_for_again_soon(void **state)
+{
+    struct group *g = *state;
+
+    g->config.cache_bytes = 0;
+    group_start(g);
+    group_elect(g, 1);
+    group_node(g, 3)->cut = true;
+    for (unsigned i = 0; i < 5; i++) {
+        assert_int_equal(group_propose(g, 1, "some bytes"), 0);
+        group_deliver(g);
+    }
+    group_node(g, 3)->cut = false;
+    group_node(g, 1)->fetching = 1;
+    for (unsigned i = 0; i < 100 && group_node(g, 1)->fetching > 0; i++)
+        group_tick(g, 10);
+    group_tick(g, 20);
+    assert_int_equal(group_status(g, 3).last_index, 6);
+}
+
 /* The first append that a stopped follower misses must not be taken for an answer later. */
 static void a_restarted_replica_goes_on_where_its_disk_is(void **state)
 {
@@ -307,6 +328,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(the_window_bounds_what_is_under_way, set_up, tear_down),
         cmocka_unit_test_setup_teardown(lost_entries_are_sent_again, set_up, tear_down),
         cmocka_unit_test_setup_teardown(entries_that_left_the_cache_are_read_from_the_log, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(entries_not_at_hand_are_asked_for_again_soon, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(a_restarted_replica_goes_on_where_its_disk_is, set_up,
                                         tear_down),

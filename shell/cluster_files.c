@@ -250,6 +250,24 @@ static int write_pki(const struct cluster *c)
     return r;
 }
 
+/* Makes the directory, and remembers its name as /proc/mounts will show it. */
+static int make_mount_dir(struct cluster *c, struct cluster_node *n)
+{
+    char *real;
+
+    if (mkdir(n->where, 0755) < 0 && errno != EEXIST && errno != ENOTCONN) {
+        fprintf(stderr, "dfs cluster: cannot make %s: %s\n", n->where, strerror(errno));
+        return -errno;
+    }
+    real = realpath(n->where, NULL); /* Not under a mount whose daemon died. */
+    if (real != NULL && strlen(real) < sizeof(n->where)) {
+        snprintf(n->where, sizeof(n->where), "%s", real);
+        snprintf(c->mounts[n->number - 1], sizeof(c->mounts[0]), "%s", real);
+    }
+    free(real);
+    return 0;
+}
+
 int cluster_write(struct cluster *c)
 {
     static const char *const dirs[] = {"", "conf", "pki", "log", "run"};
@@ -261,7 +279,8 @@ int cluster_write(struct cluster *c)
     for (size_t i = 0; i < c->node_count && r == 0; i++) {
         const struct cluster_node *n = &c->nodes[i];
 
-        r = make_dir(n->kind == NODE_MOUNT ? n->where : cluster_path(c, path, "%s", n->name));
+        r = n->kind == NODE_MOUNT ? make_mount_dir(c, &c->nodes[i])
+                                  : make_dir(cluster_path(c, path, "%s", n->name));
         if (r == 0 && n->kind == NODE_DATANODE)
             r = make_dir(cluster_path(c, path, "%s/t1", n->name));
         if (r == 0)

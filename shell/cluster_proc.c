@@ -77,7 +77,7 @@ static void find_program(const char *name, char *out, size_t size)
 
 /* In the child: a session of its own, output to the log, nothing of ours left open. */
 static _Noreturn void run_child(const struct cluster *c, const struct cluster_node *n,
-                                const char *program)
+                                const char *program, int exec_fd)
 {
     char conf[CLUSTER_PATH_MAX], log[CLUSTER_PATH_MAX];
     int in, out;
@@ -88,7 +88,8 @@ static _Noreturn void run_child(const struct cluster *c, const struct cluster_no
     if (in < 0 || out < 0 || dup2(in, 0) < 0 || dup2(out, 1) < 0 || dup2(out, 2) < 0)
         _exit(127);
     for (int fd = 3; fd < 1024; fd++)
-        (void)close(fd);
+        if (fd != exec_fd)
+            (void)close(fd);
     cluster_path(c, conf, "conf/%s.conf", n->name);
     if (n->kind == NODE_MOUNT)
         execlp(program, program, "--config", conf, "--foreground", n->where, (char *)NULL);
@@ -103,20 +104,26 @@ int node_start(const struct cluster *c, const struct cluster_node *n)
     char program[PATH_MAX], path[CLUSTER_PATH_MAX];
     FILE *f;
     pid_t pid;
-    int fd;
+    int fd, exec_pipe[2];
 
     if (node_pid(c, n) != 0)
         return 0;
     if (n->kind == NODE_MOUNT)
         node_clear_mount(n);
     find_program(programs[n->kind], program, sizeof(program));
+    /* Closed by exec: until then the child can't be told from us by its command line. */
+    if (pipe2(exec_pipe, O_CLOEXEC) < 0)
+        return -errno;
     pid = fork();
     if (pid < 0) {
         fprintf(stderr, "dfs cluster: cannot start %s: %s\n", n->name, strerror(errno));
         return -errno;
     }
     if (pid == 0)
-        run_child(c, n, program);
+        run_child(c, n, program, exec_pipe[1]);
+    (void)close(exec_pipe[1]);
+    (void)read(exec_pipe[0], path, 1);
+    (void)close(exec_pipe[0]);
     fd = open(cluster_path(c, path, "run/%s.pid", n->name),
               O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
     f = fd < 0 ? NULL : fdopen(fd, "w");

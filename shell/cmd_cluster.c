@@ -107,48 +107,25 @@ static int parse_count(const char *option, const char *text, uint64_t min, uint6
     return 0;
 }
 
+/* As an absolute name; the directory need not be there yet (cluster_write() makes it). */
 static int add_mount(struct cluster *c, const char *given)
 {
-    char *real;
+    char cwd[CLUSTER_PATH_MAX], *out = c->mounts[c->mount_count];
+    int n;
 
     if (c->mount_count == CLUSTER_MOUNTS_MAX)
         return args_usage_error(&up_spec, "at most %d mounts", CLUSTER_MOUNTS_MAX);
-    /* Made here when it isn't there, so that its absolute name can be known. */
-    real = realpath(given, NULL);
-    if (real == NULL && errno == ENOENT) {
-        char *parent = strdup(given), *slash = strrchr(parent, '/');
-        char *real_parent;
-
-        while (slash != NULL && slash[1] == '\0' && slash != parent) {
-            *slash = '\0';
-            slash = strrchr(parent, '/');
-        }
-        if (slash != NULL)
-            *slash = '\0';
-        real_parent = realpath(slash == NULL ? "." : parent[0] == '\0' ? "/" : parent, NULL);
-        if (real_parent != NULL)
-            snprintf(c->mounts[c->mount_count++], CLUSTER_PATH_MAX, "%s/%s",
-                     strcmp(real_parent, "/") == 0 ? "" : real_parent,
-                     slash == NULL ? parent : slash + 1);
-        else
-            fprintf(stderr, "dfs cluster up: %s: %s\n", given, strerror(errno));
-        free(parent);
-        if (real_parent == NULL)
-            return EXIT_FAILED;
-        free(real_parent);
-        return 0;
-    }
-    if (real == NULL) {
-        /* A mount whose daemon died: its name is what was given, if it was absolute. */
-        if (errno == ENOTCONN && given[0] == '/') {
-            snprintf(c->mounts[c->mount_count++], CLUSTER_PATH_MAX, "%s", given);
-            return 0;
-        }
-        fprintf(stderr, "dfs cluster up: %s: %s\n", given, strerror(errno));
-        return EXIT_FAILED;
-    }
-    snprintf(c->mounts[c->mount_count++], CLUSTER_PATH_MAX, "%s", real);
-    free(real);
+    if (given[0] == '/')
+        n = snprintf(out, CLUSTER_PATH_MAX, "%s", given);
+    else if (getcwd(cwd, sizeof(cwd)) != NULL)
+        n = snprintf(out, CLUSTER_PATH_MAX, "%s/%s", cwd, given);
+    else
+        n = -1;
+    if (n <= 0 || n >= CLUSTER_PATH_MAX)
+        return args_usage_error(&up_spec, "the mount point '%s' is no usable path", given);
+    while (n > 1 && out[n - 1] == '/')
+        out[--n] = '\0';
+    c->mount_count++;
     return 0;
 }
 

@@ -105,6 +105,7 @@ void raft_append_own(struct raft *r, enum raft_entry_type type, struct raft_buf 
 void raft_fault(struct raft *r, const struct raft_msg *msg, enum raft_fault fault);
 struct progress *raft_find_peer(struct raft *r, struct raft_id id);
 bool raft_is_leader_ready(const struct raft *r);
+uint64_t raft_visible_commit(const struct raft *r);
 
 /* election.c */
 void election_start(struct raft *r);

@@ -1,7 +1,7 @@
 # What raft/ builds: the core, and once more with its deliberate bugs, to test the tests.
 RAFT_SOURCES = raft/raft.c raft/election.c raft/transfer.c raft/replicate.c raft/follow.c \
 	raft/read.c raft/snapshot.c raft/progress.c raft/members.c raft/entries.c raft/outbox.c \
-	raft/msg.c raft/types.c raft/raft.h raft/msg.h raft/types.h raft/internal.h raft/progress.h \
+	raft/query.c raft/msg.c raft/types.c raft/raft.h raft/msg.h raft/types.h raft/internal.h raft/progress.h \
 	raft/members.h raft/entries.h raft/outbox.h raft/bytes.h raft/mem.h
 
 noinst_LTLIBRARIES += libraft.la

@@ -167,6 +167,13 @@ TESTS += tests/unit/namenode/test_fsm_inode
 tests_unit_namenode_test_fsm_inode_CFLAGS = $(TEST_CFLAGS)
 tests_unit_namenode_test_fsm_inode_LDADD = tests/unit/namenode/libfsmfixture.la
 
+check_PROGRAMS += tests/unit/namenode/test_fsm_model
+TESTS += tests/unit/namenode/test_fsm_model
+tests_unit_namenode_test_fsm_model_SOURCES = tests/unit/namenode/test_fsm_model.c \
+	tests/unit/namenode/posix_model.c tests/unit/namenode/posix_model.h
+tests_unit_namenode_test_fsm_model_CFLAGS = $(TEST_CFLAGS)
+tests_unit_namenode_test_fsm_model_LDADD = tests/unit/namenode/libfsmfixture.la
+
 check_PROGRAMS += tests/unit/namenode/test_fsm_read
 TESTS += tests/unit/namenode/test_fsm_read
 tests_unit_namenode_test_fsm_read_CFLAGS = $(TEST_CFLAGS)

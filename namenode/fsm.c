@@ -77,11 +77,8 @@ static int check_batch(const struct fsm *fsm, const Dfs__LogBatch *batch)
         const Dfs__MetaRequest *req = batch->ops[i];
         uint64_t ours;
 
-        if (!fsm_op_of(req)) {
-            log_error("log entry holds an operation that this version does not know",
-                      "field=%d position=%zu", (int)req->op_case, i);
+        if (!fsm_op_of(req))
             return -EBADMSG;
-        }
         if (req->op_case == DFS__META_REQUEST__OP_HASH &&
             fsm_state_hash(fsm, req->hash->index, &ours) == 0 && ours != req->hash->hash) {
             log_error("metadata state differs from the leader's",

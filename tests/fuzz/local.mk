@@ -9,6 +9,13 @@ else
 FUZZ_MAIN = tests/fuzz/replay_main.c
 endif
 
+check_PROGRAMS += tests/fuzz/fuzz_batch
+TESTS += tests/fuzz/fuzz_batch
+tests_fuzz_fuzz_batch_SOURCES = tests/fuzz/fuzz_batch.c $(FUZZ_MAIN)
+tests_fuzz_fuzz_batch_CFLAGS = $(TEST_CFLAGS)
+tests_fuzz_fuzz_batch_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
+tests_fuzz_fuzz_batch_LDADD = libfsm.la
+
 check_PROGRAMS += tests/fuzz/fuzz_conf
 TESTS += tests/fuzz/fuzz_conf
 tests_fuzz_fuzz_conf_SOURCES = tests/fuzz/fuzz_conf.c $(FUZZ_MAIN)
@@ -36,3 +43,10 @@ tests_fuzz_fuzz_raft_msg_SOURCES = tests/fuzz/fuzz_raft_msg.c $(FUZZ_MAIN)
 tests_fuzz_fuzz_raft_msg_CFLAGS = $(TEST_CFLAGS)
 tests_fuzz_fuzz_raft_msg_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
 tests_fuzz_fuzz_raft_msg_LDADD = libraft.la
+
+check_PROGRAMS += tests/fuzz/fuzz_records
+TESTS += tests/fuzz/fuzz_records
+tests_fuzz_fuzz_records_SOURCES = tests/fuzz/fuzz_records.c $(FUZZ_MAIN)
+tests_fuzz_fuzz_records_CFLAGS = $(TEST_CFLAGS)
+tests_fuzz_fuzz_records_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
+tests_fuzz_fuzz_records_LDADD = libfsm.la

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "common/error.h"
+#include "common/hash.h"
 #include "common/log.h"
 #include "common/loop.h"
 #include "common/mem.h"
@@ -368,10 +369,12 @@ int dn_new(const struct dn_options *o, char *err, size_t err_size, struct dn **r
     dn->clock = o->clock;
     dn->conf = o->conf;
     dn->tls = o->tls;
-    dn->incarnation = o->incarnation;
     dn->inline_io = o->inline_io;
     dn->events = o->events;
     dn->boot_id = machine_boot_id();
+    /* Its upper half tells the namenode whether the host stayed up between two of our lives. */
+    dn->incarnation = hash64(dn->boot_id.b, sizeof(dn->boot_id.b), 0) << 32 |
+                      (o->incarnation & UINT32_MAX);
     make_metrics(dn);
     r = server_new(dn->loop, dn->slabs, &so,
                    &(struct conn_handlers){

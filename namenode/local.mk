@@ -41,3 +41,5 @@ libnamenode_la_LIBADD = libraftlog.la libpgmgr.la libfsm.la libraft.la librpc.la
 sbin_PROGRAMS += dfs-namenode
 dfs_namenode_SOURCES = namenode/main.c
 dfs_namenode_LDADD = libnamenode.la
+
+EXTRA_DIST += namenode/README.md

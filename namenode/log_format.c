@@ -79,6 +79,9 @@ int log_segment_header_decode(const uint8_t in[LOG_BLOCK], struct log_segment_he
     if (get_le32(in) != SEGMENT_MAGIC ||
         get_le32(in + SEGMENT_BYTES - 4) != crc32c(in, SEGMENT_BYTES - 4))
         return -EBADMSG;
+    if (get_le64(in + 32) == 0 || get_le64(in + 40) < LOG_SEGMENT_DATA ||
+        get_le64(in + 40) > LOG_SEGMENT_MAX)
+        return -EBADMSG;
     *ret_header = (struct log_segment_header){
         .seq = get_le64(in + 8),
         .seed = get_le64(in + 16),

@@ -29,6 +29,7 @@ enum {
     LOG_SECTOR = 512, /* grain of records */
     LOG_RECORD_HEADER = 64,
     LOG_SEGMENT_DATA = 2 * LOG_BLOCK, /* where records begin */
+    LOG_SEGMENT_MAX = 1 << 30,        /* bytes of a file; what says more is damaged */
     LOG_RING_ENTRY = 64,
     LOG_RING_COUNT = 16384,
 };

@@ -165,7 +165,8 @@ static int start(struct program *p, char *err, size_t err_size)
     r = tls_new(p->conf.tls_ca, p->conf.tls_cert, p->conf.tls_key, &p->tls, err, err_size);
     if (r < 0)
         return r;
-    (void)snprintf(err, err_size, "the reason is in the log above");
+    (void)snprintf(err, err_size, "the log says why%s%s", p->background ? ": " : "",
+                   !p->background ? " (above)" : p->log_file ? p->log_file : "give --log-file");
     r = node_new(p->loop, p->slabs, p->tls, &p->conf, &p->node);
     if (r < 0)
         return r;

@@ -37,6 +37,13 @@ tests_fuzz_fuzz_frame_CFLAGS = $(TEST_CFLAGS)
 tests_fuzz_fuzz_frame_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
 tests_fuzz_fuzz_frame_LDADD = librpc.la
 
+check_PROGRAMS += tests/fuzz/fuzz_raft_log
+TESTS += tests/fuzz/fuzz_raft_log
+tests_fuzz_fuzz_raft_log_SOURCES = tests/fuzz/fuzz_raft_log.c $(FUZZ_MAIN)
+tests_fuzz_fuzz_raft_log_CFLAGS = $(TEST_CFLAGS)
+tests_fuzz_fuzz_raft_log_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
+tests_fuzz_fuzz_raft_log_LDADD = libraftlog.la libraft.la libcommon.la
+
 check_PROGRAMS += tests/fuzz/fuzz_raft_msg
 TESTS += tests/fuzz/fuzz_raft_msg
 tests_fuzz_fuzz_raft_msg_SOURCES = tests/fuzz/fuzz_raft_msg.c $(FUZZ_MAIN)

@@ -1,5 +1,20 @@
 # What tests/ builds.
 
+# ---- datanode/chain ----
+BOX_SOURCES = tests/sim/box.c tests/sim/box.h tests/sim/box_disk.c tests/sim/box_client.c
+
+check_PROGRAMS += tests/unit/datanode/test_chain
+TESTS += tests/unit/datanode/test_chain
+tests_unit_datanode_test_chain_SOURCES = tests/unit/datanode/test_chain.c $(BOX_SOURCES)
+tests_unit_datanode_test_chain_CFLAGS = $(TEST_CFLAGS)
+tests_unit_datanode_test_chain_LDADD = libdatanode.la libcommon.la $(CMOCKA_LIBS)
+
+check_PROGRAMS += tests/unit/datanode/test_service
+TESTS += tests/unit/datanode/test_service
+tests_unit_datanode_test_service_CFLAGS = $(TEST_CFLAGS)
+tests_unit_datanode_test_service_LDADD = libdnservice.la $(CMOCKA_LIBS)
+# ---- end of datanode/chain ----
+
 # ---- datanode/store ----
 # The tests of the chunk store share a fixture.
 check_LTLIBRARIES += tests/unit/datanode/libstorefixture.la

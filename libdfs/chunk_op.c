@@ -132,7 +132,7 @@ static void send_op(struct chunk_op *op)
 }
 
 /* Gives opseqs to what waits for room in the window, and sends it. */
-static void pump(struct dn_pool *p, struct dn_pg *g)
+static void pump(struct dn_pg *g)
 {
     while (g->queue != NULL && g->flying_count < DN_PG_FLYING_MAX &&
            g->next_opseq - floor_of(g) < DEDUP_WINDOW / 2) {
@@ -144,7 +144,6 @@ static void pump(struct dn_pool *p, struct dn_pg *g)
         g->flying_count++;
         send_op(op);
     }
-    (void)p;
 }
 
 static void end_op(struct chunk_op *op, int status)
@@ -160,7 +159,7 @@ static void end_op(struct chunk_op *op, int status)
     }
     op->dn = NULL;
     dn_pool_end_op(p, op, status);
-    pump(p, g);
+    pump(g);
 }
 
 static void on_ok(struct chunk_op *op, const struct rpc_frame *f)
@@ -264,9 +263,13 @@ void chunk_op_submit(struct dn_pool *p, struct chunk_op *op)
     op->deadline_ns = dn_deadline(p);
     if (op->kind == CHUNK_WRITE)
         make_crcs(op);
-    DL_APPEND(op->dn_pg->queue, op);
     dn_pool_wake(p);
-    pump(p, op->dn_pg);
+    if (p->stopped) {
+        dn_pool_end_op(p, op, -ECANCELED);
+        return;
+    }
+    DL_APPEND(op->dn_pg->queue, op);
+    pump(op->dn_pg);
 }
 
 void chunk_ops_tick(struct dn_pool *p, uint64_t now_ns)
@@ -316,7 +319,7 @@ void chunk_ops_map_changed(struct dn_pool *p)
     }
 }
 
-void chunk_ops_session_lost(struct dn_pool *p)
+void chunk_ops_end_all(struct dn_pool *p, int status)
 {
     struct dn_pg *g, *gtmp;
 
@@ -334,7 +337,7 @@ void chunk_ops_session_lost(struct dn_pool *p)
                 conn_cancel(op->dn->conn, op->call_id);
             op->dn = NULL;
             DL_DELETE(flying, op);
-            dn_pool_end_op(p, op, -EIO);
+            dn_pool_end_op(p, op, status);
         }
     }
 }

@@ -305,8 +305,12 @@ void chunk_read_submit(struct dn_pool *p, struct chunk_read *r)
     r->waiting = false;
     r->started_ns = loop_now_ns(p->ll->loop);
     r->deadline_ns = dn_deadline(p);
-    DL_APPEND(p->reads, r);
     dn_pool_wake(p);
+    if (p->stopped) {
+        dn_pool_end_read(p, r, -ECANCELED);
+        return;
+    }
+    DL_APPEND(p->reads, r);
     read_step(r);
 }
 
@@ -374,6 +378,14 @@ void chunk_reads_map_changed(struct dn_pool *p)
         r->waiting = false;
         read_step(r);
     }
+}
+
+void chunk_reads_end_all(struct dn_pool *p, int status)
+{
+    struct chunk_read *r, *tmp;
+
+    DL_FOREACH_SAFE (p->reads, r, tmp)
+        end_read(r, status);
 }
 
 void chunk_reads_free(struct dn_pool *p)

@@ -12,6 +12,7 @@
 #include "libdfs/dn.h"
 #include "libdfs/file.h"
 #include "libdfs/inode.h"
+#include "libdfs/nn.h"
 #include "libdfs/pgmap.h"
 
 static void on_map_changed(void *ctx)
@@ -28,6 +29,22 @@ void ll_data_init(struct ll *ll)
     ll->pgmap = pgmap_new(ll->loop, ll->nn, on_map_changed, ll);
     ll->dns = dn_pool_new(ll);
     ll->inodes = inode_table_new(ll);
+}
+
+void ll_meta_call(struct ll *ll, struct ll_call *call, Dfs__MetaRequest *req, nn_reply_fn fn,
+                  void *ctx)
+{
+    if (ll->stopping)
+        fn(ctx, -ECANCELED, NULL);
+    else
+        nn_call(ll->nn, call, req, fn, ctx);
+}
+
+void ll_data_stop(struct ll *ll)
+{
+    ll->stopping = true;
+    dn_pool_stop(ll->dns);
+    file_cancel_writes(ll->inodes);
 }
 
 void ll_data_done(struct ll *ll)

@@ -123,6 +123,8 @@ void dn_pool_refresh_map(struct dn_pool *p)
 {
     uint64_t now = loop_now_ns(p->ll->loop);
 
+    if (p->stopped)
+        return;
     if (p->refreshed_ns != 0 && now < p->refreshed_ns + DN_REFRESH_MS * CLOCK_NS_PER_MS)
         return;
     p->refreshed_ns = now;
@@ -226,7 +228,7 @@ void dn_pool_session_lost(struct dn_pool *p)
 {
     struct dn *dn, *tmp;
 
-    chunk_ops_session_lost(p);
+    chunk_ops_end_all(p, -EIO);
     /* What the old session introduced itself with is void. */
     HASH_ITER (hh, p->dns, dn, tmp) {
         if (dn->conn != NULL && conn_is_open(dn->conn) && !conn_is_tls(dn->conn))
@@ -262,6 +264,14 @@ void dn_pool_free(struct dn_pool *p)
         free(dn);
     }
     free(p);
+}
+
+void dn_pool_stop(struct dn_pool *p)
+{
+    p->stopped = true;
+    chunk_ops_end_all(p, -ECANCELED);
+    chunk_reads_end_all(p, -ECANCELED);
+    run_ended(p);
 }
 
 size_t dn_pool_busy(const struct dn_pool *p)

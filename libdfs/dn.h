@@ -98,6 +98,8 @@ struct chunk_read {
 };
 
 struct dn_pool *dn_pool_new(struct ll *ll);
+/* Everything that waits, and everything submitted later, ends with -ECANCELED, most of it in here. */
+void dn_pool_stop(struct dn_pool *p);
 /* Everything that waits is dropped without a callback. NULL is fine. */
 void dn_pool_free(struct dn_pool *p);
 

@@ -59,6 +59,7 @@ struct dn_pool {
     struct chunk_op *ended_ops;
     struct chunk_read *ended_reads;
     size_t busy;
+    bool stopped;
     uint64_t refreshed_ns;
     char host[ADDR_TEXT_MAX]; /* this machine's name */
     uint32_t turn;            /* spreads reads over equals */
@@ -81,10 +82,12 @@ void dn_pool_wake(struct dn_pool *p);
 
 void chunk_ops_tick(struct dn_pool *p, uint64_t now_ns);
 void chunk_ops_map_changed(struct dn_pool *p);
-void chunk_ops_session_lost(struct dn_pool *p);
+/* opseqs begin anew after it. */
+void chunk_ops_end_all(struct dn_pool *p, int status);
 void chunk_ops_free(struct dn_pool *p);
 void chunk_reads_tick(struct dn_pool *p, uint64_t now_ns);
 void chunk_reads_map_changed(struct dn_pool *p);
+void chunk_reads_end_all(struct dn_pool *p, int status);
 void chunk_reads_free(struct dn_pool *p);
 
 static inline uint64_t dn_backoff_ns(unsigned attempts)

@@ -83,7 +83,7 @@ static void alloc_step(struct fallocate *f)
     meta_request_init(&m, NULL);
     m.req.op_case = DFS__META_REQUEST__OP_ALLOC;
     m.req.alloc = &op;
-    nn_call(i->ll->nn, f->call, &m.req, on_alloc, f);
+    ll_meta_call(i->ll, f->call, &m.req, on_alloc, f);
 }
 
 /* ---- zeroing ---- */

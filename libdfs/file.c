@@ -140,7 +140,7 @@ void ll_open(struct ll *ll, struct ll_call *call, const struct ll_cred *cred, st
     meta_request_init(&m, cred);
     m.req.op_case = DFS__META_REQUEST__OP_OPEN;
     m.req.open = &op;
-    nn_call(ll->nn, call, &m.req, on_opened, o);
+    ll_meta_call(ll, call, &m.req, on_opened, o);
 }
 
 void ll_create(struct ll *ll, struct ll_call *call, const struct ll_cred *cred, struct ino parent,
@@ -158,7 +158,7 @@ void ll_create(struct ll *ll, struct ll_call *call, const struct ll_cred *cred, 
     meta_request_init(&m, cred);
     m.req.op_case = DFS__META_REQUEST__OP_CREATE;
     m.req.create = &op;
-    nn_call(ll->nn, call, &m.req, on_opened, o);
+    ll_meta_call(ll, call, &m.req, on_opened, o);
 }
 
 /* ---- reading ---- */
@@ -226,6 +226,12 @@ void file_wake_writes(struct inode_table *t)
         take_write(w->file, w->offset, w->bytes, w->len, w->slab);
         end_wait(t, w, 0);
     }
+}
+
+void file_cancel_writes(struct inode_table *t)
+{
+    while (t->writes != NULL)
+        end_wait(t, t->writes, -ECANCELED);
 }
 
 /* All that is dirty is due now: see is_due() in writeback.c. */

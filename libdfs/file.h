@@ -20,5 +20,7 @@ struct inode_table;
 
 /* There may be room for writes that wait. */
 void file_wake_writes(struct inode_table *t);
+/* They end with -ECANCELED. */
+void file_cancel_writes(struct inode_table *t);
 
 #endif

@@ -190,16 +190,14 @@ static void on_closes(void *ctx, int status, const Dfs__MetaReply *reply)
 {
     struct close_call *c = ctx;
 
-    (void)status;
+    (void)status; /* Whatever came of it: a lost session has closed them, too. */
     (void)reply;
-    if (status != -ECANCELED) { /* Then the table may be gone. */
-        c->table->close_calls--;
-        for (size_t k = 0; k < c->count; k++) {
-            struct inode *i = inode_find(c->table->ll, (struct ino){c->inos[k]});
+    c->table->close_calls--;
+    for (size_t k = 0; k < c->count; k++) {
+        struct inode *i = inode_find(c->table->ll, (struct ino){c->inos[k]});
 
-            if (i != NULL && i->opens_owed > 0)
-                i->opens_owed--;
-        }
+        if (i != NULL && i->opens_owed > 0)
+            i->opens_owed--;
     }
     free(c);
 }
@@ -224,7 +222,7 @@ void inode_table_send_closes(struct inode_table *t)
     meta_request_init(&m, NULL);
     m.req.op_case = DFS__META_REQUEST__OP_CLOSE;
     m.req.close = &op;
-    nn_call(t->ll->nn, NULL, &m.req, on_closes, c);
+    ll_meta_call(t->ll, NULL, &m.req, on_closes, c);
 }
 
 void inode_owe_close(struct ll *ll, struct ino ino)
@@ -414,7 +412,7 @@ void inode_fetch(struct inode *i, ll_status_fn fn, void *ctx)
         m.req.op_case = DFS__META_REQUEST__OP_OPEN;
         m.req.open = &op;
         (void)inode_ref(i);
-        nn_call(i->ll->nn, NULL, &m.req, on_fetched, i);
+        ll_meta_call(i->ll, NULL, &m.req, on_fetched, i);
     }
 }
 

@@ -186,6 +186,7 @@ static void session_closed(void *ctx)
     int status = ll->meta->status;
 
     ll->nn = NULL;
+    ll_data_done(ll);
     ll_free(ll);
     fn(fn_ctx, status);
 }
@@ -195,7 +196,7 @@ static void close_session(struct ll *ll, int status)
     ll->meta->draining = false;
     ll->meta->status = status;
     loop_timer_stop(ll->meta->timer);
-    ll_data_done(ll);
+    ll_data_stop(ll);
     nn_close(ll->nn, session_closed, ll);
 }
 

@@ -48,6 +48,7 @@ struct ll {
     struct inode_table *inodes;
     struct slab *zeros; /* 1 MiB of zero bytes: holes in replies */
 
+    bool stopping; /* ll_data_stop() was called */
     struct ll_stats stats;
 
     /* ll.c's own. */
@@ -57,7 +58,12 @@ struct ll {
 /* ---- data.c: the life of the data path ---- */
 
 void ll_data_init(struct ll *ll);
-/* Frees everything below struct ll's data path; what is still dirty is lost: drain before. */
+/*
+ * The end, in this order: ll_data_drain(), ll_data_stop(), nn_close(), ll_data_done().
+ * Stop: every call that waits ends with -ECANCELED, nothing is asked of anybody any more; what is
+ * dirty then is lost. Done: frees; nn must have ended its calls.
+ */
+void ll_data_stop(struct ll *ll);
 void ll_data_done(struct ll *ll);
 /* Writes, commits and closes everything; fn with 0 or the first error. May take io_timeout. */
 void ll_data_drain(struct ll *ll, ll_status_fn fn, void *ctx);
@@ -70,6 +76,10 @@ void ll_data_session_lost(struct ll *ll);
  */
 void ll_truncate(struct ll *ll, struct ll_call *call, const struct ll_cred *cred, struct ino ino,
                  uint64_t size, ll_attr_fn fn, void *ctx);
+
+/* nn_call(), but -ECANCELED (at once) after ll_data_stop(). For the data path's own requests. */
+void ll_meta_call(struct ll *ll, struct ll_call *call, Dfs__MetaRequest *req,
+                  void (*fn)(void *ctx, int status, const Dfs__MetaReply *reply), void *ctx);
 
 /* ---- wire.c: protobuf to ours and back ---- */
 

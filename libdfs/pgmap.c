@@ -232,7 +232,7 @@ static void on_map(void *ctx, int status, const uint8_t *body, size_t len)
 
     waiting = m->waiting;
     m->waiting = NULL;
-    if (m->again) {
+    if (m->again && status != -ECANCELED) {
         m->again = false;
         send_fetch(m);
     }

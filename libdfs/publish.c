@@ -280,7 +280,7 @@ void wb_commit_send(struct inode *i)
     meta_request_init(&m, NULL);
     m.req.op_case = DFS__META_REQUEST__OP_COMMIT;
     m.req.commit = &op;
-    nn_call(i->ll->nn, NULL, &m.req, on_commit, c);
+    ll_meta_call(i->ll, NULL, &m.req, on_commit, c);
 }
 
 /* ---- syncs ---- */
@@ -436,22 +436,28 @@ static bool step_waiter(struct inode *i, struct wb_waiter *w)
 
 void wb_step(struct inode *i)
 {
-    struct wb_waiter *w;
-    bool again = true;
+    struct writeback *wb = &i->wb;
+    struct wb_waiter *w, *tmp;
 
+    /* What a step leads to may end in a step again: the outer one goes round once more. */
+    wb->step_again = true;
+    if (wb->stepping)
+        return;
     (void)inode_ref(i);
-    while (again) {
-        again = false;
-        DL_FOREACH (i->wb.waiters, w) {
+    wb->stepping = true;
+    while (wb->step_again) {
+        wb->step_again = false;
+        DL_FOREACH_SAFE (wb->waiters, w, tmp) {
             if (!step_waiter(i, w))
                 continue;
             end_waiter(w, 0); /* May change the list. */
-            again = true;
+            wb->step_again = true;
             break;
         }
+        if (!wb->step_again && i->truncates != NULL)
+            truncate_step(i);
     }
-    if (i->truncates != NULL)
-        truncate_step(i);
+    wb->stepping = false;
     inode_update_work(i);
     file_wake_writes(i->ll->inodes);
     inode_unref(i);

@@ -525,7 +525,7 @@ static void ask_layout(struct read_op *op, uint32_t first)
     m.req.op_case = DFS__META_REQUEST__OP_LAYOUT;
     m.req.layout = &layout;
     op->pending++;
-    nn_call(op->inode->ll->nn, NULL, &m.req, on_layout, call);
+    ll_meta_call(op->inode->ll, NULL, &m.req, on_layout, call);
 }
 
 static bool layout_known(struct read_op *op)

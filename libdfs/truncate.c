@@ -105,7 +105,7 @@ static void on_tail_zeroed(struct chunk_op *op, int status)
     meta_request_init(&m, NULL);
     m.req.op_case = DFS__META_REQUEST__OP_TRUNC_DONE;
     m.req.trunc_done = &done;
-    nn_call(t->inode->ll->nn, NULL, &m.req, on_cleared, t);
+    ll_meta_call(t->inode->ll, NULL, &m.req, on_cleared, t);
 }
 
 static void zero_tail(struct truncate_op *t)
@@ -209,7 +209,7 @@ static void ask(struct truncate_op *t)
     meta_request_init(&m, &t->cred);
     m.req.op_case = DFS__META_REQUEST__OP_TRUNCATE;
     m.req.truncate = &op;
-    nn_call(t->inode->ll->nn, t->call, &m.req, on_truncated, t);
+    ll_meta_call(t->inode->ll, t->call, &m.req, on_truncated, t);
 }
 
 static void on_left_inline(void *ctx, int status)

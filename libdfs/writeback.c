@@ -105,7 +105,7 @@ static void alloc_chunks(struct inode *i, uint32_t index)
     meta_request_init(&m, NULL);
     m.req.op_case = DFS__META_REQUEST__OP_ALLOC;
     m.req.alloc = &op;
-    nn_call(i->ll->nn, NULL, &m.req, on_alloc, call);
+    ll_meta_call(i->ll, NULL, &m.req, on_alloc, call);
 }
 
 /* ---- in flight ---- */

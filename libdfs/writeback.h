@@ -72,7 +72,7 @@ struct writeback {
     uint64_t goal_start, goal_end;     /* goes out too: a sequential run */
     uint64_t cursor;                   /* where emission goes on */
     uint64_t stream_start, stream_end; /* the present sequential run of writes */
-    bool pumping, pump_again;
+    bool pumping, pump_again, stepping, step_again;
     unsigned frozen; /* a truncate wants silence: nothing is emitted */
     bool alloc_flying;
     unsigned estale_count, again_count;

@@ -16,6 +16,7 @@
 #include "common/loop.h"
 #include "common/mem.h"
 #include "common/slab.h"
+#include "libdfs/inode.h"
 #include "libdfs/nn.h"
 #include "libdfs/pgmap.h"
 #include "rpc/chunk.pb-c.h"
@@ -807,8 +808,13 @@ void cluster_free(struct cluster *c)
     struct fake_chunk *k, *ktmp;
     struct fake_file *f, *ftmp;
 
+    /* As ll_close() does: nothing is asked of the namenode any more when the parts go. */
     c->hold_nn = false;
-    cluster_pass(c, 1);
+    inode_table_send_closes(c->ll.inodes);
+    ll_data_stop(&c->ll);
+    do
+        cluster_pass(c, 1);
+    while (c->answers != NULL);
     ll_data_done(&c->ll);
     loop_run_once(c->loop, false);
     for (unsigned n = 0; n < FAKE_DNS; n++) {

@@ -96,6 +96,14 @@ void cluster_free(struct cluster *c);
 /* Runs the loop until *flag; fails the test after 4 s. */
 void cluster_wait(struct cluster *c, const bool *flag);
 void cluster_pass(struct cluster *c, uint64_t ms);
+/* Runs it until the condition holds; fails the test after 4 s. */
+#define CLUSTER_UNTIL(c, condition)                                                                \
+    do {                                                                                           \
+        unsigned until_turns_ = 0;                                                                 \
+        while (!(condition) && until_turns_++ < 4000)                                              \
+            cluster_pass((c), 1);                                                                  \
+        assert_true(condition);                                                                    \
+    } while (0)
 /* Executes and answers what hold_ops kept back, in the order it came. */
 void cluster_release(struct cluster *c);
 void cluster_release_nn(struct cluster *c);

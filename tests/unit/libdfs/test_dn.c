@@ -162,7 +162,7 @@ static void op_leaves_a_head_that_never_answers(void **state)
 
     c->dns[0].silent_ops = 1;
     t = submit(c, 9, 0, 4096, 1);
-    cluster_pass(c, 30);
+    CLUSTER_UNTIL(c, c->dns[0].ops == 1);
     assert_false(t->done);
     cluster_set_head(c, 1, true);
     assert_int_equal(finish(c, t), 0);
@@ -191,7 +191,8 @@ static void many_ops_keep_to_the_window_and_their_order(void **state)
     c->dns[0].hold_ops = true;
     for (unsigned k = 0; k < COUNT; k++)
         ops[k] = submit(c, 9, k * 4096, 4096, 1);
-    cluster_pass(c, 50);
+    CLUSTER_UNTIL(c, c->dns[0].ops >= 256);
+    cluster_pass(c, 10);
     assert_int_equal(c->dns[0].ops, 256);
     cluster_release(c);
     for (unsigned k = 0; k < COUNT; k++)
@@ -238,7 +239,7 @@ static void lost_session_ends_all_ops(void **state)
     assert_int_equal(finish(c, submit(c, 9, 0, 4096, 1)), 0);
     c->dns[0].hold_ops = true;
     t = submit(c, 9, 0, 4096, 2);
-    cluster_pass(c, 20);
+    CLUSTER_UNTIL(c, c->dns[0].held != NULL);
     c->session = 78;
     dn_pool_session_lost(c->ll.dns);
     assert_int_equal(finish(c, t), -EIO);

@@ -214,8 +214,7 @@ static void small_file_costs_one_rpc_after_create(void **state)
     assert_int_equal(flush(c, f), 0); /* Nothing to do: nothing is asked. */
     assert_int_equal(c->commits, 1);
     ll_release(f);
-    cluster_pass(c, 60);
-    assert_int_equal(c->closes, 1);
+    CLUSTER_UNTIL(c, c->closes == 1);
 }
 
 static void small_file_is_overwritten_inline(void **state)
@@ -312,8 +311,7 @@ static void big_file_is_written_and_read_back(void **state)
 
     for (size_t at = 0; at < LEN; at += 1 << 20)
         assert_int_equal(put(c, f, at, bytes + at, 1 << 20), 0);
-    cluster_pass(c, 30);
-    assert_true(total_ops(c) >= 16); /* Sent without being asked for. */
+    CLUSTER_UNTIL(c, total_ops(c) >= 16); /* Sent without being asked for. */
     assert_int_equal(flush(c, f), 0);
     assert_int_equal(total_ops(c), LEN / CHUNK_OP_MAX);
     assert_int_equal(c->allocs, 1);
@@ -427,16 +425,14 @@ static void closed_file_is_synced_by_itself(void **state)
     uint8_t *bytes = pattern(20000, 8);
 
     c->ll.options.flush_age_ms = 40;
-    c->ll.options.sync_age_ms = 150;
     assert_int_equal(put(c, f, 0, bytes, 20000), 0);
-    cluster_pass(c, 100);
-    assert_int_equal(total_ops(c), 1); /* By age. */
+    CLUSTER_UNTIL(c, total_ops(c) == 1); /* By age. */
     assert_int_equal(c->dns[0].syncs, 0);
     assert_int_equal(flush(c, f), 0);
     ll_release(f);
-    cluster_pass(c, 250);
+    c->ll.options.sync_age_ms = 100;
+    CLUSTER_UNTIL(c, c->closes == 1);
     assert_int_equal(c->dns[0].syncs, 1);
-    assert_int_equal(c->closes, 1);
     assert_int_equal(c->ll.inodes->working_count, 0);
     free(bytes);
 }
@@ -564,8 +560,7 @@ static void overwrite_of_flying_bytes_waits(void **state)
     c->dns[0].hold_ops = true;
     assert_int_equal(put(c, f, 0, bytes, 20000), 0);
     ll_flush(f, &r.call, on_status, &r);
-    cluster_pass(c, 20);
-    assert_int_equal(total_ops(c), 1);
+    CLUSTER_UNTIL(c, total_ops(c) == 1);
     memset(bytes + 5000, 'n', 2000);
     assert_int_equal(put(c, f, 5000, bytes + 5000, 2000), 0);
     expect(c, f, 0, bytes, 20000);
@@ -691,7 +686,7 @@ static void truncate_waits_for_what_flies(void **state)
     c->dns[0].hold_ops = true;
     assert_int_equal(put(c, f, 0, bytes, 100000), 0);
     ll_flush(f, &r.call, on_status, &r);
-    cluster_pass(c, 20);
+    CLUSTER_UNTIL(c, total_ops(c) == 1);
     ll_truncate(&c->ll, &t.call, &root, ll_file_ino(f), 10, on_attr, &t);
     cluster_pass(c, 20);
     assert_int_equal(c->truncates, 0);
@@ -819,8 +814,7 @@ static void growth_seen_by_getattr_can_be_read(void **state)
     inode_see_attr(&c->ll, &attr);
     expect(c, r.file, 0, "onetwo", 6);
     ll_release(r.file);
-    cluster_pass(c, 60);
-    assert_int_equal(ff->opens, 0);
+    CLUSTER_UNTIL(c, ff->opens == 0);
 }
 
 /* ---- attributes ---- */
@@ -955,8 +949,7 @@ static void own_write_replaces_what_was_fetched(void **state)
     f = open_file(c, ff->ino, O_RDWR).file;
     expect(c, f, 0, bytes, 4096);
     expect(c, f, 4096, bytes + 4096, 4096);
-    cluster_pass(c, 20);
-    assert_true(c->ll.inodes->cache_bytes > 0);
+    CLUSTER_UNTIL(c, c->ll.inodes->cache_bytes > 0 && dn_pool_busy(c->ll.dns) == 0);
     memset(bytes + (3 << 20), 'w', 5000);
     assert_int_equal(put(c, f, 3 << 20, bytes + (3 << 20), 5000), 0);
     expect(c, f, (3 << 20) - 100, bytes + (3 << 20) - 100, 8000);

@@ -1,12 +1,17 @@
 /* See datanodes.h. */
 #include "namenode/datanodes.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/compiler.h"
 #include "common/mem.h"
+#include "namenode/pg_mgr.h"
 #include "rpc/conn.h"
+
+enum { NEARLY_FULL_PERCENT = 90, WEIGHT_ALL_FREE = 1024 };
 
 void datanode_set_conn(struct datanode *n, struct conn *c)
 {
@@ -115,4 +120,57 @@ void datanodes_set_pg(struct datanodes *d, const struct pg_rec *rec)
         p->sync_done = p->sync_total = 0;
     p->rec = *rec;
     p->dirty = true;
+}
+
+enum pg_use { PG_USABLE, PG_UNWRITABLE, PG_FULL };
+
+/* The share that is free of its fullest target, in 1/1024 and at least 1. */
+static enum pg_use pg_weight(const struct datanodes *d, const struct pg_rec *rec,
+                             uint64_t *ret_weight)
+{
+    uint64_t least = WEIGHT_ALL_FREE;
+
+    if (!pg_is_writable(rec))
+        return PG_UNWRITABLE;
+    for (unsigned i = 0; i < rec->member_count; i++) {
+        const struct target_state *t = datanodes_target(d, rec->members[i].target);
+
+        if (t == NULL || rec->members[i].state == PG_OFFLINE || !t->reported || t->bytes_total == 0)
+            continue;
+        if (t->bytes_free < t->bytes_total / 100 * (100 - NEARLY_FULL_PERCENT))
+            return PG_FULL;
+        least = MIN(least, t->bytes_free / (t->bytes_total / WEIGHT_ALL_FREE + 1));
+    }
+    *ret_weight = MAX(least, UINT64_C(1));
+    return PG_USABLE;
+}
+
+int datanodes_choose_pgs(const struct datanodes *d, uint64_t *next, uint32_t count, uint32_t *out)
+{
+    struct pg_state *p, *p_next;
+    uint64_t best = 0, weight = 0;
+    uint32_t chosen = 0;
+    unsigned full = 0, all = HASH_COUNT(d->pgs);
+
+    HASH_ITER (hh, d->pgs, p, p_next) {
+        enum pg_use use = pg_weight(d, &p->rec, &weight);
+
+        full += use == PG_FULL;
+        if (use == PG_USABLE)
+            best = MAX(best, weight);
+    }
+    if (best == 0)
+        return all > 0 && full == all ? -ENOSPC : -EAGAIN;
+    while (chosen < count) {
+        uint64_t at = (*next)++ % all, i = 0;
+
+        HASH_ITER (hh, d->pgs, p, p_next) {
+            if (i++ != at)
+                continue;
+            if (pg_weight(d, &p->rec, &weight) == PG_USABLE && weight * 4 >= best * 3)
+                out[chosen++] = p->pg;
+            break;
+        }
+    }
+    return 0;
 }

@@ -33,6 +33,7 @@ struct target_state {
     struct target_rec rec; /* as the state machine has it */
     struct datanode *node; /* NULL: not registered with this leader */
     uint64_t bytes_total, bytes_free, chunk_count, bad_chunks;
+    bool reported; /* this leader has been told the figures above */
     bool failed;
     UT_hash_handle hh;
 };
@@ -60,6 +61,14 @@ struct pg_state *datanodes_pg(const struct datanodes *d, uint32_t pg);
 /* From the state machine, at the start and after each change. */
 void datanodes_set_target(struct datanodes *d, const struct target_rec *rec);
 void datanodes_set_pg(struct datanodes *d, const struct pg_rec *rec);
+/*
+ * PGs for new chunks, in turn (*next remembers where), only writable ones whose targets are not
+ * nearly full nor much fuller than the emptiest. A target that hasn't reported yet (a new leader)
+ * counts as empty: it is not full because we don't know it.
+ * -ENOSPC  every PG has a target that is nearly full
+ * -EAGAIN  none can be written now: ask again
+ */
+int datanodes_choose_pgs(const struct datanodes *d, uint64_t *next, uint32_t count, uint32_t *out);
 /* Takes a reference of conn, drops the one before. NULL: it is gone. */
 void datanode_set_conn(struct datanode *n, struct conn *c);
 

@@ -32,7 +32,6 @@ enum {
     TICK_MS = 100,
     PROPOSALS_AT_ONCE = 64,
     BAD_REPORTS_MAX = 64,
-    NEARLY_FULL_PERCENT = 90,
 };
 
 struct svc_datanode {
@@ -125,6 +124,7 @@ static void registration_reply(struct registration *reg)
             return;
         }
         t->node = n;
+        t->reported = true;
         t->failed = reg->msg->targets[i]->failed;
         t->bytes_total = reg->msg->targets[i]->bytes_total;
         t->bytes_free = reg->msg->targets[i]->bytes_free;
@@ -321,6 +321,7 @@ static void take_heartbeat(struct svc_datanode *s, struct datanode *n,
             continue;
         t->bytes_total = m->targets[i]->bytes_total;
         t->bytes_free = m->targets[i]->bytes_free;
+        t->reported = true;
         t->chunk_count = m->targets[i]->chunk_count;
         t->bad_chunks = m->targets[i]->bad_chunks;
         pg_mgr_heard(s->mgr, t->target, n->incarnation, n->heard_ns);
@@ -499,7 +500,7 @@ void svc_datanode_space(const struct svc_datanode *s, struct fsm_space *ret_spac
 
     copies = fsm_cluster(node_fsm(s->node), &cluster) == 0 ? MAX(cluster.copies, 1U) : 1;
     HASH_ITER (hh, s->dn.targets, t, next) {
-        if (t->rec.state != DFS__TARGET_STATE__TARGET_ACTIVE || t->failed)
+        if (t->rec.state != DFS__TARGET_STATE__TARGET_ACTIVE || t->failed || !t->reported)
             continue;
         total += t->bytes_total;
         space_free += t->bytes_free;
@@ -509,52 +510,9 @@ void svc_datanode_space(const struct svc_datanode *s, struct fsm_space *ret_spac
                                     .inodes_max = UINT64_C(1) << 40};
 }
 
-/* 0: not now; else 1 + the free share of its fullest target in 1/1024. */
-static uint32_t pg_weight(const struct svc_datanode *s, const struct pg_rec *rec, bool *ret_full)
-{
-    uint32_t least = 1024;
-
-    if (!pg_is_writable(rec))
-        return 0;
-    for (unsigned i = 0; i < rec->member_count; i++) {
-        const struct target_state *t = datanodes_target(&s->dn, rec->members[i].target);
-        uint64_t percent_used;
-
-        if (t == NULL || rec->members[i].state == PG_OFFLINE || t->bytes_total == 0)
-            continue;
-        percent_used = 100 - MIN(t->bytes_free * 100 / t->bytes_total, UINT64_C(100));
-        if (percent_used >= NEARLY_FULL_PERCENT) {
-            *ret_full = true;
-            return 0;
-        }
-        least = MIN(least, (uint32_t)(t->bytes_free * 1024 / t->bytes_total));
-    }
-    return 1 + least;
-}
-
 int svc_datanode_choose_pgs(struct svc_datanode *s, uint32_t count, uint32_t *out)
 {
-    bool full = false;
-    uint32_t best_weight = 0, chosen = 0;
-    struct pg_state *p, *next;
-
-    HASH_ITER (hh, s->dn.pgs, p, next)
-        best_weight = MAX(best_weight, pg_weight(s, &p->rec, &full));
-    if (best_weight == 0)
-        return full ? -ENOSPC : -EAGAIN;
-    /* Round robin over the PGs whose targets are not much fuller than the emptiest. */
-    while (chosen < count) {
-        uint64_t at = s->choose_next++ % HASH_COUNT(s->dn.pgs), i = 0;
-
-        HASH_ITER (hh, s->dn.pgs, p, next) {
-            if (i++ != at)
-                continue;
-            if (pg_weight(s, &p->rec, &full) * 4 >= best_weight * 3)
-                out[chosen++] = p->pg;
-            break;
-        }
-    }
-    return 0;
+    return datanodes_choose_pgs(&s->dn, &s->choose_next, count, out);
 }
 
 struct conn *svc_datanode_conn(const struct svc_datanode *s, uint32_t target)

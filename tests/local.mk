@@ -336,3 +336,8 @@ check_PROGRAMS += tests/unit/namenode/test_sessions
 TESTS += tests/unit/namenode/test_sessions
 tests_unit_namenode_test_sessions_CFLAGS = $(TEST_CFLAGS)
 tests_unit_namenode_test_sessions_LDADD = libnamenode.la $(CMOCKA_LIBS)
+
+check_PROGRAMS += tests/unit/namenode/test_datanodes
+TESTS += tests/unit/namenode/test_datanodes
+tests_unit_namenode_test_datanodes_CFLAGS = $(TEST_CFLAGS)
+tests_unit_namenode_test_datanodes_LDADD = libnamenode.la $(CMOCKA_LIBS)

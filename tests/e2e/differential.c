@@ -6,7 +6,6 @@
  * What legitimately differs is not compared: inode and device numbers, times that the system chose,
  * sizes and link counts of directories on file systems that don't count them, blocks.
  */
-#define _GNU_SOURCE
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>

@@ -1,0 +1,124 @@
+/* Where new chunks go, by what the datanodes told the leader. */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "namenode/datanodes.h"
+#include "namenode/pg_mgr.h"
+
+enum { PGS = 8 };
+static const uint64_t disk = 1000000000;
+
+static int setup(void **state)
+{
+    struct datanodes *d = test_calloc(1, sizeof(*d));
+
+    for (uint32_t t = 1; t <= 6; t++)
+        datanodes_set_target(d, &(struct target_rec){.target = t, .bytes_total = disk});
+    for (uint32_t p = 1; p <= PGS; p++) {
+        struct pg_rec rec = {.pg = p, .epoch = 1, .copies = 3, .min_write = 2, .member_count = 3};
+
+        for (uint32_t i = 0; i < 3; i++)
+            rec.members[i] =
+                (struct pg_member_rec){.target = p % 2 * 3 + i + 1, .state = PG_SERVING};
+        datanodes_set_pg(d, &rec);
+    }
+    *state = d;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    datanodes_clear(*state);
+    test_free(*state);
+    return 0;
+}
+
+static void report(struct datanodes *d, uint32_t target, uint64_t bytes_free)
+{
+    datanodes_target(d, target)->reported = true;
+    datanodes_target(d, target)->bytes_free = bytes_free;
+}
+
+/* Seen as ENOSPC at the mount after a failover: the new leader had the size of each disk from the
+ * state machine, but nobody had told it what was free. */
+static void a_disk_nobody_reported_yet_is_not_a_full_disk(void **state)
+{
+    uint32_t out[PGS];
+    uint64_t next = 0;
+
+    assert_int_equal(datanodes_choose_pgs(*state, &next, PGS, out), 0);
+}
+
+static void chunks_are_spread_over_all_pgs_in_turn(void **state)
+{
+    uint32_t out[PGS * 2];
+    unsigned seen[PGS + 1] = {0};
+    uint64_t next = 5;
+
+    for (uint32_t t = 1; t <= 6; t++)
+        report(*state, t, disk / 2);
+    assert_int_equal(datanodes_choose_pgs(*state, &next, PGS * 2, out), 0);
+    for (unsigned i = 0; i < PGS * 2; i++)
+        seen[out[i]]++;
+    for (unsigned p = 1; p <= PGS; p++)
+        assert_int_equal(seen[p], 2);
+}
+
+static void pgs_on_fuller_disks_are_left_alone(void **state)
+{
+    uint32_t out[PGS];
+    uint64_t next = 0;
+
+    for (uint32_t t = 1; t <= 6; t++)
+        report(*state, t, t <= 3 ? disk / 2 : disk / 5);
+    assert_int_equal(datanodes_choose_pgs(*state, &next, PGS, out), 0);
+    for (unsigned i = 0; i < PGS; i++)
+        assert_int_equal(out[i] % 2, 0);
+}
+
+static void no_space_is_only_said_when_every_pg_is_full(void **state)
+{
+    struct pg_rec rec;
+    uint32_t out[1];
+    uint64_t next = 0;
+
+    for (uint32_t t = 1; t <= 6; t++)
+        report(*state, t, t == 2 || t == 5 ? disk / 20 : disk / 2);
+    assert_int_equal(datanodes_choose_pgs(*state, &next, 1, out), -ENOSPC);
+
+    /* One of them cannot be written now, but may have room: ask again. */
+    rec = datanodes_pg(*state, 1)->rec;
+    rec.members[0].state = rec.members[1].state = PG_OFFLINE;
+    datanodes_set_pg(*state, &rec);
+    assert_int_equal(datanodes_choose_pgs(*state, &next, 1, out), -EAGAIN);
+}
+
+static void without_pgs_the_answer_is_to_ask_again(void **state)
+{
+    struct datanodes none = {0};
+    uint32_t out[1];
+    uint64_t next = 0;
+
+    (void)state;
+    assert_int_equal(datanodes_choose_pgs(&none, &next, 1, out), -EAGAIN);
+}
+
+int main(void)
+{
+#define TEST(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        TEST(a_disk_nobody_reported_yet_is_not_a_full_disk),
+        TEST(chunks_are_spread_over_all_pgs_in_turn),
+        TEST(pgs_on_fuller_disks_are_left_alone),
+        TEST(no_space_is_only_said_when_every_pg_is_full),
+        TEST(without_pgs_the_answer_is_to_ask_again),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -25,7 +25,8 @@ libraftlog_la_SOURCES = namenode/raft_log.c namenode/raft_log.h namenode/log_dis
 # The replica: everything around Raft, snapshots, and the services.
 noinst_LTLIBRARIES += libnamenode.la
 libnamenode_la_SOURCES = namenode/cluster_view.c namenode/cluster_view.h namenode/data_dir.c \
-	namenode/data_dir.h namenode/datanodes.c namenode/datanodes.h namenode/node.c \
+	namenode/data_dir.h namenode/datanodes.c namenode/datanodes.h namenode/disk_space.c namenode/disk_space.h \
+	namenode/node.c \
 	namenode/node.h namenode/node_care.c namenode/node_conf.c namenode/node_conf.h \
 	namenode/node_impl.h namenode/node_open.c namenode/node_propose.c namenode/peers.c \
 	namenode/peers.h namenode/pg_push.c namenode/pg_push.h namenode/raft_snap.h \

@@ -166,7 +166,9 @@ static int start(struct program *p, char *err, size_t err_size)
     if (r < 0)
         return r;
     (void)snprintf(err, err_size, "the log says why%s%s", p->background ? ": " : "",
-                   !p->background ? " (above)" : p->log_file ? p->log_file : "give --log-file");
+                   !p->background ? " (above)"
+                   : p->log_file  ? p->log_file
+                                  : "give --log-file");
     r = node_new(p->loop, p->slabs, p->tls, &p->conf, &p->node);
     if (r < 0)
         return r;

@@ -129,6 +129,11 @@ bool node_is_serving(const struct node *n)
     return n->leader_ready && node_is_leader(n) && n->applied >= n->ready_index;
 }
 
+bool node_is_short_of_space(const struct node *n)
+{
+    return disk_space_is_short(n->space);
+}
+
 static void tell_serving(struct node *n)
 {
     bool serving = node_is_serving(n);
@@ -434,6 +439,7 @@ void node_free(struct node *n)
     raft_free(n->raft);
     node_propose_done(n);
     node_close_store(n);
+    disk_space_close(n->space);
     data_dir_close(n->dir);
     node_unlock_dir(n);
     free(n);

@@ -121,6 +121,8 @@ void node_on_closed(struct node *n, struct conn *c);
 
 /* We lead and everything committed before us is applied: services may answer. */
 bool node_is_serving(const struct node *n);
+/* Our disk is nearly full: only what frees space should be proposed, the rest gets -ENOSPC. */
+bool node_is_short_of_space(const struct node *n);
 uint64_t node_term(const struct node *n);
 struct raft_id node_id(const struct node *n);
 struct raft_id node_leader(const struct node *n); /* RAFT_NOBODY if not known. */

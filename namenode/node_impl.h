@@ -8,6 +8,7 @@
 #include "common/compiler.h"
 #include "common/limits.h"
 #include "namenode/data_dir.h"
+#include "namenode/disk_space.h"
 #include "namenode/fsm.h"
 #include "namenode/kv.h"
 #include "namenode/node.h"
@@ -73,6 +74,7 @@ struct node {
     unsigned watch_count;
 
     struct data_dir *dir;
+    struct disk_space *space;
     struct kv *kv;
     struct fsm *fsm;
     struct raft_log *log;
@@ -110,6 +112,7 @@ struct node {
     uint64_t hash_due; /* index to propose a hash for; 0: none */
     uint64_t applied_bytes;
     uint64_t flushed_ns;
+    uint64_t space_ns;    /* when the disk was looked at last */
     bool waits_for_fetch; /* entries to apply are being read from disk */
     bool init_proposed;
 

@@ -37,7 +37,7 @@ int node_open_dir(struct node *n)
                   "dir=%s its_id=%" PRIu64 " configured_id=%" PRIu64, path, other.v, n->conf->id.v);
     else if (r < 0)
         log_error("the data directory cannot be opened", "dir=%s %s", path, dfs_strerror(r));
-    return r;
+    return r < 0 ? r : disk_space_open(vfs_posix(), path, &n->space);
 }
 
 void node_unlock_dir(struct node *n)

@@ -125,12 +125,30 @@ static int choose_pgs(struct svc_meta *s, Dfs__AllocOp *alloc)
     return 0;
 }
 
+/* What needs room in the store for good. */
+static bool takes_space(const Dfs__MetaRequest *m)
+{
+    switch (m->op_case) {
+    case DFS__META_REQUEST__OP_CREATE:
+    case DFS__META_REQUEST__OP_LINK:
+    case DFS__META_REQUEST__OP_SETXATTR:
+    case DFS__META_REQUEST__OP_ALLOC:
+        return true;
+    case DFS__META_REQUEST__OP_COMMIT:
+        return m->commit->set_inline;
+    default:
+        return false;
+    }
+}
+
 static void change_start(struct meta_op *op)
 {
     struct svc_meta *s = op->svc;
     int r = 0;
 
-    if (op->msg->op_case == DFS__META_REQUEST__OP_ALLOC)
+    if (node_is_short_of_space(s->node) && takes_space(op->msg))
+        r = -ENOSPC;
+    else if (op->msg->op_case == DFS__META_REQUEST__OP_ALLOC)
         r = choose_pgs(s, op->msg->alloc);
     if (r == 0)
         r = fsm_check_request(op->msg, true);

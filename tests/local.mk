@@ -235,6 +235,11 @@ TESTS += tests/unit/namenode/test_data_dir
 tests_unit_namenode_test_data_dir_CFLAGS = $(TEST_CFLAGS)
 tests_unit_namenode_test_data_dir_LDADD = libnamenode.la $(CMOCKA_LIBS)
 
+check_PROGRAMS += tests/unit/namenode/test_disk_space
+TESTS += tests/unit/namenode/test_disk_space
+tests_unit_namenode_test_disk_space_CFLAGS = $(TEST_CFLAGS)
+tests_unit_namenode_test_disk_space_LDADD = libnamenode.la $(CMOCKA_LIBS)
+
 check_PROGRAMS += tests/unit/namenode/test_node
 TESTS += tests/unit/namenode/test_node
 tests_unit_namenode_test_node_CFLAGS = $(TEST_CFLAGS)

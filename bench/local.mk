@@ -2,3 +2,6 @@
 
 noinst_PROGRAMS += bench/rpc_bench
 bench_rpc_bench_LDADD = librpc.la
+
+noinst_PROGRAMS += bench/store_bench
+bench_store_bench_LDADD = libdatanode.la

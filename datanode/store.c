@@ -134,8 +134,12 @@ void live_set_synced(struct live *l, uint64_t generation)
         return;
     LIST_DROP(t, unsynced, l, unsynced);
     t->unsynced_count--;
-    if (l->synced < l->made)
+    if (l->synced < l->made) {
         live_set_unsynced(l);
+        return;
+    }
+    t->unsynced_bytes -= l->unsynced_bytes;
+    l->unsynced_bytes = 0;
 }
 
 void live_drop_dirty(struct live *l)
@@ -490,6 +494,8 @@ static void change_applied(struct op *op)
 
     if (op->kind == OP_WRITE) {
         chunk_set_len(t, c, MAX(c->len, op->u.w.offset + op->u.w.len));
+        l->unsynced_bytes += op->u.w.len;
+        t->unsynced_bytes += op->u.w.len;
         count_write(op);
     } else if (op->kind == OP_TRUNCATE) {
         chunk_set_len(t, c, op->flags & STORE_COPY ? op->u.w.offset : MIN(c->len, op->u.w.offset));
@@ -675,6 +681,7 @@ void store_write(struct target *t, const struct store_write *w, store_done_fn do
         store_done_later(t, done, ctx, r, 0);
         return;
     }
+    assert(c);
     op = op_new(live_get(t, c), OP_WRITE, w->crc_count);
     op->fn = done;
     op->ctx = ctx;

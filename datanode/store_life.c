@@ -20,6 +20,7 @@
 struct closing {
     struct target *target;
     struct job job;
+    struct loop_timer *timer;
     int status;
 };
 
@@ -84,6 +85,7 @@ static void target_closed(struct closing *c)
 
     if (c->status < 0)
         log_warn("target could not be closed cleanly", "dir=%s why=%d", c->target->path, c->status);
+    loop_timer_free(c->timer);
     free(c);
     if (--s->closing_count == 0)
         loop_post(s->loop, all_closed, s);
@@ -130,8 +132,7 @@ static void drain(void *ctx)
     struct target *t = c->target;
 
     if (disk_job_count(t->disk) || !table_log_is_idle(t->log) || t->round.is_running) {
-        /* Whatever ends a job posts, so the loop comes by here again soon. */
-        loop_post(t->store->loop, drain, c);
+        loop_timer_start(c->timer, 1, 0);
         return;
     }
     if (target_is_failed(t)) {
@@ -151,7 +152,7 @@ static void final_synced(void *ctx, int status, uint32_t result)
 
     (void)status;
     (void)result;
-    loop_post(c->target->store->loop, drain, c);
+    drain(c);
 }
 
 void store_close(struct store *s, void (*done)(void *ctx), void *ctx)
@@ -168,6 +169,7 @@ void store_close(struct store *s, void (*done)(void *ctx), void *ctx)
         struct closing *c = MEM_NEW(struct closing);
 
         c->target = s->targets[i];
+        c->timer = loop_timer_new(s->loop, drain, c);
         store_sync_pg(c->target, (struct pg_id){0}, final_synced, c);
         c->target->is_closing = true;
     }

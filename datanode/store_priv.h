@@ -15,7 +15,11 @@ struct metric;
 struct op;
 
 enum {
-    SYNC_FILES_MAX = 64, /* more in one round: the whole file system is synced instead */
+    /* More files in one round than this: the whole file system is synced instead. More than a few,
+     * too, as long as little else waits to be written: one flush of the disk instead of many. */
+    SYNC_FILES_MAX = 64,
+    SYNC_FILES_FEW = 3,
+    SYNC_OTHERS_MAX = 4 << 20,
     OPEN_FILES_DEFAULT = 512,
     TICK_MS = 1000,
     /* A round takes time too: begin early enough to keep the promise of AUTO_SYNC_MS. */
@@ -44,6 +48,7 @@ struct live {
     uint64_t round_made; /* `done` as the running round found it */
     uint64_t round;      /* number of the last round that had it */
     uint64_t unsynced_since_ns, changed_ns;
+    uint64_t unsynced_bytes; /* written since it was last synced whole */
     struct {
         struct live *prev, *next;
         bool is_in;
@@ -68,6 +73,7 @@ struct sync_round {
     struct sync_req *reqs;
     struct live **lives;
     size_t live_count;
+    bool whole_fs;
     int status;
     uint64_t start_ns;
 };
@@ -91,6 +97,7 @@ struct target {
 
     struct live *lru, *unsynced, *dirty; /* oldest first */
     size_t lru_count, unsynced_count, dirty_listed;
+    uint64_t unsynced_bytes;
     size_t live_count;
 
     struct sync_req *sync_ready;

@@ -110,14 +110,24 @@ static int sync_files(struct live **lives, size_t count)
  * A file that was closed may have lost its report of a failed write-back, the file system has not:
  * so such files are synced with it.
  */
-static bool wants_whole_fs(struct live **lives, size_t count)
+static bool has_closed(struct live **lives, size_t count)
 {
-    if (count > SYNC_FILES_MAX)
-        return true;
     for (size_t i = 0; i < count; i++)
         if (!chunk_file_is_open(&lives[i]->file))
             return true;
     return false;
+}
+
+/* Is one sync of all cheaper than the many? */
+static bool wants_whole_fs(const struct target *t)
+{
+    const struct sync_round *r = &t->round;
+    uint64_t others = t->unsynced_bytes;
+
+    for (size_t i = 0; i < r->live_count; i++)
+        others -= r->lives[i]->unsynced_bytes;
+    return r->live_count > SYNC_FILES_MAX ||
+           (r->live_count > SYNC_FILES_FEW && others <= SYNC_OTHERS_MAX);
 }
 
 static int sync_whole_fs(struct target *t)
@@ -139,7 +149,7 @@ static void round_run(struct job *j)
         r->status = -EIO;
         return;
     }
-    r->status = wants_whole_fs(r->lives, r->live_count) ? sync_whole_fs(t) : -ENOTSUP;
+    r->status = r->whole_fs || has_closed(r->lives, r->live_count) ? sync_whole_fs(t) : -ENOTSUP;
     if (r->status == -ENOTSUP) {
         r->status = sync_files(r->lives, r->live_count);
         if (r->status == 0)
@@ -227,6 +237,7 @@ static void kick(struct target *t)
     r->number++;
     r->reqs = STEAL(t->sync_ready);
     r->live_count = gather(t);
+    r->whole_fs = wants_whole_fs(t);
     r->start_ns = store_now_ns(t->store);
     r->job.run = r->live_count ? round_run : round_nothing;
     r->job.done = round_done;

@@ -16,6 +16,20 @@ tests_fuzz_fuzz_batch_CFLAGS = $(TEST_CFLAGS)
 tests_fuzz_fuzz_batch_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
 tests_fuzz_fuzz_batch_LDADD = libfsm.la
 
+check_PROGRAMS += tests/fuzz/fuzz_chunk_header
+TESTS += tests/fuzz/fuzz_chunk_header
+tests_fuzz_fuzz_chunk_header_SOURCES = tests/fuzz/fuzz_chunk_header.c $(FUZZ_MAIN)
+tests_fuzz_fuzz_chunk_header_CFLAGS = $(TEST_CFLAGS)
+tests_fuzz_fuzz_chunk_header_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
+tests_fuzz_fuzz_chunk_header_LDADD = libdatanode.la
+
+check_PROGRAMS += tests/fuzz/fuzz_ctab
+TESTS += tests/fuzz/fuzz_ctab
+tests_fuzz_fuzz_ctab_SOURCES = tests/fuzz/fuzz_ctab.c $(FUZZ_MAIN)
+tests_fuzz_fuzz_ctab_CFLAGS = $(TEST_CFLAGS)
+tests_fuzz_fuzz_ctab_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
+tests_fuzz_fuzz_ctab_LDADD = libdatanode.la
+
 check_PROGRAMS += tests/fuzz/fuzz_conf
 TESTS += tests/fuzz/fuzz_conf
 tests_fuzz_fuzz_conf_SOURCES = tests/fuzz/fuzz_conf.c $(FUZZ_MAIN)

@@ -79,9 +79,13 @@ static void take_role(struct node *n, const struct raft_update *up)
     n->role = up->role;
     n->term = up->term;
     n->leader = up->leader;
-    if (up->leader_ready && !n->leader_ready)
-        n->ready_index = up->commit_index;
     n->leader_ready = up->leader_ready;
+    if (node_is_leader(n) && (!led || n->term != term)) {
+        struct raft_status st;
+
+        raft_status(n->raft, &st);
+        n->ready_index = st.last_index; /* Our first entry; all of the past is before it. */
+    }
     if (led && (!node_is_leader(n) || n->term != term)) {
         node_fail_proposals(n);
         node_fail_reads(n);

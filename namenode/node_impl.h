@@ -90,7 +90,7 @@ struct node {
     uint64_t term, commit;
     struct raft_id leader;
     bool leader_ready;
-    uint64_t ready_index; /* of the commit when leader_ready became true */
+    uint64_t ready_index; /* our first entry as a leader: serving when it is applied */
 
     uint64_t applied;
     uint64_t serving_term; /* told to the watches; 0: not serving */

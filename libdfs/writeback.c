@@ -65,11 +65,12 @@ static void on_alloc(void *ctx, int status, const Dfs__MetaReply *reply)
         if (layout_state(&i->layout, call->first) != LAYOUT_CHUNK)
             status = -EIO;
     }
-    if (status < 0 && status != -EAGAIN) {
+    if (status < 0) {
         log_warn("no chunk for written data", "ino=%" PRI_INO " index=%" PRIu32 " why=%s", i->ino.v,
                  call->first, dfs_strerror(status));
         fail_range(i, (uint64_t)call->first * CHUNK_SIZE,
-                   ((uint64_t)call->first + call->count) * CHUNK_SIZE, status);
+                   ((uint64_t)call->first + call->count) * CHUNK_SIZE,
+                   dfs_error_is_own(status) ? -EIO : status);
     }
     free(call);
     wb_pump(i);
@@ -236,7 +237,9 @@ const uint8_t *wb_flying_bytes(const struct inode *i, uint64_t at, uint64_t *ret
 
 static bool under_pressure(const struct inode *i)
 {
-    return i->ll->inodes->dirty_bytes > i->ll->options.dirty_bytes_max / 2;
+    const struct inode_table *t = i->ll->inodes;
+
+    return t->writes != NULL || t->dirty_bytes > i->ll->options.dirty_bytes_max / 2;
 }
 
 static bool is_due(const struct inode *i, const struct dirty_piece *p, bool pressure)

@@ -95,10 +95,11 @@ static void register_namenode(struct node *n, const struct raft_member *m,
                               const struct raft_uuid *uuid)
 {
     Dfs__MetaRequest req = DFS__META_REQUEST__INIT;
-    Dfs__NamenodeSetOp op = DFS__NAMENODE_SET_OP__INIT;
+    Dfs__NamenodeSetOp op;
     char addr[RAFT_ADDR_MAX];
     struct raft_uuid u = *uuid;
 
+    dfs__namenode_set_op__init(&op);
     memcpy(addr, m->addr, sizeof(addr));
     op.replica_id = m->id.v;
     op.addr = addr;

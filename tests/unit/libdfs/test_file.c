@@ -928,7 +928,8 @@ static void sequential_reader_is_fed_ahead(void **state)
     f = open_file(c, ff->ino, O_RDONLY).file;
     for (size_t at = 0; at < LEN; at += STEP)
         expect(c, f, at, bytes + at, STEP);
-    assert_true(total_reads(c) <= 22); /* One for each MiB, and the first before it was known. */
+    /* One for each MiB, and the first before it was known; a busy machine may ask twice. */
+    assert_true(total_reads(c) <= 22 + c->ll.stats.read_hedges + c->ll.stats.read_retries);
     assert_true(c->ll.stats.readahead_hits >= LEN / STEP - 2);
     assert_true(c->ll.inodes->cache_bytes <= 4 << 20);
     ll_release(f);

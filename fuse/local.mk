@@ -2,6 +2,7 @@
 sbin_PROGRAMS += dfs-fuse
 dfs_fuse_SOURCES = fuse/main.c fuse/mount.c fuse/mount.h fuse/mount_conf.c fuse/mount_conf.h \
 	fuse/ops_dir.c fuse/ops_io.c fuse/ops_meta.c fuse/ops_xattr.c \
+	fuse/removed.c fuse/removed.h \
 	fuse/transport.c fuse/transport.h
 dfs_fuse_LDADD = libdfs_core.la librpc.la libcommon.la $(FUSE_LIBS)
 

@@ -19,6 +19,7 @@
 #include "common/loop.h"
 #include "common/mem.h"
 #include "fuse/mount.h"
+#include "fuse/removed.h"
 #include "fuse/transport.h"
 
 enum { EXIT_UNREACHED = 32, DRAIN_MS = 60000 };
@@ -215,6 +216,7 @@ static int serve(struct program *p)
         loop_run(m->loop);
     }
     transport_free(m->transport);
+    removed_clear(m);
     loop_signal_free(p->term);
     loop_signal_free(p->interrupt);
     loop_signal_free(p->hangup);

@@ -16,7 +16,7 @@
 #include "libdfs/dfs_ll.h"
 
 struct loop;
-struct metrics;
+struct removed_dir;
 struct transport;
 
 struct mount {
@@ -24,8 +24,8 @@ struct mount {
     const struct mount_conf *conf;
     struct ll *ll;
     struct transport *transport;
-    struct ino root; /* what the kernel knows as nodeid 1 */
-    bool no_open_killpriv;
+    struct ino root;             /* what the kernel knows as nodeid 1 */
+    struct removed_dir *removed; /* see removed.h */
     /* Counters of /metrics and of the mount's ioctl. */
     uint64_t requests, writes, reads, interrupts;
 };
@@ -35,12 +35,10 @@ struct mount_op {
     struct mount *m;
     fuse_req_t req;
     struct ll_call call;
-    struct mount_op *next_free;
     /* What the answer needs to know. */
     size_t size;
-    int flags;
+    struct ino ino;
     struct fuse_file_info fi;
-    void *extra;
 };
 
 struct mount_op *mount_op_new(struct mount *m, fuse_req_t req);

@@ -7,6 +7,7 @@
 
 #include "common/mem.h"
 #include "fuse/mount.h"
+#include "fuse/removed.h"
 
 static void reply_entry(void *ctx, int status, const struct ll_attr *attr)
 {
@@ -56,16 +57,27 @@ static void do_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 
 static void do_forget(fuse_req_t req, fuse_ino_t ino, uint64_t nlookup)
 {
-    (void)ino; /* A nodeid is an inode number: nothing is kept for it. */
-    (void)nlookup;
+    (void)nlookup; /* A nodeid is an inode number: nothing else is kept for it. */
+    removed_forget(mount_of(req), (struct ino){ino});
     fuse_reply_none(req);
 }
 
 static void do_forget_multi(fuse_req_t req, size_t count, struct fuse_forget_data *forgets)
 {
-    (void)count;
-    (void)forgets;
+    for (size_t i = 0; i < count; i++)
+        removed_forget(mount_of(req), (struct ino){forgets[i].ino});
     fuse_reply_none(req);
+}
+
+static void reply_getattr(void *ctx, int status, const struct ll_attr *attr)
+{
+    struct mount_op *op = ctx;
+    const struct ll_attr *removed = status == -ESTALE ? removed_find(op->m, op->ino) : NULL;
+
+    if (removed != NULL)
+        reply_attr(op, 0, removed);
+    else
+        reply_attr(op, status, attr);
 }
 
 static void do_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
@@ -74,7 +86,8 @@ static void do_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi
     struct mount_op *op = mount_op_new(m, req);
 
     (void)fi;
-    ll_getattr(m->ll, &op->call, mount_ino(m, ino), reply_attr, op);
+    op->ino = mount_ino(m, ino);
+    ll_getattr(m->ll, &op->call, op->ino, reply_getattr, op);
 }
 
 static int64_t ns_of(const struct timespec *ts)
@@ -165,13 +178,22 @@ static void do_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
     ll_unlink(m->ll, &op->call, &cred, mount_ino(m, parent), name, reply_status, op);
 }
 
+static void reply_rmdir(void *ctx, int status, const struct ll_attr *attr)
+{
+    struct mount_op *op = ctx;
+
+    if (status == 0)
+        removed_add(op->m, attr);
+    mount_op_err(op, status);
+}
+
 static void do_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
     struct mount *m = mount_of(req);
     struct mount_op *op = mount_op_new(m, req);
     struct ll_cred cred = mount_cred(req);
 
-    ll_rmdir(m->ll, &op->call, &cred, mount_ino(m, parent), name, reply_status, op);
+    ll_rmdir(m->ll, &op->call, &cred, mount_ino(m, parent), name, reply_rmdir, op);
 }
 
 static void do_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t new_parent,

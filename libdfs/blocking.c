@@ -316,7 +316,7 @@ static void unlink_start(struct op *op)
 
 static void rmdir_start(struct op *op)
 {
-    ll_rmdir(op->dfs->ll, &op->call, &op->dfs->cred, op->dir, op->name, op_status, op);
+    ll_rmdir(op->dfs->ll, &op->call, &op->dfs->cred, op->dir, op->name, op_attr, op);
 }
 
 int dfs_unlink(struct dfs *dfs, const char *path)

@@ -124,8 +124,9 @@ void ll_link(struct ll *ll, struct ll_call *call, const struct ll_cred *cred, st
              struct ino parent, const char *name, ll_attr_fn fn, void *ctx);
 void ll_unlink(struct ll *ll, struct ll_call *call, const struct ll_cred *cred, struct ino parent,
                const char *name, ll_status_fn fn, void *ctx);
+/* attr: what the directory was, with nlink 0. */
 void ll_rmdir(struct ll *ll, struct ll_call *call, const struct ll_cred *cred, struct ino parent,
-              const char *name, ll_status_fn fn, void *ctx);
+              const char *name, ll_attr_fn fn, void *ctx);
 void ll_rename(struct ll *ll, struct ll_call *call, const struct ll_cred *cred, struct ino parent,
                const char *name, struct ino new_parent, const char *new_name, unsigned flags,
                ll_status_fn fn, void *ctx);

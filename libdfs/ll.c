@@ -507,24 +507,24 @@ void ll_unlink(struct ll *ll, struct ll_call *call, const struct ll_cred *cred, 
 }
 
 void ll_rmdir(struct ll *ll, struct ll_call *call, const struct ll_cred *cred, struct ino parent,
-              const char *name, ll_status_fn fn, void *ctx)
+              const char *name, ll_attr_fn fn, void *ctx)
 {
     struct meta_request r;
     Dfs__RmdirOp op = DFS__RMDIR_OP__INIT;
     struct meta_call *m;
 
     if (name_is_long(name)) {
-        fn(ctx, -ENAMETOOLONG);
+        fn(ctx, -ENAMETOOLONG, NULL);
         return;
     }
     m = meta_call_new(ll, ctx);
-    m->fn.status = fn;
+    m->fn.attr = fn;
     meta_request_init(&r, cred);
     op.parent = parent.v;
     op.name = name_bytes(name);
     r.req.op_case = DFS__META_REQUEST__OP_RMDIR;
     r.req.rmdir = &op;
-    nn_call(ll->nn, call, &r.req, status_replied, m);
+    nn_call(ll->nn, call, &r.req, attr_replied, m);
 }
 
 void ll_rename(struct ll *ll, struct ll_call *call, const struct ll_cred *cred, struct ino parent,

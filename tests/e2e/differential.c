@@ -96,6 +96,10 @@ static const char *pick_path(char *buf)
 
 static void same(const char *what, const long *r, const int *e)
 {
+    size_t n = strlen(trace[step % TRACE]);
+
+    snprintf(trace[step % TRACE] + n, sizeof(trace[0]) - n, " [%s %ld%s%s]", what, r[0],
+             r[0] < 0 ? " " : "", r[0] < 0 ? strerror(e[0]) : "");
     if (r[0] != r[1])
         differ("%s: result %ld (%s) and %ld (%s)", what, r[0], r[0] < 0 ? strerror(e[0]) : "ok",
                r[1], r[1] < 0 ? strerror(e[1]) : "ok");

@@ -37,11 +37,6 @@ static void reply_attr(void *ctx, int status, const struct ll_attr *attr)
     mount_op_free(op);
 }
 
-static void reply_status(void *ctx, int status)
-{
-    mount_op_err(ctx, status);
-}
-
 static void do_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
     struct mount *m = mount_of(req);
@@ -169,22 +164,23 @@ static void do_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t parent, const cha
             op);
 }
 
+/* Open regular files are the namenode's to keep; anything else that lost its last name is ours. */
+static void reply_removed(void *ctx, int status, const struct ll_attr *attr)
+{
+    struct mount_op *op = ctx;
+
+    if (status == 0 && attr != NULL && attr->nlink == 0 && !S_ISREG(attr->mode))
+        removed_add(op->m, attr);
+    mount_op_err(op, status);
+}
+
 static void do_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
     struct mount *m = mount_of(req);
     struct mount_op *op = mount_op_new(m, req);
     struct ll_cred cred = mount_cred(req);
 
-    ll_unlink(m->ll, &op->call, &cred, mount_ino(m, parent), name, reply_status, op);
-}
-
-static void reply_rmdir(void *ctx, int status, const struct ll_attr *attr)
-{
-    struct mount_op *op = ctx;
-
-    if (status == 0)
-        removed_add(op->m, attr);
-    mount_op_err(op, status);
+    ll_unlink(m->ll, &op->call, &cred, mount_ino(m, parent), name, reply_removed, op);
 }
 
 static void do_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
@@ -193,7 +189,7 @@ static void do_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
     struct mount_op *op = mount_op_new(m, req);
     struct ll_cred cred = mount_cred(req);
 
-    ll_rmdir(m->ll, &op->call, &cred, mount_ino(m, parent), name, reply_rmdir, op);
+    ll_rmdir(m->ll, &op->call, &cred, mount_ino(m, parent), name, reply_removed, op);
 }
 
 static void do_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t new_parent,
@@ -204,7 +200,7 @@ static void do_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_
     struct ll_cred cred = mount_cred(req);
 
     ll_rename(m->ll, &op->call, &cred, mount_ino(m, parent), name, mount_ino(m, new_parent),
-              new_name, flags, reply_status, op);
+              new_name, flags, reply_removed, op);
 }
 
 static void reply_link(void *ctx, int status, const void *bytes, size_t len)

@@ -1,8 +1,8 @@
 /*
- * Directories that this mount has removed while the kernel may still hold them (an open descriptor,
- * a working directory): fstat(2) on them succeeds on a local disk, with nlink 0. The namenode has
- * forgotten them by then. An entry lives until the kernel forgets the inode. (Unlinked files need
- * none of this: the namenode keeps them as long as they are open.)
+ * Directories, fifos, sockets and devices that this mount has removed while the kernel may still hold
+ * them (an open descriptor, a working directory): fstat(2) on them succeeds on a local disk, with
+ * nlink 0. The namenode has forgotten them by then. An entry lives until the kernel forgets the
+ * inode. (Regular files need none of this: the namenode keeps them as long as they are open.)
  */
 #ifndef FUSE_REMOVED_H
 #define FUSE_REMOVED_H

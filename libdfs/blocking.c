@@ -311,7 +311,7 @@ int dfs_symlink(struct dfs *dfs, const char *target, const char *path)
 
 static void unlink_start(struct op *op)
 {
-    ll_unlink(op->dfs->ll, &op->call, &op->dfs->cred, op->dir, op->name, op_status, op);
+    ll_unlink(op->dfs->ll, &op->call, &op->dfs->cred, op->dir, op->name, op_attr, op);
 }
 
 static void rmdir_start(struct op *op)
@@ -352,10 +352,16 @@ static int find_other(struct dfs *dfs, const char *path, struct op *op)
     return 0;
 }
 
+static void op_removed(void *ctx, int status, const struct ll_attr *attr)
+{
+    (void)attr;
+    op_end(ctx, status);
+}
+
 static void rename_start(struct op *op)
 {
     ll_rename(op->dfs->ll, &op->call, &op->dfs->cred, op->other_dir, op->other_name, op->dir,
-              op->name, op->flags, op_status, op);
+              op->name, op->flags, op_removed, op);
 }
 
 int dfs_rename2(struct dfs *dfs, const char *from, const char *to, unsigned flags)

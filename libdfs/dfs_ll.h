@@ -122,14 +122,16 @@ void ll_mknod(struct ll *ll, struct ll_call *call, const struct ll_cred *cred, s
               void *ctx);
 void ll_link(struct ll *ll, struct ll_call *call, const struct ll_cred *cred, struct ino ino,
              struct ino parent, const char *name, ll_attr_fn fn, void *ctx);
+/* attr: what the file is now, its links counted anew. */
 void ll_unlink(struct ll *ll, struct ll_call *call, const struct ll_cred *cred, struct ino parent,
-               const char *name, ll_status_fn fn, void *ctx);
+               const char *name, ll_attr_fn fn, void *ctx);
 /* attr: what the directory was, with nlink 0. */
 void ll_rmdir(struct ll *ll, struct ll_call *call, const struct ll_cred *cred, struct ino parent,
               const char *name, ll_attr_fn fn, void *ctx);
+/* attr: what was replaced, its links counted anew; NULL if nothing was. */
 void ll_rename(struct ll *ll, struct ll_call *call, const struct ll_cred *cred, struct ino parent,
                const char *name, struct ino new_parent, const char *new_name, unsigned flags,
-               ll_status_fn fn, void *ctx);
+               ll_attr_fn fn, void *ctx);
 void ll_readlink(struct ll *ll, struct ll_call *call, struct ino ino, ll_bytes_fn fn, void *ctx);
 /* Entries with names greater than `after` ("" from the start), in byte order; no "." and "..". */
 void ll_readdir(struct ll *ll, struct ll_call *call, struct ino ino, const char *after,

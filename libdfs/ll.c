@@ -486,24 +486,24 @@ void ll_link(struct ll *ll, struct ll_call *call, const struct ll_cred *cred, st
 }
 
 void ll_unlink(struct ll *ll, struct ll_call *call, const struct ll_cred *cred, struct ino parent,
-               const char *name, ll_status_fn fn, void *ctx)
+               const char *name, ll_attr_fn fn, void *ctx)
 {
     struct meta_request r;
     Dfs__UnlinkOp op = DFS__UNLINK_OP__INIT;
     struct meta_call *m;
 
     if (name_is_long(name)) {
-        fn(ctx, -ENAMETOOLONG);
+        fn(ctx, -ENAMETOOLONG, NULL);
         return;
     }
     m = meta_call_new(ll, ctx);
-    m->fn.status = fn;
+    m->fn.attr = fn;
     meta_request_init(&r, cred);
     op.parent = parent.v;
     op.name = name_bytes(name);
     r.req.op_case = DFS__META_REQUEST__OP_UNLINK;
     r.req.unlink = &op;
-    nn_call(ll->nn, call, &r.req, status_replied, m);
+    nn_call(ll->nn, call, &r.req, attr_replied, m);
 }
 
 void ll_rmdir(struct ll *ll, struct ll_call *call, const struct ll_cred *cred, struct ino parent,
@@ -527,20 +527,36 @@ void ll_rmdir(struct ll *ll, struct ll_call *call, const struct ll_cred *cred, s
     nn_call(ll->nn, call, &r.req, attr_replied, m);
 }
 
+static void renamed(void *ctx, int status, const Dfs__MetaReply *reply)
+{
+    struct meta_call *m = ctx;
+    struct ll_attr attr;
+    bool replaced = false;
+
+    status = outcome(status, reply);
+    if (status == 0 && reply->result_case == DFS__META_REPLY__RESULT_ENTRY &&
+        reply->entry->removed != NULL) {
+        ll_attr_from_wire(reply->entry->removed, &attr);
+        replaced = true;
+    }
+    m->fn.attr(m->ctx, status, replaced ? &attr : NULL);
+    free(m);
+}
+
 void ll_rename(struct ll *ll, struct ll_call *call, const struct ll_cred *cred, struct ino parent,
                const char *name, struct ino new_parent, const char *new_name, unsigned flags,
-               ll_status_fn fn, void *ctx)
+               ll_attr_fn fn, void *ctx)
 {
     struct meta_request r;
     Dfs__RenameOp op = DFS__RENAME_OP__INIT;
     struct meta_call *m;
 
     if (name_is_long(name) || name_is_long(new_name)) {
-        fn(ctx, -ENAMETOOLONG);
+        fn(ctx, -ENAMETOOLONG, NULL);
         return;
     }
     m = meta_call_new(ll, ctx);
-    m->fn.status = fn;
+    m->fn.attr = fn;
     meta_request_init(&r, cred);
     op.parent = parent.v;
     op.name = name_bytes(name);
@@ -549,7 +565,7 @@ void ll_rename(struct ll *ll, struct ll_call *call, const struct ll_cred *cred, 
     op.flags = flags;
     r.req.op_case = DFS__META_REQUEST__OP_RENAME;
     r.req.rename = &op;
-    nn_call(ll->nn, call, &r.req, status_replied, m);
+    nn_call(ll->nn, call, &r.req, renamed, m);
 }
 
 void ll_readlink(struct ll *ll, struct ll_call *call, struct ino ino, ll_bytes_fn fn, void *ctx)

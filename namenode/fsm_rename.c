@@ -178,6 +178,7 @@ int op_rename(struct tx *tx, const Dfs__MetaRequest *req, Dfs__MetaReply *reply)
         .cred = cred_of(req),
         .exchange = req->rename->flags & FLAG_EXCHANGE,
     };
+    Dfs__EntryReply *e;
     int r;
 
     if (rn.op->flags & ~(uint32_t)(FLAG_NOREPLACE | FLAG_EXCHANGE) ||
@@ -204,6 +205,8 @@ int op_rename(struct tx *tx, const Dfs__MetaRequest *req, Dfs__MetaReply *reply)
     dir_changed(tx, &rn.from_dir);
     if (rn.to_dir != &rn.from_dir)
         dir_changed(tx, rn.to_dir);
-    (void)reply_entry(tx, reply, &rn.source);
+    e = reply_entry(tx, reply, &rn.source);
+    if (rn.has_target && !rn.exchange)
+        e->removed = attr_of(&tx->arena, &rn.target);
     return 0;
 }

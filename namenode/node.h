@@ -66,6 +66,7 @@ struct node_stats {
     uint64_t applied_ops;    /* requests executed by the state machine, as leader or follower */
     uint64_t reads_lease;    /* reads that the lease answered at once */
     uint64_t reads_round;    /* reads that waited for a round */
+    uint64_t hashes;         /* state hashes put into the log for the followers to compare */
     uint64_t leader_changes; /* seen by this replica */
     uint64_t snapshots_sent, snapshots_installed;
 };

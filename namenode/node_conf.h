@@ -30,7 +30,8 @@ struct node_conf {
     uint64_t log_bytes_max; /* ...and for live ones at most so much */
     uint64_t snapshot_rate; /* bytes a second */
     uint64_t flush_ms;
-    uint64_t stop_ms; /* a stopping leader waits so long for its successor */
+    uint64_t hash_every; /* entries between two comparisons of the state; no key, tests lower it */
+    uint64_t stop_ms;    /* a stopping leader waits so long for its successor */
     bool direct_io;
     unsigned copies, min_write, pgs_per_target; /* of a new cluster */
 

@@ -24,7 +24,6 @@ enum {
     APPLY_NS_MAX = 5 * 1000000,     /* ...nor longer than this */
     TICK_MS = 10,
     CARE_MS = 500, /* flush, compaction, and the like are looked after so often */
-    HASH_EVERY = 4096,
     FLUSH_BYTES = 64 << 20,
     KNOWN_NAMENODES_MAX = 64,
     LIVE_PEER_NS = 1000000000, /* heard within: its place in the log is kept */

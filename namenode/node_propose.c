@@ -251,7 +251,7 @@ static void apply_entry(struct node *n, const struct raft_entry *e, struct raft_
     free(STEAL(n->applying));
     n->applied = index;
     n->applied_bytes += buf->len;
-    if (index % HASH_EVERY == 0)
+    if (index % n->conf->hash_every == 0)
         n->hash_due = index;
 }
 
@@ -311,7 +311,8 @@ void node_propose_hash(struct node *n)
     out += fsm_batch_op_header(len, out);
     out += dfs__meta_request__pack(&req, out);
     buf->len = (uint32_t)(out - buf->data);
-    (void)propose(n, RAFT_ENTRY_HASH, buf, &up); /* A later one will do as well. */
+    if (propose(n, RAFT_ENTRY_HASH, buf, &up) == 0) /* Else a later one will do as well. */
+        n->stats.hashes++;
     raft_buf_unref(buf);
 }
 

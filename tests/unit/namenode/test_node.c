@@ -122,6 +122,7 @@ static int setup(void **state)
         c->election_ms = 80;
         c->segment_bytes = 1 << 20;
         c->segments_min = 1;
+        c->hash_every = 8;
         c->cache_bytes = 8 << 20;
         c->memtable_bytes = 4 << 20;
         replica_up(g, i);
@@ -302,6 +303,18 @@ static void proposals_share_entries_and_are_answered_in_order(void **state)
     assert_int_equal(g->answers, 2000);
     assert_true(st->batches - batches <= 16);
     assert_true(node_log_stats(g->r[leader_of(g)].node)->syncs - syncs <= 16);
+    assert_same_state(g);
+}
+
+/* Each compares its own state with the leader's and would end at a difference (I4). */
+static void state_hashes_go_through_the_log(void **state)
+{
+    struct group *g = *state;
+
+    WAIT_FOR(g, cluster_is_made);
+    for (unsigned i = 0; i < 40; i++)
+        propose_many(g, 1);
+    assert_true(node_stats(g->r[leader_of(g)].node)->hashes >= 4);
     assert_same_state(g);
 }
 
@@ -626,6 +639,7 @@ int main(void)
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
         T(three_empty_directories_become_one_cluster),
         T(proposals_share_entries_and_are_answered_in_order),
+        T(state_hashes_go_through_the_log),
         T(a_follower_refuses_and_names_the_leader),
         T(the_leader_reads_by_its_lease_and_by_a_round),
         T(without_the_lease_reads_wait_for_a_round),

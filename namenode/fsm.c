@@ -30,8 +30,9 @@ int fsm_open(struct kv *kv, struct fsm **ret_fsm)
 
     fsm->kv = kv;
     kv_batch_init(&fsm->batch);
-    tx_init(&fsm->apply, kv);
-    tx_init(&fsm->read, kv);
+    fsm->cache = rec_cache_new(FSM_CACHE_BYTES);
+    tx_init(&fsm->apply, kv, fsm->cache);
+    tx_init(&fsm->read, kv, fsm->cache);
     key_state(&k);
     r = kv_get(kv, k.b, k.len, &v);
     if (r == 0) {
@@ -59,6 +60,7 @@ void fsm_close(struct fsm *fsm)
         return;
     tx_done(&fsm->apply);
     tx_done(&fsm->read);
+    rec_cache_free(fsm->cache);
     kv_batch_done(&fsm->batch);
     free(fsm);
 }
@@ -67,6 +69,12 @@ void fsm_set_events(struct fsm *fsm, fsm_event_fn fn, void *ctx)
 {
     fsm->event_fn = fn;
     fsm->event_ctx = ctx;
+}
+
+void fsm_set_cache(struct fsm *fsm, size_t bytes)
+{
+    rec_cache_free(fsm->cache);
+    fsm->cache = fsm->apply.cache = fsm->read.cache = rec_cache_new(bytes);
 }
 
 /* Before anything is done: every operation is known, and the state is what the leader says it is.
@@ -110,6 +118,19 @@ static int write_out(struct fsm *fsm, struct tx *tx)
     tx->state.hash = hash64(fsm->batch.data, fsm->batch.len, fsm->state.hash);
     (void)state_rec_encode(&tx->state, fsm->batch.data + at);
     return kv_write(fsm->kv, &fsm->batch);
+}
+
+/* What was written is what will be read next: a new file's attributes, the directory it is in. */
+static void update_cache(struct fsm *fsm, const struct tx *tx)
+{
+    for (const struct omap_node *n = omap_first(&tx->overlay); n; n = omap_next(n)) {
+        if (!rec_cache_keeps(n->key[0]))
+            continue;
+        if (n->deleted)
+            rec_cache_remove(fsm->cache, n->key, n->key_len);
+        else
+            rec_cache_put(fsm->cache, n->key, n->key_len, n->value, n->value_len);
+    }
 }
 
 static void remember_hash(struct fsm *fsm)
@@ -169,6 +190,7 @@ int fsm_apply(struct fsm *fsm, uint64_t index, uint64_t term, const uint8_t *bat
     if (r < 0)
         return r;
     fsm->state = tx->state;
+    update_cache(fsm, tx);
     remember_hash(fsm);
     tell(fsm, tx, replies, batch->n_ops, reply, ctx);
     return 0;

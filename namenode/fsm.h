@@ -28,11 +28,12 @@ struct fsm;
 struct kv;
 
 enum {
-    FSM_DIR_SIZE = 4096,   /* st_size of every directory */
-    FSM_ALLOC_MAX = 64,    /* chunks in one AllocOp */
-    FSM_LAYOUT_MAX = 1024, /* chunks in one LayoutReply */
-    FSM_OPEN_CHUNKS = 64,  /* chunks that come with an open */
-    FSM_HASH_RING = 8192,  /* state hashes remembered */
+    FSM_DIR_SIZE = 4096,        /* st_size of every directory */
+    FSM_ALLOC_MAX = 64,         /* chunks in one AllocOp */
+    FSM_LAYOUT_MAX = 1024,      /* chunks in one LayoutReply */
+    FSM_OPEN_CHUNKS = 64,       /* chunks that come with an open */
+    FSM_HASH_RING = 8192,       /* state hashes remembered */
+    FSM_CACHE_BYTES = 64 << 20, /* inode and entry records in memory, until fsm_set_cache() */
 };
 /* The chunk index has 32 bits. Past it: EFBIG. */
 #define FSM_FILE_SIZE_MAX ((uint64_t)CHUNK_SIZE << 32)
@@ -78,6 +79,9 @@ DEFINE_CLEANUP(fsm, fsm_close)
 
 /* Who is told of changes; fn NULL: nobody. */
 void fsm_set_events(struct fsm *fsm, fsm_event_fn fn, void *ctx);
+
+/* How much memory inode and entry records may take (some 200 bytes each). Forgets those it has. */
+void fsm_set_cache(struct fsm *fsm, size_t bytes);
 
 /*
  * Executes a LogBatch, the payload of entry (index, term). batch NULL and len 0: an entry that

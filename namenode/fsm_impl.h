@@ -6,6 +6,7 @@
 
 struct fsm {
     struct kv *kv;
+    struct rec_cache *cache;
     struct state_rec state;
     struct kv_batch batch; /* kept for its memory */
     struct tx apply;       /* its arena holds the last batch's replies */

@@ -7,9 +7,9 @@
 #include "common/log.h"
 #include "common/mem.h"
 
-void tx_init(struct tx *tx, struct kv *kv)
+void tx_init(struct tx *tx, struct kv *kv, struct rec_cache *cache)
 {
-    *tx = (struct tx){.kv = kv};
+    *tx = (struct tx){.kv = kv, .cache = cache};
     omap_init(&tx->overlay);
 }
 
@@ -35,6 +35,27 @@ int tx_fail(struct tx *tx, int code)
     return code;
 }
 
+/* From the store, through the cache. */
+static int base_get(struct tx *tx, const struct key *k, struct kv_value *ret_value)
+{
+    bool keeps = rec_cache_keeps(k->b[0]);
+    const uint8_t *data;
+    size_t len;
+    int r;
+
+    if (keeps) {
+        data = rec_cache_get(tx->cache, k->b, k->len, &len);
+        if (data) {
+            *ret_value = (struct kv_value){.data = data, .len = len};
+            return 0;
+        }
+    }
+    r = kv_get(tx->kv, k->b, k->len, ret_value);
+    if (r == 0 && keeps)
+        rec_cache_put(tx->cache, k->b, k->len, ret_value->data, ret_value->len);
+    return r;
+}
+
 int tx_get(struct tx *tx, const struct key *k, struct kv_value *ret_value)
 {
     const struct omap_node *n = NULL;
@@ -48,7 +69,7 @@ int tx_get(struct tx *tx, const struct key *k, struct kv_value *ret_value)
         *ret_value = (struct kv_value){.data = n->value, .len = n->value_len};
         return 0;
     }
-    r = kv_get(tx->kv, k->b, k->len, ret_value);
+    r = base_get(tx, k, ret_value);
     return r < 0 && r != -ENOENT ? tx_fail(tx, r) : r;
 }
 

@@ -18,10 +18,12 @@
 #include "namenode/keys.h"
 #include "namenode/kv.h"
 #include "namenode/omap.h"
+#include "namenode/rec_cache.h"
 
 struct tx {
     struct kv *kv;
-    struct state_rec state; /* becomes the fsm's when the batch is written */
+    struct rec_cache *cache; /* of kv as it is, without the overlay */
+    struct state_rec state;  /* becomes the fsm's when the batch is written */
     struct omap overlay;
     struct arena arena; /* lives until the replies were given */
     int64_t now_ns;     /* the time of this operation */
@@ -31,12 +33,12 @@ struct tx {
     size_t event_count, event_cap;
 };
 
-void tx_init(struct tx *tx, struct kv *kv);
+void tx_init(struct tx *tx, struct kv *kv, struct rec_cache *cache);
 void tx_done(struct tx *tx);
 /* Forgets changes, events and arena. */
 void tx_reset(struct tx *tx);
 
-/* -ENOENT. The value lives until tx_value_done() or the next change of its key. */
+/* -ENOENT. The value lives until tx_value_done(), the next tx_get() or the next change of its key. */
 int tx_get(struct tx *tx, const struct key *k, struct kv_value *ret_value);
 void tx_value_done(struct tx *tx, struct kv_value *v);
 /* The same, copied into the arena. */

@@ -19,6 +19,7 @@
 enum {
     READ_TIER_PERSISTED = 2, /* kPersistedTier of options.h */
     OPEN_FILES_MAX = 512,
+    CACHE_SHARD_BITS = 2,
 };
 
 struct kv_rocks {
@@ -204,14 +205,36 @@ static const struct kv_ops rocks_ops = {
     .close = rocks_close,
 };
 
+/* One thread reads: few shards, so that each is large beside what it holds. */
+static rocksdb_cache_t *cache_new(uint64_t bytes)
+{
+    rocksdb_lru_cache_options_t *o = rocksdb_lru_cache_options_create();
+    rocksdb_cache_t *cache;
+
+    rocksdb_lru_cache_options_set_capacity(o, bytes);
+    rocksdb_lru_cache_options_set_num_shard_bits(o, CACHE_SHARD_BITS);
+    cache = rocksdb_cache_create_lru_opts(o);
+    rocksdb_lru_cache_options_destroy(o);
+    return cache;
+}
+
+/*
+ * Index and filter live in the cache, so that it bounds them, and in partitions: the index of a
+ * whole file is megabytes, and one that does not fit is read and unpacked again for every get.
+ */
 static void set_table_options(rocksdb_options_t *o, uint64_t cache_bytes)
 {
     rocksdb_block_based_table_options_t *t = rocksdb_block_based_options_create();
-    rocksdb_cache_t *cache = rocksdb_cache_create_lru(cache_bytes);
+    rocksdb_cache_t *cache = cache_new(cache_bytes);
 
     rocksdb_block_based_options_set_block_cache(t, cache);
     rocksdb_block_based_options_set_cache_index_and_filter_blocks(t, 1);
+    rocksdb_block_based_options_set_cache_index_and_filter_blocks_with_high_priority(t, 1);
     rocksdb_block_based_options_set_pin_l0_filter_and_index_blocks_in_cache(t, 1);
+    rocksdb_block_based_options_set_index_type(
+        t, rocksdb_block_based_table_index_type_two_level_index_search);
+    rocksdb_block_based_options_set_partition_filters(t, 1);
+    rocksdb_block_based_options_set_pin_top_level_index_and_filter(t, 1);
     /* Most lookups of a create are for names that are not there. */
     rocksdb_block_based_options_set_filter_policy(t, rocksdb_filterpolicy_create_bloom_full(10));
     rocksdb_block_based_options_set_whole_key_filtering(t, 1);

@@ -219,6 +219,11 @@ TESTS += tests/unit/namenode/test_perm
 tests_unit_namenode_test_perm_CFLAGS = $(TEST_CFLAGS)
 tests_unit_namenode_test_perm_LDADD = libfsm.la $(CMOCKA_LIBS)
 
+check_PROGRAMS += tests/unit/namenode/test_rec_cache
+TESTS += tests/unit/namenode/test_rec_cache
+tests_unit_namenode_test_rec_cache_CFLAGS = $(TEST_CFLAGS)
+tests_unit_namenode_test_rec_cache_LDADD = libfsm.la $(CMOCKA_LIBS)
+
 check_PROGRAMS += tests/unit/namenode/test_records
 TESTS += tests/unit/namenode/test_records
 tests_unit_namenode_test_records_CFLAGS = $(TEST_CFLAGS)

@@ -245,6 +245,7 @@ static void run_against_model(uint64_t seed, bool on_rocks)
     (void)(on_rocks ? fx_setup_rocks(&state) : fx_setup_mem(&state));
     f = state;
     rng_seed(&rng, seed);
+    fsm_set_cache(f->fsm, seed % 2 ? 2000 : FSM_CACHE_BYTES); /* With evictions, and without. */
     model_init(&m, f->time_ns);
     for (unsigned i = 0; i < OPS_PER_SEED; i++) {
         uint64_t ino = 0;

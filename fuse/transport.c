@@ -14,6 +14,7 @@
 #include <sys/mount.h>
 #include <unistd.h>
 
+#include "common/compiler.h"
 #include "common/limits.h"
 #include "common/log.h"
 #include "common/loop.h"
@@ -94,12 +95,19 @@ static ssize_t request_read(int fd, void *buf, size_t len, void *userdata)
 
 /* ---- requests ---- */
 
+/* Nothing is read any more. The block goes now: the client, whose it is, ends before we do. */
+static void stop_reading(struct transport *t)
+{
+    t->gone = true;
+    loop_io_want(t->io, 0);
+    slab_unref(STEAL(t->block));
+}
+
 static void gone(struct transport *t)
 {
     if (t->gone)
         return;
-    t->gone = true;
-    loop_io_want(t->io, 0);
+    stop_reading(t);
     t->h.unmounted(t->h.ctx);
 }
 
@@ -242,8 +250,7 @@ void transport_stop(struct transport *t)
 {
     if (t->gone)
         return;
-    t->gone = true;
-    loop_io_want(t->io, 0);
+    stop_reading(t);
     (void)umount2(t->m->conf->mountpoint, MNT_DETACH);
 }
 
@@ -256,6 +263,5 @@ void transport_free(struct transport *t)
     if (!t->gone)
         fuse_session_unmount(t->session);
     fuse_session_destroy(t->session);
-    slab_unref(t->block);
     free(t);
 }

@@ -111,9 +111,10 @@ static void on_open(void *self, struct conn *c, const struct rpc_frame *f)
     Dfs__SessionOpenRequest *req =
         dfs__session_open_request__unpack(NULL, f->header.body_len, f->body);
     Dfs__MetaRequest change = DFS__META_REQUEST__INIT;
-    Dfs__SessionOpenOp op = DFS__SESSION_OPEN_OP__INIT;
+    Dfs__SessionOpenOp op;
     int r;
 
+    dfs__session_open_op__init(&op);
     if (req == NULL) {
         conn_reply_error(c, f->header.type, f->header.rpc_id, DFS_EPROTO,
                          "the body is not a SessionOpenRequest");

@@ -163,6 +163,12 @@ static int open_locked(struct chunk_file *f, unsigned flags)
     return r == -EEXIST ? open_old_locked(f, path) : r;
 }
 
+/* A sector that cannot be read is a bad block, which others have; not the end of the disk. */
+static int read_error(ssize_t r)
+{
+    return r == -EIO ? DFS_EBADBLOCK : (int)r;
+}
+
 /* ---- slots ---- */
 
 static int load_page_locked(struct chunk_file *f, uint32_t page)
@@ -177,7 +183,7 @@ static int load_page_locked(struct chunk_file *f, uint32_t page)
                   CHUNK_SLOTS_AT + (uint64_t)page * CHUNK_SLOT_PAGE * sizeof(*slots));
     if (n < 0) {
         free(slots);
-        return (int)n;
+        return read_error(n);
     }
     memset((uint8_t *)slots + n, 0, CHUNK_SLOT_PAGE * sizeof(*slots) - (size_t)n);
     f->pages[page] = slots;
@@ -279,7 +285,7 @@ static int read_block_locked(struct chunk_file *f, uint32_t block, uint8_t *buf)
     ssize_t n = vfs_pread(f->file, buf, BLOCK, CHUNK_DATA_AT + (uint64_t)block * BLOCK);
 
     if (n < 0)
-        return (int)n;
+        return read_error(n);
     memset(buf + n, 0, BLOCK - (size_t)n);
     return 0;
 }
@@ -529,7 +535,7 @@ static int read_locked(struct chunk_file *f, uint32_t offset, uint32_t len, uint
     ssize_t n = there ? vfs_pread(f->file, buf, there, CHUNK_DATA_AT + (uint64_t)offset) : 0;
 
     if (n < 0)
-        return (int)n;
+        return read_error(n);
     /* Shorter than it was when it was opened: someone else cut it; let the CRCs find that. */
     memset(buf + n, 0, there - (size_t)n);
     if (there % BLOCK != 0)
@@ -544,6 +550,7 @@ static int read_verified_locked(struct chunk_file *f, uint32_t offset, uint32_t 
     uint32_t there, count;
     int r;
 
+    *ret_bad = offset / BLOCK; /* If it cannot be read at all. */
     r = read_locked(f, offset, len, buf, &there);
     if (r < 0)
         return r;

@@ -15,8 +15,10 @@ STORE_SOURCES = \
 	datanode/ctab.h \
 	datanode/disk.c \
 	datanode/disk.h \
+	datanode/live.c \
 	datanode/store.c \
 	datanode/store.h \
+	datanode/store_join.c \
 	datanode/store_life.c \
 	datanode/store_priv.h \
 	datanode/store_read.c \
@@ -25,7 +27,8 @@ STORE_SOURCES = \
 	datanode/superblock.h \
 	datanode/table_log.c \
 	datanode/table_log.h \
-	datanode/target.c
+	datanode/target.c \
+	datanode/target_open.c
 libdatanode_la_SOURCES = $(CHAIN_SOURCES) $(STORE_SOURCES)
 libdatanode_la_LIBADD = libcommon.la
 

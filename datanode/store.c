@@ -13,9 +13,7 @@
 #include <string.h>
 
 #include "common/clock.h"
-#include "common/crc32c.h"
 #include "common/error.h"
-#include "common/log.h"
 #include "common/loop.h"
 #include "common/mem.h"
 #include "common/metrics.h"
@@ -25,227 +23,6 @@
 uint64_t store_now_ns(const struct store *s)
 {
     return clock_monotonic_ns(s->o.clock);
-}
-
-/* ---- chunks ---- */
-
-void chunk_get_state(const struct chunk *c, struct chunk_state *ret_state)
-{
-    *ret_state = (struct chunk_state){
-        .id = {c->id},
-        .pg = {c->pg},
-        .flags = c->flags,
-        .len = c->len,
-        .ver = {c->ver_epoch, c->ver_seq},
-    };
-}
-
-void chunk_set_flags(struct target *t, struct chunk *c, unsigned flags)
-{
-    for (unsigned i = 0; i < ARRAY_COUNT(t->flag_counts); i++) {
-        t->flag_counts[i] -= c->flags >> i & 1;
-        t->flag_counts[i] += flags >> i & 1;
-    }
-    c->flags = (uint16_t)flags;
-}
-
-/* What a chunk takes on the disk, roughly: header, one page of slots, data. */
-static uint64_t cost_of(uint32_t len)
-{
-    return len ? 2 * CHUNK_BLOCK_SIZE + (uint64_t)len : 0;
-}
-
-void chunk_set_len(struct target *t, struct chunk *c, uint32_t len)
-{
-    t->used_bytes += cost_of(len) - cost_of(c->len);
-    c->len = len;
-}
-
-void chunk_log(struct target *t, struct chunk *c, struct table_wait *wait)
-{
-    struct chunk_state s;
-
-    chunk_get_state(c, &s);
-    table_log_put(t->log, &s, false, wait);
-}
-
-static void chunk_set_bad(struct target *t, struct chunk *c)
-{
-    if (c->flags & CHUNK_BAD)
-        return;
-    chunk_set_flags(t, c, c->flags | CHUNK_BAD);
-    chunk_log(t, c, NULL);
-}
-
-/* ---- live ---- */
-
-#define LIST_PUSH(t_, head_, l_, field_)                                                           \
-    do {                                                                                           \
-        struct live *first_ = (t_)->head_;                                                         \
-        (l_)->field_.is_in = true;                                                                 \
-        if (!first_) {                                                                             \
-            (t_)->head_ = (l_)->field_.next = (l_)->field_.prev = (l_);                            \
-            break;                                                                                 \
-        }                                                                                          \
-        (l_)->field_.next = first_;                                                                \
-        (l_)->field_.prev = first_->field_.prev;                                                   \
-        first_->field_.prev->field_.next = (l_);                                                   \
-        first_->field_.prev = (l_);                                                                \
-    } while (0)
-
-#define LIST_DROP(t_, head_, l_, field_)                                                           \
-    do {                                                                                           \
-        (l_)->field_.is_in = false;                                                                \
-        (l_)->field_.prev->field_.next = (l_)->field_.next;                                        \
-        (l_)->field_.next->field_.prev = (l_)->field_.prev;                                        \
-        if ((t_)->head_ == (l_))                                                                   \
-            (t_)->head_ = (l_)->field_.next == (l_) ? NULL : (l_)->field_.next;                    \
-    } while (0)
-
-static void lru_touch(struct live *l)
-{
-    struct target *t = l->target;
-
-    if (l->lru.is_in) {
-        LIST_DROP(t, lru, l, lru);
-        t->lru_count--;
-    }
-    LIST_PUSH(t, lru, l, lru);
-    t->lru_count++;
-}
-
-void live_set_unsynced(struct live *l)
-{
-    struct target *t = l->target;
-
-    if (l->unsynced.is_in)
-        return;
-    l->unsynced_since_ns = store_now_ns(t->store);
-    LIST_PUSH(t, unsynced, l, unsynced);
-    t->unsynced_count++;
-}
-
-void live_set_synced(struct live *l, uint64_t generation)
-{
-    struct target *t = l->target;
-
-    l->synced = MAX(l->synced, generation);
-    if (!l->unsynced.is_in)
-        return;
-    LIST_DROP(t, unsynced, l, unsynced);
-    t->unsynced_count--;
-    if (l->synced < l->made) {
-        live_set_unsynced(l);
-        return;
-    }
-    t->unsynced_bytes -= l->unsynced_bytes;
-    l->unsynced_bytes = 0;
-}
-
-void live_drop_dirty(struct live *l)
-{
-    if (!l->dirty.is_in)
-        return;
-    LIST_DROP(l->target, dirty, l, dirty);
-    l->target->dirty_listed--;
-}
-
-void live_touch_dirty(struct live *l)
-{
-    unsigned flags = l->chunk->flags;
-
-    live_drop_dirty(l);
-    l->changed_ns = store_now_ns(l->target->store);
-    if (!(flags & CHUNK_DIRTY) || flags & (CHUNK_SUSPECT | CHUNK_INCOMPLETE | CHUNK_DELETED))
-        return;
-    LIST_PUSH(l->target, dirty, l, dirty);
-    l->target->dirty_listed++;
-}
-
-bool live_is_idle(const struct live *l)
-{
-    return l->refs == 0 && !l->wait_first && !l->is_marking;
-}
-
-struct live *live_get(struct target *t, struct chunk *c)
-{
-    struct live *l = c->live;
-
-    if (!l) {
-        l = MEM_NEW(struct live);
-        l->target = t;
-        l->chunk = c;
-        c->live = l;
-        chunk_file_init(&l->file, &t->dir, c->id, c->pg);
-        t->live_count++;
-    }
-    return l;
-}
-
-void live_free(struct live *l)
-{
-    struct target *t = l->target;
-
-    if (l->lru.is_in) {
-        LIST_DROP(t, lru, l, lru);
-        t->lru_count--;
-    }
-    if (l->unsynced.is_in) {
-        LIST_DROP(t, unsynced, l, unsynced);
-        t->unsynced_count--;
-    }
-    live_drop_dirty(l);
-    l->chunk->live = NULL;
-    chunk_file_done(&l->file);
-    free(l);
-    t->live_count--;
-}
-
-/* An open file keeps it (until it is evicted), and so does all that is still to be done with it. */
-static void live_maybe_free(struct live *l)
-{
-    if (live_is_idle(l) && !l->lru.is_in && !l->unsynced.is_in && !l->dirty.is_in)
-        live_free(l);
-}
-
-void live_ref(struct live *l)
-{
-    l->refs++;
-}
-
-static void live_close(struct live *l)
-{
-    if (l->is_closing)
-        return;
-    l->is_closing = true;
-    op_submit(op_new(l, OP_CLOSE, 0));
-}
-
-void live_unref(struct live *l)
-{
-    assert(l->refs > 0);
-    l->refs--;
-    if (!live_is_idle(l))
-        return;
-    if (l->is_doomed && l->lru.is_in)
-        live_close(l);
-    else
-        live_maybe_free(l);
-}
-
-/* Oldest first, closes files until the limit holds. */
-void sync_evict(struct target *t)
-{
-    struct live *l = t->lru;
-    size_t over =
-        t->lru_count > t->store->o.open_files_max ? t->lru_count - t->store->o.open_files_max : 0;
-
-    for (size_t i = t->lru_count; over > 0 && i > 0; i--, l = l->lru.next) {
-        if (live_is_idle(l) || l->is_closing) {
-            over--;
-            live_close(l);
-        }
-    }
 }
 
 /* ---- ops ---- */
@@ -411,8 +188,7 @@ static void dirty_logged(void *ctx, int status)
     live_unref(l);
 }
 
-/* A change: the chunk must be DIRTY on the disk before a byte of it changes. */
-static void change_submit(struct op *op)
+void change_submit(struct op *op)
 {
     struct live *l = op->live;
     struct target *t = l->target;
@@ -420,7 +196,7 @@ static void change_submit(struct op *op)
 
     op->made = ++l->made;
     live_set_unsynced(l);
-    lru_touch(l);
+    live_touch_lru(l);
     if (!(c->flags & (CHUNK_DIRTY | CHUNK_DELETED))) {
         assert(!l->is_marking);
         l->is_marking = true;
@@ -430,7 +206,7 @@ static void change_submit(struct op *op)
     }
     op_submit(op);
     live_touch_dirty(l);
-    sync_evict(t);
+    live_evict(t);
 }
 
 /* What an op that failed half-way leaves behind cannot be trusted. */
@@ -527,6 +303,7 @@ static void change_done(struct op *op)
     struct sync_req *req;
 
     l->done = MAX(l->done, op->made);
+    t->writer_sync_count -= op->may_sync;
     if (op->status == 0 && target_is_failed(t))
         op->status = -EIO;
     if (op->status == 0)
@@ -544,6 +321,7 @@ static void change_done(struct op *op)
         op->fn(op->ctx, op->status, op->result);
     }
     op_free(op);
+    sync_kick(t); /* Not earlier: a failure must be known before the next round. */
 }
 
 static void close_done(struct op *op)
@@ -552,10 +330,8 @@ static void close_done(struct op *op)
 
     l->is_closing = false;
     /* Someone may have opened it again: then it stays. */
-    if (l->refs == 1 && !l->wait_first && l->lru.is_in) {
-        LIST_DROP(l->target, lru, l, lru);
-        l->target->lru_count--;
-    }
+    if (l->refs == 1 && !l->wait_first)
+        live_drop_lru(l);
     op_free(op);
 }
 
@@ -582,7 +358,7 @@ static void op_done(struct job *j)
         return;
     case OP_READ:
     case OP_CRCS:
-        lru_touch(op->live);
+        live_touch_lru(op->live);
         read_done(op);
         return;
     }
@@ -687,7 +463,9 @@ void store_write(struct target *t, const struct store_write *w, store_done_fn do
     op->ctx = ctx;
     op->flags = w->flags;
     op->flags |= is_new || may_lack_file(c) || w->flags & STORE_COPY ? FILE_CREATE : 0;
-    op->may_sync = w->flags & STORE_SYNC && !t->round.is_running && !t->sync_ready;
+    op->may_sync =
+        w->flags & STORE_SYNC && !t->round.is_running && !t->sync_ready && !op->live->was_closed;
+    t->writer_sync_count += op->may_sync;
     op->u.w.offset = w->offset;
     op->u.w.len = w->len;
     op->u.w.bytes = w->bytes;
@@ -717,266 +495,6 @@ void store_truncate(struct target *t, struct chunk_id chunk, uint32_t from, stru
     op->u.w.offset = from;
     op->u.w.ver = ver;
     change_submit(op);
-}
-
-/* ---- delete ---- */
-
-/* A call that waits for a record of the chunk table. */
-struct record_call {
-    struct table_wait wait;
-    struct target *target;
-    struct chunk *chunk; /* stays: it is a tombstone, INCOMPLETE or referenced */
-    struct live *live;
-    store_done_fn fn;
-    void *ctx;
-};
-
-static struct record_call *record_call_new(struct target *t, struct chunk *c, store_done_fn fn,
-                                           void *ctx, void (*logged)(void *ctx, int status))
-{
-    struct record_call *call = MEM_NEW(struct record_call);
-
-    call->target = t;
-    call->chunk = c;
-    call->live = live_get(t, c);
-    call->fn = fn;
-    call->ctx = ctx;
-    call->wait.fn = logged;
-    call->wait.ctx = call;
-    live_ref(call->live);
-    return call;
-}
-
-static void delete_logged(void *ctx, int status)
-{
-    struct record_call *call = ctx;
-    struct op *op;
-
-    if (status < 0) {
-        call->fn(call->ctx, status, 0);
-    } else {
-        op = op_new(call->live, OP_UNLINK, 0);
-        op->fn = call->fn;
-        op->ctx = call->ctx;
-        change_submit(op);
-    }
-    live_unref(call->live);
-    free(call);
-}
-
-void store_delete(struct target *t, struct chunk_id chunk, struct pg_id pg, store_done_fn done,
-                  void *ctx)
-{
-    struct chunk *c = chunk_table_find(t->chunks, chunk.v);
-    struct record_call *call;
-    int r = target_status(t);
-
-    if (r < 0 || ID_IS_NONE(chunk)) {
-        store_done_later(t, done, ctx, r < 0 ? r : -EINVAL, 0);
-        return;
-    }
-    if (!c)
-        c = chunk_table_add(t->chunks, chunk.v, pg.v);
-    /* In memory at once, so that nothing comes after it; on the disk before the file goes. */
-    call = record_call_new(t, c, done, ctx, delete_logged);
-    live_drop_dirty(call->live);
-    chunk_set_flags(t, c, CHUNK_DELETED);
-    chunk_log(t, c, &call->wait);
-}
-
-void store_forget(struct target *t, struct chunk_id chunk)
-{
-    struct chunk *c = chunk_table_find(t->chunks, chunk.v);
-    struct chunk_state s;
-
-    /* With a live one the file is about to go; the tombstone is forgotten the next time. */
-    if (!c || !(c->flags & CHUNK_DELETED) || c->live || target_status(t) < 0)
-        return;
-    chunk_get_state(c, &s);
-    table_log_put(t->log, &s, true, NULL);
-    chunk_set_flags(t, c, 0);
-    chunk_set_len(t, c, 0);
-    chunk_table_remove(t->chunks, c);
-}
-
-/* ---- joining ---- */
-
-static void record_logged(void *ctx, int status)
-{
-    struct record_call *call = ctx;
-
-    call->fn(call->ctx, status, 0);
-    live_unref(call->live);
-    free(call);
-}
-
-void store_mark_incomplete(struct target *t, struct chunk_id chunk, struct pg_id pg,
-                           store_done_fn done, void *ctx)
-{
-    struct chunk *c = chunk_table_find(t->chunks, chunk.v);
-    struct record_call *call;
-    int r = target_status(t);
-
-    if (r == 0 && (ID_IS_NONE(chunk) || (c && c->pg != pg.v)))
-        r = -EINVAL;
-    if (r == 0 && c && c->flags & CHUNK_DELETED)
-        r = -ESTALE;
-    if (r < 0) {
-        store_done_later(t, done, ctx, r, 0);
-        return;
-    }
-    if (!c)
-        c = chunk_table_add(t->chunks, chunk.v, pg.v);
-    call = record_call_new(t, c, done, ctx, record_logged);
-    live_drop_dirty(call->live);
-    chunk_set_flags(t, c, c->flags | CHUNK_DIRTY | CHUNK_INCOMPLETE);
-    chunk_log(t, c, &call->wait);
-}
-
-struct complete_call {
-    struct record_call *record;
-    struct chunk_ver ver;
-};
-
-static int ver_compare(struct chunk_ver a, struct chunk_ver b)
-{
-    if (a.epoch != b.epoch)
-        return a.epoch < b.epoch ? -1 : 1;
-    return a.seq < b.seq ? -1 : a.seq > b.seq;
-}
-
-static void complete_synced(void *ctx, int status, uint32_t result)
-{
-    struct complete_call *cc = ctx;
-    struct record_call *call = cc->record;
-    struct chunk *c = call->chunk;
-    struct chunk_ver has = {c->ver_epoch, c->ver_seq};
-    unsigned flags = c->flags & ~(unsigned)(CHUNK_INCOMPLETE | CHUNK_SUSPECT | CHUNK_BAD);
-
-    (void)result;
-    if (status < 0 || c->flags & CHUNK_DELETED) {
-        record_logged(call, status < 0 ? status : -ESTALE);
-        free(cc);
-        return;
-    }
-    /* Live ops that came during the copy may have brought it further. */
-    if (ver_compare(cc->ver, has) > 0) {
-        c->ver_epoch = cc->ver.epoch;
-        c->ver_seq = cc->ver.seq;
-    }
-    if (call->live->synced == call->live->made)
-        flags &= ~(unsigned)CHUNK_DIRTY;
-    chunk_set_flags(call->target, c, flags);
-    live_touch_dirty(call->live);
-    chunk_log(call->target, c, &call->wait);
-    free(cc);
-}
-
-static void complete_trimmed(void *ctx, int status, uint32_t result)
-{
-    struct complete_call *cc = ctx;
-    struct live *l = cc->record->live;
-    struct sync_req *req;
-
-    if (status < 0) {
-        complete_synced(cc, status, result);
-        return;
-    }
-    req = sync_req_new(l->target, 1, complete_synced, cc);
-    sync_req_add(req, l);
-    sync_req_submit(req);
-}
-
-void store_mark_complete(struct target *t, struct chunk_id chunk, struct chunk_ver ver,
-                         store_done_fn done, void *ctx)
-{
-    struct chunk *c = chunk_table_find(t->chunks, chunk.v);
-    int r = target_status(t);
-    struct complete_call *cc;
-    struct op *op;
-
-    if (r == 0 && (!c || c->flags & CHUNK_DELETED))
-        r = DFS_ENOCHUNK;
-    if (r < 0) {
-        store_done_later(t, done, ctx, r, 0);
-        return;
-    }
-    cc = MEM_NEW(struct complete_call);
-    cc->record = record_call_new(t, c, done, ctx, record_logged);
-    cc->ver = ver;
-    /* An empty chunk has its file too: a CLEAN record without one would be a loss. */
-    op = op_new(cc->record->live, OP_TRIM, 0);
-    op->flags = FILE_CREATE;
-    op->fn = complete_trimmed;
-    op->ctx = cc;
-    change_submit(op);
-}
-
-/* ---- laundering, one chunk after the other ---- */
-
-struct launder {
-    struct target *target;
-    struct pg_id pg;
-    uint64_t after;
-    uint32_t blocks;
-    store_done_fn fn;
-    void *ctx;
-};
-
-static struct chunk *next_suspect(struct launder *l)
-{
-    struct chunk *c;
-
-    while (chunk_table_list(l->target->chunks, l->pg.v, l->after, 1, &c) == 1) {
-        l->after = c->id;
-        if (c->flags & CHUNK_SUSPECT && !(c->flags & (CHUNK_INCOMPLETE | CHUNK_DELETED)))
-            return c;
-    }
-    return NULL;
-}
-
-static void launder_step(struct launder *l);
-
-static void laundered(void *ctx, int status, uint32_t blocks)
-{
-    struct launder *l = ctx;
-    struct chunk *c = chunk_table_find(l->target->chunks, l->after);
-
-    if (status < 0 && status != DFS_ENOCHUNK) {
-        l->fn(l->ctx, status, l->blocks);
-        free(l);
-        return;
-    }
-    l->blocks += blocks;
-    if (c && status == 0) {
-        chunk_set_flags(l->target, c, c->flags & ~(unsigned)CHUNK_SUSPECT);
-        live_touch_dirty(live_get(l->target, c));
-    }
-    launder_step(l);
-}
-
-static void launder_step(struct launder *l)
-{
-    struct chunk *c = next_suspect(l);
-    struct op *op;
-
-    if (!c || target_status(l->target) < 0) {
-        store_done_later(l->target, l->fn, l->ctx, target_status(l->target), l->blocks);
-        free(l);
-        return;
-    }
-    op = op_new(live_get(l->target, c), OP_LAUNDER, 0);
-    op->fn = laundered;
-    op->ctx = l;
-    change_submit(op);
-}
-
-void store_launder(struct target *t, struct pg_id pg, store_done_fn done, void *ctx)
-{
-    struct launder *l = MEM_NEW(struct launder);
-
-    *l = (struct launder){.target = t, .pg = pg, .fn = done, .ctx = ctx};
-    launder_step(l);
 }
 
 /* ---- asking ---- */

@@ -44,6 +44,7 @@ struct live {
     bool is_marking; /* the DIRTY record is on its way */
     bool is_doomed;  /* deleted: to be closed as soon as nobody uses it */
     bool is_closing;
+    bool was_closed; /* while not synced: its descriptor may have taken an error report with it */
     uint64_t made, done, synced;
     uint64_t round_made; /* `done` as the running round found it */
     uint64_t round;      /* number of the last round that had it */
@@ -102,6 +103,9 @@ struct target {
 
     struct sync_req *sync_ready;
     struct sync_round round;
+    /* Writes that may be synced by the writer. No round runs beside them: of two syncs of one
+     * descriptor, only one hears of an error. */
+    size_t writer_sync_count;
 
     struct {
         struct job job;
@@ -135,7 +139,7 @@ uint64_t store_now_ns(const struct store *s);
 /* What the timer does; tests with a clock of their own call it. */
 void store_tick(struct store *s);
 
-/* ---- store.c: ops and chunks ---- */
+/* ---- store.c: ops ---- */
 
 enum op_kind {
     OP_WRITE,
@@ -193,14 +197,22 @@ struct op {
 struct op *op_new(struct live *l, enum op_kind kind, size_t number_count);
 /* In the order of the chunk. */
 void op_submit(struct op *op);
+/* A change: the chunk is DIRTY on the disk before a byte of it changes. */
+void change_submit(struct op *op);
 void op_free(struct op *op);
 /* Ends a call with this status without more ado, later. */
 void store_done_later(struct target *t, store_done_fn fn, void *ctx, int status, uint32_t result);
 
+/* ---- live.c: chunks ---- */
 struct live *live_get(struct target *t, struct chunk *c);
 void live_ref(struct live *l);
 void live_free(struct live *l);
 void live_unref(struct live *l);
+/* Its file is open, or about to be: to the end of the list. */
+void live_touch_lru(struct live *l);
+void live_drop_lru(struct live *l);
+/* Oldest first, closes files until the limit holds. */
+void live_evict(struct target *t);
 void live_set_unsynced(struct live *l);
 void live_set_synced(struct live *l, uint64_t generation);
 /* The chunk is DIRTY and may become CLEAN some day: into the list, at its end. */
@@ -210,6 +222,7 @@ bool live_is_idle(const struct live *l);
 
 void chunk_get_state(const struct chunk *c, struct chunk_state *ret_state);
 void chunk_set_flags(struct target *t, struct chunk *c, unsigned flags);
+void chunk_set_bad(struct target *t, struct chunk *c);
 void chunk_set_len(struct target *t, struct chunk *c, uint32_t len);
 /* In the log with the next group. */
 void chunk_log(struct target *t, struct chunk *c, struct table_wait *wait);
@@ -226,11 +239,14 @@ void sync_req_add(struct sync_req *r, struct live *l);
 /* After all were added. */
 void sync_req_submit(struct sync_req *r);
 void sync_mark_passed(struct sync_req *r);
+/* Begins a round if there is something to do and nothing in its way. */
+void sync_kick(struct target *t);
 void sync_tick(struct target *t);
-void sync_evict(struct target *t);
 
-/* ---- target.c ---- */
+/* ---- target.c, target_open.c ---- */
 void target_done(struct target *t);
+/* What the disk has, of which the reserve and our own limit are taken off. */
+void target_take_space(struct target *t, uint64_t total, uint64_t free);
 /* Any thread: both superblocks say so, durably. */
 int target_set_checkpoint(struct target *t, uint64_t number);
 int target_write_clean(struct target *t, uint64_t checkpoint);

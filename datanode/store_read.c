@@ -1,8 +1,6 @@
 /* Reading chunks, their CRC slots and their state; on the reader's threads. */
-#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "common/error.h"
 #include "common/hash.h"

@@ -6,16 +6,12 @@
  * next round. One round runs at a time and serves all requests that were ready when it began: few
  * files are synced one by one, many by syncing the file system they are on.
  */
-#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "common/clock.h"
 #include "common/error.h"
-#include "common/log.h"
-#include "common/loop.h"
 #include "common/mem.h"
 #include "common/metrics.h"
 #include "common/vfs.h"
@@ -107,25 +103,19 @@ static int sync_files(struct live **lives, size_t count)
 }
 
 /*
- * A file that was closed may have lost its report of a failed write-back, the file system has not:
- * so such files are synced with it.
+ * Is one sync of all cheaper than the many? And a file that was closed may have lost the report of
+ * a failed write-back, the file system has not: so such files are synced with it.
  */
-static bool has_closed(struct live **lives, size_t count)
-{
-    for (size_t i = 0; i < count; i++)
-        if (!chunk_file_is_open(&lives[i]->file))
-            return true;
-    return false;
-}
-
-/* Is one sync of all cheaper than the many? */
 static bool wants_whole_fs(const struct target *t)
 {
     const struct sync_round *r = &t->round;
     uint64_t others = t->unsynced_bytes;
 
-    for (size_t i = 0; i < r->live_count; i++)
+    for (size_t i = 0; i < r->live_count; i++) {
+        if (r->lives[i]->was_closed)
+            return true;
         others -= r->lives[i]->unsynced_bytes;
+    }
     return r->live_count > SYNC_FILES_MAX ||
            (r->live_count > SYNC_FILES_FEW && others <= SYNC_OTHERS_MAX);
 }
@@ -149,7 +139,7 @@ static void round_run(struct job *j)
         r->status = -EIO;
         return;
     }
-    r->status = r->whole_fs || has_closed(r->lives, r->live_count) ? sync_whole_fs(t) : -ENOTSUP;
+    r->status = r->whole_fs ? sync_whole_fs(t) : -ENOTSUP;
     if (r->status == -ENOTSUP) {
         r->status = sync_files(r->lives, r->live_count);
         if (r->status == 0)
@@ -158,8 +148,6 @@ static void round_run(struct job *j)
     for (size_t i = 0; r->status == 0 && i < r->live_count; i++)
         chunk_file_set_old(&r->lives[i]->file);
 }
-
-static void kick(struct target *t);
 
 static void count_round(struct target *t)
 {
@@ -195,7 +183,7 @@ static void round_done(struct job *j)
         req_free(r);
     }
     free(round.lives);
-    kick(t);
+    sync_kick(t);
 }
 
 static size_t gather(struct target *t)
@@ -227,11 +215,11 @@ static void round_nothing(struct job *j)
     t->round.status = 0;
 }
 
-static void kick(struct target *t)
+void sync_kick(struct target *t)
 {
     struct sync_round *r = &t->round;
 
-    if (r->is_running || !t->sync_ready)
+    if (r->is_running || !t->sync_ready || t->writer_sync_count)
         return;
     r->is_running = true;
     r->number++;
@@ -252,7 +240,7 @@ void sync_mark_passed(struct sync_req *r)
         return;
     r->next = t->sync_ready;
     t->sync_ready = r;
-    kick(t);
+    sync_kick(t);
 }
 
 void sync_req_submit(struct sync_req *r)
@@ -365,7 +353,7 @@ void sync_tick(struct target *t)
         sync_old(t, now);
         clean_old(t, now);
     }
-    sync_evict(t);
+    live_evict(t);
     table_log_flush(t->log);
     table_log_tick(t->log, false);
     target_refresh_space(t);

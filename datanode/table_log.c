@@ -14,10 +14,8 @@
  */
 #include "datanode/table_log.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "common/mem.h"
 #include "common/vfs.h"

@@ -1,0 +1,270 @@
+/*
+ * Calls that wait for a record of the chunk table: deleting, and what a join does to the chunks it
+ * copies; and laundering after a cold start.
+ */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "common/error.h"
+#include "common/mem.h"
+#include "datanode/store_priv.h"
+
+/* ---- delete ---- */
+
+/* A call that waits for a record of the chunk table. */
+struct record_call {
+    struct table_wait wait;
+    struct target *target;
+    struct chunk *chunk; /* stays: it is a tombstone, INCOMPLETE or referenced */
+    struct live *live;
+    store_done_fn fn;
+    void *ctx;
+};
+
+static struct record_call *record_call_new(struct target *t, struct chunk *c, store_done_fn fn,
+                                           void *ctx, void (*logged)(void *ctx, int status))
+{
+    struct record_call *call = MEM_NEW(struct record_call);
+
+    call->target = t;
+    call->chunk = c;
+    call->live = live_get(t, c);
+    call->fn = fn;
+    call->ctx = ctx;
+    call->wait.fn = logged;
+    call->wait.ctx = call;
+    live_ref(call->live);
+    return call;
+}
+
+static void delete_logged(void *ctx, int status)
+{
+    struct record_call *call = ctx;
+    struct op *op;
+
+    if (status < 0) {
+        call->fn(call->ctx, status, 0);
+    } else {
+        op = op_new(call->live, OP_UNLINK, 0);
+        op->fn = call->fn;
+        op->ctx = call->ctx;
+        change_submit(op);
+    }
+    live_unref(call->live);
+    free(call);
+}
+
+void store_delete(struct target *t, struct chunk_id chunk, struct pg_id pg, store_done_fn done,
+                  void *ctx)
+{
+    struct chunk *c = chunk_table_find(t->chunks, chunk.v);
+    struct record_call *call;
+    int r = target_status(t);
+
+    if (r < 0 || ID_IS_NONE(chunk)) {
+        store_done_later(t, done, ctx, r < 0 ? r : -EINVAL, 0);
+        return;
+    }
+    if (!c)
+        c = chunk_table_add(t->chunks, chunk.v, pg.v);
+    /* In memory at once, so that nothing comes after it; on the disk before the file goes. */
+    call = record_call_new(t, c, done, ctx, delete_logged);
+    live_drop_dirty(call->live);
+    chunk_set_flags(t, c, CHUNK_DELETED);
+    chunk_log(t, c, &call->wait);
+}
+
+void store_forget(struct target *t, struct chunk_id chunk)
+{
+    struct chunk *c = chunk_table_find(t->chunks, chunk.v);
+    struct chunk_state s;
+
+    /* With a live one the file is about to go; the tombstone is forgotten the next time. */
+    if (!c || !(c->flags & CHUNK_DELETED) || c->live || target_status(t) < 0)
+        return;
+    chunk_get_state(c, &s);
+    table_log_put(t->log, &s, true, NULL);
+    chunk_set_flags(t, c, 0);
+    chunk_set_len(t, c, 0);
+    chunk_table_remove(t->chunks, c);
+}
+
+/* ---- joining ---- */
+
+static void record_logged(void *ctx, int status)
+{
+    struct record_call *call = ctx;
+
+    call->fn(call->ctx, status, 0);
+    live_unref(call->live);
+    free(call);
+}
+
+void store_mark_incomplete(struct target *t, struct chunk_id chunk, struct pg_id pg,
+                           store_done_fn done, void *ctx)
+{
+    struct chunk *c = chunk_table_find(t->chunks, chunk.v);
+    struct record_call *call;
+    int r = target_status(t);
+
+    if (r == 0 && (ID_IS_NONE(chunk) || (c && c->pg != pg.v)))
+        r = -EINVAL;
+    if (r == 0 && c && c->flags & CHUNK_DELETED)
+        r = -ESTALE;
+    if (r < 0) {
+        store_done_later(t, done, ctx, r, 0);
+        return;
+    }
+    if (!c)
+        c = chunk_table_add(t->chunks, chunk.v, pg.v);
+    call = record_call_new(t, c, done, ctx, record_logged);
+    live_drop_dirty(call->live);
+    chunk_set_flags(t, c, c->flags | CHUNK_DIRTY | CHUNK_INCOMPLETE);
+    chunk_log(t, c, &call->wait);
+}
+
+struct complete_call {
+    struct record_call *record;
+    struct chunk_ver ver;
+};
+
+static int ver_compare(struct chunk_ver a, struct chunk_ver b)
+{
+    if (a.epoch != b.epoch)
+        return a.epoch < b.epoch ? -1 : 1;
+    return a.seq < b.seq ? -1 : a.seq > b.seq;
+}
+
+static void complete_synced(void *ctx, int status, uint32_t result)
+{
+    struct complete_call *cc = ctx;
+    struct record_call *call = cc->record;
+    struct chunk *c = call->chunk;
+    struct chunk_ver has = {c->ver_epoch, c->ver_seq};
+    unsigned flags = c->flags & ~(unsigned)(CHUNK_INCOMPLETE | CHUNK_SUSPECT | CHUNK_BAD);
+
+    (void)result;
+    if (status < 0 || c->flags & CHUNK_DELETED) {
+        record_logged(call, status < 0 ? status : -ESTALE);
+        free(cc);
+        return;
+    }
+    /* Live ops that came during the copy may have brought it further. */
+    if (ver_compare(cc->ver, has) > 0) {
+        c->ver_epoch = cc->ver.epoch;
+        c->ver_seq = cc->ver.seq;
+    }
+    if (call->live->synced == call->live->made)
+        flags &= ~(unsigned)CHUNK_DIRTY;
+    chunk_set_flags(call->target, c, flags);
+    live_touch_dirty(call->live);
+    chunk_log(call->target, c, &call->wait);
+    free(cc);
+}
+
+static void complete_trimmed(void *ctx, int status, uint32_t result)
+{
+    struct complete_call *cc = ctx;
+    struct live *l = cc->record->live;
+    struct sync_req *req;
+
+    if (status < 0) {
+        complete_synced(cc, status, result);
+        return;
+    }
+    req = sync_req_new(l->target, 1, complete_synced, cc);
+    sync_req_add(req, l);
+    sync_req_submit(req);
+}
+
+void store_mark_complete(struct target *t, struct chunk_id chunk, struct chunk_ver ver,
+                         store_done_fn done, void *ctx)
+{
+    struct chunk *c = chunk_table_find(t->chunks, chunk.v);
+    int r = target_status(t);
+    struct complete_call *cc;
+    struct op *op;
+
+    if (r == 0 && (!c || c->flags & CHUNK_DELETED))
+        r = DFS_ENOCHUNK;
+    if (r < 0) {
+        store_done_later(t, done, ctx, r, 0);
+        return;
+    }
+    cc = MEM_NEW(struct complete_call);
+    cc->record = record_call_new(t, c, done, ctx, record_logged);
+    cc->ver = ver;
+    /* An empty chunk has its file too: a CLEAN record without one would be a loss. */
+    op = op_new(cc->record->live, OP_TRIM, 0);
+    op->flags = FILE_CREATE;
+    op->fn = complete_trimmed;
+    op->ctx = cc;
+    change_submit(op);
+}
+
+/* ---- laundering, one chunk after the other ---- */
+
+struct launder {
+    struct target *target;
+    struct pg_id pg;
+    uint64_t after;
+    uint32_t blocks;
+    store_done_fn fn;
+    void *ctx;
+};
+
+static struct chunk *next_suspect(struct launder *l)
+{
+    struct chunk *c;
+
+    while (chunk_table_list(l->target->chunks, l->pg.v, l->after, 1, &c) == 1) {
+        l->after = c->id;
+        if (c->flags & CHUNK_SUSPECT && !(c->flags & (CHUNK_INCOMPLETE | CHUNK_DELETED)))
+            return c;
+    }
+    return NULL;
+}
+
+static void launder_step(struct launder *l);
+
+static void laundered(void *ctx, int status, uint32_t blocks)
+{
+    struct launder *l = ctx;
+    struct chunk *c = chunk_table_find(l->target->chunks, l->after);
+
+    if (status < 0 && status != DFS_ENOCHUNK) {
+        l->fn(l->ctx, status, l->blocks);
+        free(l);
+        return;
+    }
+    l->blocks += blocks;
+    if (c && status == 0) {
+        chunk_set_flags(l->target, c, c->flags & ~(unsigned)CHUNK_SUSPECT);
+        live_touch_dirty(live_get(l->target, c));
+    }
+    launder_step(l);
+}
+
+static void launder_step(struct launder *l)
+{
+    struct chunk *c = next_suspect(l);
+    struct op *op;
+
+    if (!c || target_status(l->target) < 0) {
+        store_done_later(l->target, l->fn, l->ctx, target_status(l->target), l->blocks);
+        free(l);
+        return;
+    }
+    op = op_new(live_get(l->target, c), OP_LAUNDER, 0);
+    op->fn = laundered;
+    op->ctx = l;
+    change_submit(op);
+}
+
+void store_launder(struct target *t, struct pg_id pg, store_done_fn done, void *ctx)
+{
+    struct launder *l = MEM_NEW(struct launder);
+
+    *l = (struct launder){.target = t, .pg = pg, .fn = done, .ctx = ctx};
+    launder_step(l);
+}

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "common/error.h"
+#include "common/limits.h"
 #include "common/loop.h"
 #include "common/mem.h"
 #include "common/slab.h"
@@ -17,10 +18,18 @@
 
 enum { PROBLEM_MAX = 256 };
 
+/* A server that was asked before: the next question goes over the same connection. */
+struct admin_peer {
+    struct admin_peer *next;
+    char addr[ADDR_TEXT_MAX];
+    struct conn *conn;
+};
+
 struct admin {
     struct loop *loop;
     struct slab_pool *slabs;
     struct tls *tls;
+    struct admin_peer *peers;
 };
 
 struct question {
@@ -53,6 +62,14 @@ void admin_free(struct admin *a)
 {
     if (a == NULL)
         return;
+    while (a->peers != NULL) {
+        struct admin_peer *p = a->peers;
+
+        a->peers = p->next;
+        conn_free(p->conn);
+        free(p);
+    }
+    loop_run_once(a->loop, false);
     slab_pool_free(a->slabs);
     loop_free(a->loop);
     tls_free(a->tls);
@@ -65,15 +82,41 @@ static void on_request(void *ctx, struct conn *c, const struct rpc_frame *f)
     conn_reply_error(c, f->header.type, f->header.rpc_id, DFS_EPROTO, "a client answers nothing");
 }
 
+/* A waiting call hears of it too; the connection is replaced at the next question. */
 static void on_closed(void *ctx, struct conn *c, int reason)
 {
-    struct question *q = ctx;
+    (void)ctx, (void)c, (void)reason;
+}
 
-    (void)c;
-    if (!q->done) {
-        q->done = true;
-        q->status = reason;
+static int peer_open(struct admin *a, const char *addr, struct admin_peer **ret_peer)
+{
+    const struct conn_handlers h = {.on_request = on_request, .on_closed = on_closed};
+    struct admin_peer *p = a->peers;
+    struct conn *c;
+    int r;
+
+    while (p != NULL && strcmp(p->addr, addr) != 0)
+        p = p->next;
+    if (p != NULL && !conn_is_closed(p->conn)) {
+        *ret_peer = p;
+        return 0;
     }
+    if (strlen(addr) >= sizeof(p->addr))
+        return -EINVAL;
+    r = conn_connect(a->loop, a->slabs, addr, a->tls, &h, &c);
+    if (r < 0)
+        return r;
+    if (p == NULL) {
+        p = MEM_NEW(struct admin_peer);
+        memcpy(p->addr, addr, strlen(addr) + 1);
+        p->next = a->peers;
+        a->peers = p;
+    } else {
+        conn_free(p->conn);
+    }
+    p->conn = c;
+    *ret_peer = p;
+    return 0;
 }
 
 static void answered(void *ctx, int status, const struct rpc_frame *f)
@@ -94,17 +137,17 @@ int admin_call(struct admin *a, const char *addr, uint16_t msg, const ProtobufCM
                ProtobufCMessage **ret_reply)
 {
     struct question q = {.type = type};
-    const struct conn_handlers h = {.on_request = on_request, .on_closed = on_closed, .ctx = &q};
-    struct conn *c;
-    int r = conn_connect(a->loop, a->slabs, addr, a->tls, &h, &c);
+    struct admin_peer *peer;
+    int r = peer_open(a, addr, &peer);
 
     if (r < 0)
         return r;
-    conn_call(c, msg, request, NULL, timeout_ms, answered, &q);
+    conn_call(peer->conn, msg, request, NULL, timeout_ms, answered, &q);
     while (!q.done)
         loop_run_once(a->loop, true);
-    conn_free(c);
-    loop_run_once(a->loop, false);
+    /* What answers late, or not at all, is not asked again on the same connection. */
+    if (q.status < 0 && !conn_is_closed(peer->conn))
+        conn_close(peer->conn, -ECANCELED);
     if (q.status == 0)
         *ret_reply = q.reply;
     return q.status;

@@ -19,6 +19,31 @@ struct command {
     const char *about; /* one line for `dfs help` */
 };
 
+/* Files and directories. */
+int cmd_ls(int argc, char **argv);
+int cmd_tree(int argc, char **argv);
+int cmd_stat(int argc, char **argv);
+int cmd_cat(int argc, char **argv);
+int cmd_put(int argc, char **argv);
+int cmd_get(int argc, char **argv);
+int cmd_cp(int argc, char **argv);
+int cmd_mv(int argc, char **argv);
+int cmd_rm(int argc, char **argv);
+int cmd_mkdir(int argc, char **argv);
+int cmd_touch(int argc, char **argv);
+int cmd_chmod(int argc, char **argv);
+int cmd_chown(int argc, char **argv);
+int cmd_ln(int argc, char **argv);
+int cmd_du(int argc, char **argv);
+int cmd_df(int argc, char **argv);
+int cmd_find(int argc, char **argv);
+
+/* Operators' commands. */
+int cmd_report(int argc, char **argv);
+int cmd_why(int argc, char **argv);
+int cmd_fsck(int argc, char **argv);
+int cmd_sync(int argc, char **argv);
+int cmd_counters(int argc, char **argv);
 int cmd_cluster(int argc, char **argv);
 int cmd_pki(int argc, char **argv);
 

@@ -1,0 +1,376 @@
+/* dfs fsck --replicas: is each chunk the same at all targets that serve it? */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <jansson.h>
+
+#include "common/args.h"
+#include "common/clock.h"
+#include "common/conf.h"
+#include "common/error.h"
+#include "common/limits.h"
+#include "common/mem.h"
+#include "rpc/chunk.pb-c.h"
+#include "rpc/frame.h"
+#include "shell/admin.h"
+#include "shell/client.h"
+#include "shell/command.h"
+#include "shell/format.h"
+#include "shell/replicas.h"
+#include "shell/summary.h"
+
+enum option_id { OPT_REPLICAS = 1, OPT_JSON };
+enum {
+    PAGE_CHUNKS = 16,
+    PAGE_MS = 120000, /* for 16 chunks of 64 MiB from a slow disk */
+    TRIES = 3,
+    PAUSE_MS = 1000,
+    CHUNK_FLAG_DELETED = 1 << 3, /* InventoryItem.flags */
+};
+
+static const struct arg_option options[] = {
+    {"replicas", 'r', NULL, "compare the content of all replicas of all chunks", OPT_REPLICAS},
+    {"json", 0, NULL, "print JSON", OPT_JSON},
+    CLIENT_OPTIONS,
+    {0},
+};
+static const struct args_spec spec = {
+    .program = "dfs fsck",
+    .usage = "--replicas [OPTION]...",
+    .about = "Asks each datanode to read all its chunks, and compares lengths and digests of the\n"
+             "replicas. What differs three times, a second apart, is reported. Reads every byte\n"
+             "of the cluster. Exit status 0 when all copies are there and the same, 1 otherwise.",
+    .options = options,
+};
+
+struct fsck {
+    struct client client;
+    struct admin *admin;
+    json_t *report;
+    bool json;
+    json_t *differences;
+
+    uint64_t chunk_count, bytes;
+    unsigned pg_count, unasked;
+
+    /* Of the placement group at hand: chunks that differed at the last look. */
+    uint64_t *suspects;
+    size_t suspect_count;
+    json_int_t pg;
+    bool is_last_try;
+};
+
+static json_int_t number(const json_t *j, const char *key)
+{
+    return json_integer_value(json_object_get(j, key));
+}
+
+/* Where a target that is alive can be asked; NULL otherwise. */
+static const char *address_of(const struct fsck *f, json_int_t target)
+{
+    const json_t *targets = json_object_get(f->report, "targets");
+
+    for (size_t i = 0; i < json_array_size(targets); i++) {
+        const json_t *t = json_array_get(targets, i);
+        const char *state = json_string_value(json_object_get(t, "state"));
+
+        if (number(t, "target") == target && state != NULL && strcmp(state, "silent") != 0)
+            return json_string_value(json_object_get(t, "addr"));
+    }
+    return NULL;
+}
+
+/* ---- inventories ---- */
+
+/* NULL: *ret_status says why. */
+static Dfs__InventoryReply *ask_page(struct fsck *f, const char *addr,
+                                     const Dfs__InventoryRequest *req, int *ret_status)
+{
+    ProtobufCMessage *msg = NULL;
+    int r = -EIO;
+
+    for (unsigned i = 0; i < TRIES && r != 0; i++) {
+        if (i > 0)
+            clock_sleep_ms(PAUSE_MS);
+        r = admin_call(f->admin, addr, MSG_INVENTORY, &req->base,
+                       &dfs__inventory_reply__descriptor, PAGE_MS, &msg);
+    }
+    *ret_status = r < 0 ? r : -EIO;
+    return (Dfs__InventoryReply *)msg;
+}
+
+static void take_items(struct replica_list *l, const Dfs__InventoryReply *reply)
+{
+    l->items = mem_realloc(l->items, l->count + reply->n_items + 1, sizeof(*l->items));
+    for (size_t i = 0; i < reply->n_items; i++) {
+        const Dfs__InventoryItem *it = reply->items[i];
+
+        if ((it->flags & CHUNK_FLAG_DELETED) == 0)
+            l->items[l->count++] = (struct replica_item){
+                .chunk = it->chunk_id, .digest = it->digest, .len = it->len, .bad = it->bad};
+    }
+}
+
+/* The chunks of a group at one target from `first` on: limit of them, or with 0 all. */
+static int ask_target(struct fsck *f, const char *addr, uint64_t first, uint32_t limit,
+                      struct replica_list *l)
+{
+    Dfs__InventoryRequest req = DFS__INVENTORY_REQUEST__INIT;
+    bool end = false;
+
+    req.pg = (uint32_t)f->pg;
+    req.target = l->target;
+    req.digests = true;
+    req.after_chunk = first - 1;
+    req.limit = limit == 0 ? PAGE_CHUNKS : limit;
+    while (!end) {
+        int r;
+        Dfs__InventoryReply *reply = ask_page(f, addr, &req, &r);
+
+        if (reply == NULL)
+            return r;
+        take_items(l, reply);
+        end = limit != 0 || reply->end || reply->n_items == 0;
+        if (reply->n_items > 0)
+            req.after_chunk = reply->items[reply->n_items - 1]->chunk_id;
+        dfs__inventory_reply__free_unpacked(reply, NULL);
+    }
+    return 0;
+}
+
+/* Asks all members that serve. Gives how many answered; lists are done by the caller. */
+static unsigned ask_members(struct fsck *f, const json_t *pg, uint64_t first, uint32_t limit,
+                            struct replica_list lists[REPLICA_MEMBERS_MAX])
+{
+    const json_t *members = json_object_get(pg, "members");
+    unsigned count = 0;
+
+    for (size_t i = 0; i < json_array_size(members) && count < REPLICA_MEMBERS_MAX; i++) {
+        const json_t *m = json_array_get(members, i);
+        const char *state = json_string_value(json_object_get(m, "state"));
+        const char *addr = address_of(f, number(m, "target"));
+        char where[64];
+        int r;
+
+        if (state == NULL || strcmp(state, "serving") != 0)
+            continue;
+        lists[count] = (struct replica_list){.target = (uint32_t)number(m, "target")};
+        r = addr == NULL ? -EHOSTDOWN : ask_target(f, addr, first, limit, &lists[count]);
+        count++;
+        if (r == 0)
+            continue;
+        snprintf(where, sizeof(where), "target %u, placement group %u", lists[count - 1].target,
+                 (unsigned)f->pg);
+        client_complain_text(&f->client, where, dfs_strerror(r));
+        f->unasked++;
+        free(lists[--count].items);
+    }
+    return count;
+}
+
+static void lists_done(struct replica_list *lists, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++)
+        free(lists[i].items);
+}
+
+/* ---- differences ---- */
+
+static const char *describe(const struct replica_difference *d, unsigned i, char out[96])
+{
+    if (!d->members[i].present)
+        snprintf(out, 96, "absent");
+    else if (d->members[i].item.bad)
+        snprintf(out, 96, "damaged, %" PRIu32 " bytes", d->members[i].item.len);
+    else
+        snprintf(out, 96, "%" PRIu32 " bytes, digest %016" PRIx64, d->members[i].item.len,
+                 d->members[i].item.digest);
+    return out;
+}
+
+static void report_difference(struct fsck *f, const struct replica_difference *d)
+{
+    json_t *members = json_array();
+    char text[96];
+
+    if (!f->json)
+        printf("chunk %" PRIu64 " of placement group %" JSON_INTEGER_FORMAT " differs:\n", d->chunk,
+               f->pg);
+    for (unsigned i = 0; i < d->member_count; i++) {
+        describe(d, i, text);
+        if (!f->json)
+            printf("  target %" PRIu32 ": %s\n", d->members[i].target, text);
+        json_array_append_new(
+            members, json_pack("{s:i, s:s}", "target", (int)d->members[i].target, "state", text));
+    }
+    json_array_append_new(f->differences,
+                          json_pack("{s:I, s:I, s:o}", "chunk", (json_int_t)d->chunk, "pg", f->pg,
+                                    "members", members));
+}
+
+static void on_difference(void *ctx, const struct replica_difference *d)
+{
+    struct fsck *f = ctx;
+
+    f->suspects = mem_realloc(f->suspects, f->suspect_count + 1, sizeof(*f->suspects));
+    f->suspects[f->suspect_count++] = d->chunk;
+    if (f->is_last_try)
+        report_difference(f, d);
+}
+
+/* What is being written may differ for a moment: only what still differs later counts. */
+static void look_again(struct fsck *f, const json_t *pg)
+{
+    for (unsigned try = 1; try < TRIES && f->suspect_count > 0; try++) {
+        uint64_t *chunks = STEAL(f->suspects);
+        size_t count = f->suspect_count;
+
+        f->suspect_count = 0;
+        f->is_last_try = try + 1 == TRIES;
+        clock_sleep_ms(PAUSE_MS);
+        for (size_t i = 0; i < count; i++) {
+            struct replica_list lists[REPLICA_MEMBERS_MAX];
+            unsigned n = ask_members(f, pg, chunks[i], 1, lists);
+
+            /* A target without this chunk answers with the next one. */
+            for (unsigned k = 0; k < n; k++)
+                if (lists[k].count > 0 && lists[k].items[0].chunk != chunks[i])
+                    lists[k].count = 0;
+            replicas_compare(lists, n, on_difference, f);
+            lists_done(lists, n);
+        }
+        free(chunks);
+    }
+    free(f->suspects);
+    f->suspects = NULL;
+    f->suspect_count = 0;
+    f->is_last_try = false;
+}
+
+static void check_pg(struct fsck *f, const json_t *pg)
+{
+    struct replica_list lists[REPLICA_MEMBERS_MAX];
+    unsigned n;
+
+    f->pg = number(pg, "pg");
+    n = ask_members(f, pg, 1, 0, lists);
+    f->pg_count++;
+    for (size_t i = 0; n > 0 && i < lists[0].count; i++)
+        f->bytes += lists[0].items[i].len;
+    f->chunk_count += n > 0 ? lists[0].count : 0;
+    replicas_compare(lists, n, on_difference, f);
+    lists_done(lists, n);
+    look_again(f, pg);
+}
+
+/* ---- the whole ---- */
+
+static int open_admin(struct fsck *f)
+{
+    CLEANUP(conf) struct conf *conf = NULL;
+
+    if (conf_load(client_config_path(&f->client), &conf) < 0)
+        return admin_new(NULL, NULL, NULL, &f->admin);
+    return admin_new(conf_str(conf, "tls", "ca", NULL), conf_str(conf, "tls", "cert", NULL),
+                     conf_str(conf, "tls", "key", NULL), &f->admin);
+}
+
+static int get_report(struct fsck *f)
+{
+    char *document = NULL;
+    int r = dfs_report_json(f->client.dfs, &document);
+
+    if (r < 0)
+        return r;
+    f->report = json_loads(document, 0, NULL);
+    free(document);
+    return f->report == NULL ? -EIO : 0;
+}
+
+/* True when every copy was there to be compared, and the same. */
+static bool tell(struct fsck *f, const struct summary *s)
+{
+    unsigned lacking = s->degraded + s->unwritable + s->down;
+    size_t differ = json_array_size(f->differences);
+    bool good = lacking == 0 && differ == 0 && f->unasked == 0;
+    char size[32];
+
+    if (f->json) {
+        format_json_print(json_pack("{s:b, s:I, s:I, s:i, s:i, s:i, s:O}", "well", good, "chunks",
+                                    (json_int_t)f->chunk_count, "bytes", (json_int_t)f->bytes,
+                                    "pgs", (int)f->pg_count, "pgs_lacking_copies", (int)lacking,
+                                    "targets_not_asked", (int)f->unasked, "differences",
+                                    f->differences));
+        return good;
+    }
+    if (lacking > 0)
+        printf("%u of %u placement groups are not fully serving: what serves was compared.\n",
+               lacking, s->pg_count);
+    if (f->unasked > 0)
+        printf("Some copies could not be asked, see above.\n");
+    printf("%" PRIu64 " chunks (%s) in %u placement groups: %s", f->chunk_count,
+           format_bytes(f->bytes, true, size), f->pg_count,
+           differ == 0 ? "all replicas that were compared are the same.\n" : "");
+    if (differ > 0)
+        printf("%zu differ.\n", differ);
+    return good;
+}
+
+static int run(struct fsck *f)
+{
+    const json_t *pgs;
+    struct summary s;
+    bool good;
+    int r = get_report(f);
+
+    if (r == 0)
+        r = summary_make(f->report, &s);
+    if (r < 0) {
+        client_complain(&f->client, "the report", r);
+        return client_done(&f->client);
+    }
+    r = open_admin(f);
+    if (r < 0) {
+        json_decref(f->report);
+        client_complain_text(&f->client, "certificates", dfs_strerror(r));
+        return client_done(&f->client);
+    }
+    f->differences = json_array();
+    pgs = json_object_get(f->report, "pgs");
+    for (size_t i = 0; i < json_array_size(pgs); i++)
+        check_pg(f, json_array_get(pgs, i));
+    good = tell(f, &s);
+    json_decref(f->differences);
+    json_decref(f->report);
+    admin_free(f->admin);
+    r = client_done(&f->client);
+    return good ? r : EXIT_FAILED;
+}
+
+int cmd_fsck(int argc, char **argv)
+{
+    struct fsck f = {.json = false};
+    bool replicas = false;
+    struct args a;
+    int opt, r;
+
+    client_init(&f.client, spec.program);
+    args_init(&a, &spec, argc, argv);
+    while ((opt = args_next(&a)) != ARGS_END) {
+        if (client_take(&f.client, opt, a.value))
+            continue;
+        if (opt == OPT_REPLICAS)
+            replicas = true;
+        else if (opt == OPT_JSON)
+            f.json = true;
+        else
+            return a.exit_code;
+    }
+    if (!replicas)
+        return args_usage_error(&spec, "--replicas says what to check");
+    r = client_connect(&f.client);
+    return r == EXIT_OK ? run(&f) : r;
+}

@@ -1,0 +1,116 @@
+#include "shell/progress.h"
+
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "common/clock.h"
+#include "common/mem.h"
+#include "common/strutil.h"
+
+enum { REDRAW_MS = 100, RATE_AFTER_MS = 200 };
+
+struct progress {
+    pthread_mutex_t lock;
+    uint64_t start_ns, drawn_ns;
+    struct progress_state state;
+    bool is_shown;
+};
+
+char *progress_line(const struct progress_state *s, char out[PROGRESS_LINE_MAX])
+{
+    char done[STR_SIZE_MAX], total[STR_SIZE_MAX], rate[STR_SIZE_MAX], left[STR_SIZE_MAX];
+    uint64_t per_s = s->elapsed_ms == 0 ? 0 : s->bytes_done * 1000 / s->elapsed_ms;
+    int n;
+
+    n = snprintf(out, PROGRESS_LINE_MAX, "%s", str_size(s->bytes_done, done));
+    if (s->bytes_total > 0)
+        n += snprintf(out + n, (size_t)(PROGRESS_LINE_MAX - n), " of %s",
+                      str_size(s->bytes_total, total));
+    n += snprintf(out + n, (size_t)(PROGRESS_LINE_MAX - n), ", %" PRIu64, s->files_done);
+    if (s->files_total > 0)
+        n += snprintf(out + n, (size_t)(PROGRESS_LINE_MAX - n), " of %" PRIu64, s->files_total);
+    n += snprintf(out + n, (size_t)(PROGRESS_LINE_MAX - n), " file%s",
+                  (s->files_total > 0 ? s->files_total : s->files_done) == 1 ? "" : "s");
+    if (s->elapsed_ms < RATE_AFTER_MS)
+        return out;
+    n += snprintf(out + n, (size_t)(PROGRESS_LINE_MAX - n), ", %s/s", str_size(per_s, rate));
+    if (per_s > 0 && s->bytes_total > s->bytes_done)
+        snprintf(out + n, (size_t)(PROGRESS_LINE_MAX - n), ", %s left",
+                 str_duration((s->bytes_total - s->bytes_done) * 1000 / per_s, left));
+    return out;
+}
+
+struct progress *progress_new(bool wanted)
+{
+    struct progress *p;
+
+    if (!wanted || !isatty(STDERR_FILENO))
+        return NULL;
+    p = MEM_NEW(struct progress);
+    pthread_mutex_init(&p->lock, NULL);
+    p->start_ns = clock_monotonic_ns(clock_system());
+    return p;
+}
+
+static void hide_locked(struct progress *p)
+{
+    if (p->is_shown)
+        fputs("\r\033[K", stderr);
+    p->is_shown = false;
+}
+
+void progress_free(struct progress *p)
+{
+    char line[PROGRESS_LINE_MAX];
+
+    if (p == NULL)
+        return;
+    hide_locked(p);
+    p->state.elapsed_ms = (clock_monotonic_ns(clock_system()) - p->start_ns) / CLOCK_NS_PER_MS;
+    p->state.files_total = p->state.bytes_total = 0;
+    fprintf(stderr, "%s\n", progress_line(&p->state, line));
+    pthread_mutex_destroy(&p->lock);
+    free(p);
+}
+
+void progress_expect(struct progress *p, uint64_t files, uint64_t bytes)
+{
+    if (p == NULL)
+        return;
+    pthread_mutex_lock(&p->lock);
+    p->state.files_total += files;
+    p->state.bytes_total += bytes;
+    pthread_mutex_unlock(&p->lock);
+}
+
+void progress_add(struct progress *p, uint64_t files, uint64_t bytes)
+{
+    char line[PROGRESS_LINE_MAX];
+    uint64_t now;
+
+    if (p == NULL)
+        return;
+    pthread_mutex_lock(&p->lock);
+    p->state.files_done += files;
+    p->state.bytes_done += bytes;
+    now = clock_monotonic_ns(clock_system());
+    if (now - p->drawn_ns >= REDRAW_MS * CLOCK_NS_PER_MS) {
+        p->drawn_ns = now;
+        p->state.elapsed_ms = (now - p->start_ns) / CLOCK_NS_PER_MS;
+        fprintf(stderr, "\r%s\033[K", progress_line(&p->state, line));
+        p->is_shown = true;
+    }
+    pthread_mutex_unlock(&p->lock);
+}
+
+void progress_hide(struct progress *p)
+{
+    if (p == NULL)
+        return;
+    pthread_mutex_lock(&p->lock);
+    hide_locked(p);
+    pthread_mutex_unlock(&p->lock);
+}

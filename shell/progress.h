@@ -1,0 +1,32 @@
+/*
+ * One line on a terminal, kept up to date while a copy runs:
+ *   1.2 GiB of 3.0 GiB, 812 of 20000 files, 214.3 MiB/s, 8.4 s left
+ * Any thread may tell what it has done. Nothing is printed when stderr is no terminal.
+ */
+#ifndef SHELL_PROGRESS_H
+#define SHELL_PROGRESS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct progress;
+
+/* NULL when stderr is no terminal (or !wanted): all functions take NULL. */
+struct progress *progress_new(bool wanted);
+/* Prints what was done in all. */
+void progress_free(struct progress *p);
+/* What there is to do; may grow. */
+void progress_expect(struct progress *p, uint64_t files, uint64_t bytes);
+void progress_add(struct progress *p, uint64_t files, uint64_t bytes);
+/* Clears the line, before a message is printed. */
+void progress_hide(struct progress *p);
+
+enum { PROGRESS_LINE_MAX = 160 };
+struct progress_state {
+    uint64_t files_done, files_total, bytes_done, bytes_total, elapsed_ms;
+};
+/* The text of the line. A total of 0 is not known. */
+char *progress_line(const struct progress_state *s, char out[PROGRESS_LINE_MAX]);
+
+#endif

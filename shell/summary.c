@@ -1,0 +1,188 @@
+#include "shell/summary.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "common/compiler.h"
+
+static json_int_t number(const json_t *j, const char *key)
+{
+    return json_integer_value(json_object_get(j, key));
+}
+
+static const char *text(const json_t *j, const char *key)
+{
+    const char *s = json_string_value(json_object_get(j, key));
+
+    return s == NULL ? "" : s;
+}
+
+static void PRINTF_LIKE(2, 3) problem(struct summary *s, const char *fmt, ...)
+{
+    va_list ap;
+
+    if (s->problem_count == SUMMARY_PROBLEMS_MAX)
+        return;
+    va_start(ap, fmt);
+    (void)vsnprintf(s->problems[s->problem_count++], SUMMARY_TEXT_MAX, fmt, ap);
+    va_end(ap);
+}
+
+unsigned summary_serving(const json_t *pg)
+{
+    const json_t *members = json_object_get(pg, "members");
+    unsigned n = 0;
+
+    for (size_t i = 0; i < json_array_size(members); i++)
+        n += strcmp(text(json_array_get(members, i), "state"), "serving") == 0;
+    return n;
+}
+
+static void count_pgs(const json_t *pgs, struct summary *s)
+{
+    for (size_t i = 0; i < json_array_size(pgs); i++) {
+        const json_t *pg = json_array_get(pgs, i), *members = json_object_get(pg, "members");
+        unsigned serving = summary_serving(pg);
+
+        s->pg_count++;
+        if (serving == 0)
+            s->down++;
+        else if (serving >= number(pg, "copies"))
+            s->full++;
+        else if (serving >= number(pg, "min_write"))
+            s->degraded++;
+        else
+            s->unwritable++;
+        s->last_copy += serving == 1 && number(pg, "copies") > 1;
+        for (size_t k = 0; k < json_array_size(members); k++)
+            s->member_syncing += strcmp(text(json_array_get(members, k), "state"), "syncing") == 0;
+    }
+}
+
+/* In the order of danger. */
+static void pg_problems(struct summary *s)
+{
+    if (s->down > 0)
+        problem(s,
+                "%u of %u placement groups are DOWN: no copy serves, their data cannot be read now",
+                s->down, s->pg_count);
+    if (s->last_copy > 0)
+        problem(s, "%u of %u placement groups are served by their LAST COPY", s->last_copy,
+                s->pg_count);
+    if (s->unwritable > 0)
+        problem(s, "%u of %u placement groups cannot be written: too few copies serve",
+                s->unwritable, s->pg_count);
+    if (s->degraded > 0)
+        problem(s, "%u of %u placement groups have fewer copies than wanted", s->degraded,
+                s->pg_count);
+}
+
+static void bad_problems(const json_t *bad, struct summary *s)
+{
+    for (size_t i = 0; i < json_array_size(bad); i++) {
+        const json_t *b = json_array_get(bad, i);
+
+        s->bad_blocks++;
+        if (json_is_true(json_object_get(b, "healed"))) {
+            s->bad_healed++;
+            continue;
+        }
+        problem(s,
+                "chunk %" JSON_INTEGER_FORMAT " on target %" JSON_INTEGER_FORMAT
+                " is damaged (block %" JSON_INTEGER_FORMAT ": %s)",
+                number(b, "chunk"), number(b, "target"), number(b, "block"), text(b, "what"));
+    }
+}
+
+static void target_problems(const json_t *targets, struct summary *s)
+{
+    for (size_t i = 0; i < json_array_size(targets); i++) {
+        const json_t *t = json_array_get(targets, i);
+        const char *state = text(t, "state");
+
+        if (strcmp(state, "removed") == 0)
+            continue;
+        s->target_count++;
+        s->targets_draining += strcmp(state, "draining") == 0;
+        s->targets_silent += strcmp(state, "silent") == 0;
+        s->targets_failed += strcmp(state, "failed") == 0;
+        if (strcmp(state, "silent") == 0 || strcmp(state, "failed") == 0)
+            problem(s, "target %" JSON_INTEGER_FORMAT " (datanode %s, %s) %s", number(t, "target"),
+                    text(t, "node"), text(t, "addr"),
+                    state[0] == 's' ? "is silent" : "has failed: its disk");
+    }
+}
+
+static void namenode_problems(const json_t *namenodes, struct summary *s)
+{
+    for (size_t i = 0; i < json_array_size(namenodes); i++) {
+        const json_t *n = json_array_get(namenodes, i);
+
+        s->namenode_count++;
+        if (json_is_true(json_object_get(n, "alive")))
+            continue;
+        s->namenodes_down++;
+        problem(s, "namenode %" JSON_INTEGER_FORMAT " (%s) is down", number(n, "id"),
+                text(n, "addr"));
+    }
+}
+
+static void make_verdict(struct summary *s)
+{
+    unsigned under = s->degraded + s->unwritable + s->down;
+
+    if (s->pg_count == 0)
+        snprintf(s->verdict, sizeof(s->verdict), "No data can be stored yet.");
+    else if (s->down > 0)
+        snprintf(s->verdict, sizeof(s->verdict),
+                 "Data in %u placement group%s cannot be read; %u in all lack copies.", s->down,
+                 s->down == 1 ? "" : "s", under);
+    else if (under > 0)
+        snprintf(s->verdict, sizeof(s->verdict),
+                 "Data in %u placement group%s %s endangered: one more failure %s.", under,
+                 under == 1 ? "" : "s", under == 1 ? "is" : "are",
+                 s->last_copy > 0 ? "may lose it" : "may stop writes");
+    else if (s->bad_blocks > s->bad_healed)
+        snprintf(s->verdict, sizeof(s->verdict),
+                 "All data is there, but %u damaged block%s not healed yet.",
+                 s->bad_blocks - s->bad_healed,
+                 s->bad_blocks - s->bad_healed == 1 ? " is" : "s are");
+    else if (s->problem_count > 0)
+        snprintf(s->verdict, sizeof(s->verdict),
+                 "All data is fully replicated, but %u part%s of the cluster %s attention.",
+                 s->problem_count, s->problem_count == 1 ? "" : "s",
+                 s->problem_count == 1 ? "needs" : "need");
+    else
+        snprintf(s->verdict, sizeof(s->verdict), "All data is fully replicated.");
+}
+
+int summary_make(const json_t *report, struct summary *ret_summary)
+{
+    struct summary s = {.serving = json_is_true(json_object_get(report, "serving"))};
+    const json_t *syncing = json_object_get(report, "syncing");
+
+    if (!json_is_array(json_object_get(report, "pgs")) ||
+        !json_is_array(json_object_get(report, "targets")))
+        return -EINVAL;
+    count_pgs(json_object_get(report, "pgs"), &s);
+    for (size_t i = 0; i < json_array_size(syncing); i++) {
+        const json_t *p = json_array_get(syncing, i);
+
+        s.sync_done += (uint64_t)number(p, "bytes_done");
+        s.sync_total += (uint64_t)number(p, "bytes_total");
+    }
+    if (!s.serving)
+        problem(&s, "the namenodes do not serve");
+    if (s.pg_count == 0)
+        problem(&s, "there are no placement groups yet: too few datanodes have registered");
+    pg_problems(&s);
+    bad_problems(json_object_get(report, "bad_blocks"), &s);
+    target_problems(json_object_get(report, "targets"), &s);
+    namenode_problems(json_object_get(report, "namenodes"), &s);
+    make_verdict(&s);
+    *ret_summary = s;
+    return 0;
+}

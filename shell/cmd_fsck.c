@@ -95,8 +95,8 @@ static Dfs__InventoryReply *ask_page(struct fsck *f, const char *addr,
     for (unsigned i = 0; i < TRIES && r != 0; i++) {
         if (i > 0)
             clock_sleep_ms(PAUSE_MS);
-        r = admin_call(f->admin, addr, MSG_INVENTORY, &req->base,
-                       &dfs__inventory_reply__descriptor, PAGE_MS, &msg);
+        r = admin_call(f->admin, addr, MSG_INVENTORY, &req->base, &dfs__inventory_reply__descriptor,
+                       PAGE_MS, &msg);
     }
     *ret_status = r < 0 ? r : -EIO;
     return (Dfs__InventoryReply *)msg;

@@ -27,7 +27,7 @@ struct kv_iter;
 
 /* A value that was read. Valid until kv_value_done() or, in kv_mem, the next write. */
 struct kv_value {
-    const uint8_t *data;
+    const uint8_t *data; /* never NULL */
     size_t len;
     void *pin; /* the kv's own */
 };

@@ -40,7 +40,8 @@ static int mem_get(struct kv *kv, const void *key, size_t len, bool persisted, s
 
     if (!n)
         return -ENOENT;
-    *ret = (struct kv_value){.data = n->value, .len = n->value_len};
+    /* Never NULL, not even of an empty value. */
+    *ret = (struct kv_value){.data = n->value ? n->value : n->key, .len = n->value_len};
     return 0;
 }
 

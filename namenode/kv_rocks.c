@@ -3,7 +3,7 @@
  *
  * One column family: with the log off, a flush is then one memtable's and so atomic, which several
  * families could not have through this API. Bounds on memory: the block cache (index and filter
- * blocks live in it) and two memtables.
+ * blocks live in it) and three memtables.
  */
 #include "namenode/kv_rocks.h"
 
@@ -20,6 +20,9 @@ enum {
     READ_TIER_PERSISTED = 2, /* kPersistedTier of options.h */
     OPEN_FILES_MAX = 512,
     CACHE_SHARD_BITS = 2,
+    /* One that is written, one on its way to the disk, and one so that neither a write nor the
+     * beginning of a flush waits for that way: both are called on the loop thread. */
+    MEMTABLES_MAX = 3,
 };
 
 struct kv_rocks {
@@ -253,7 +256,7 @@ static rocksdb_options_t *options_new(const struct kv_rocks_options *wanted)
     rocksdb_options_set_create_if_missing(o, !(wanted && wanted->must_exist));
     rocksdb_options_set_paranoid_checks(o, 1);
     rocksdb_options_set_write_buffer_size(o, memtable_bytes);
-    rocksdb_options_set_max_write_buffer_number(o, 2);
+    rocksdb_options_set_max_write_buffer_number(o, MEMTABLES_MAX);
     rocksdb_options_set_memtable_whole_key_filtering(o, 1);
     rocksdb_options_set_memtable_prefix_bloom_size_ratio(o, 0.02);
     rocksdb_options_set_compression(o, rocksdb_lz4_compression);

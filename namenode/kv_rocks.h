@@ -6,7 +6,7 @@
 
 struct kv_rocks_options {
     uint64_t cache_bytes;    /* block cache, index and filter blocks within; 0: 256 MiB */
-    uint64_t memtable_bytes; /* 0: 64 MiB; at most two of them are in memory */
+    uint64_t memtable_bytes; /* 0: 64 MiB; at most three of them are in memory */
     bool must_exist;         /* -ENOENT rather than an empty store */
 };
 

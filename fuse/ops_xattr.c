@@ -29,8 +29,14 @@ static void reply_status(void *ctx, int status)
 static void do_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
 {
     struct mount *m = mount_of(req);
-    struct mount_op *op = mount_op_new(m, req);
+    struct mount_op *op;
 
+    /* Asked before the first write of each file; right after a getattr, which has just told us. */
+    if (strcmp(name, "security.capability") == 0 && !ll_may_have_xattr(m->ll, mount_ino(m, ino))) {
+        fuse_reply_err(req, ENODATA);
+        return;
+    }
+    op = mount_op_new(m, req);
     op->size = size;
     ll_getxattr(m->ll, &op->call, mount_ino(m, ino), name, reply_bytes, op);
 }

@@ -138,6 +138,12 @@ void ll_readdir(struct ll *ll, struct ll_call *call, struct ino ino, const char 
                 unsigned limit, bool with_attrs, ll_dir_fn fn, void *ctx);
 void ll_getxattr(struct ll *ll, struct ll_call *call, struct ino ino, const char *name,
                  ll_bytes_fn fn, void *ctx);
+/*
+ * False: the file is open here, and had no extended attribute when the namenode was last asked about
+ * it. For the kernel's question before each first write (security.capability), which follows right
+ * behind a getattr.
+ */
+bool ll_may_have_xattr(struct ll *ll, struct ino ino);
 /* Names, each NUL-terminated, one after the other. */
 void ll_listxattr(struct ll *ll, struct ll_call *call, struct ino ino, ll_bytes_fn fn, void *ctx);
 void ll_setxattr(struct ll *ll, struct ll_call *call, const struct ll_cred *cred, struct ino ino,

@@ -304,6 +304,7 @@ void inode_learn_layout(struct inode *i, uint32_t first, uint32_t count,
 
 static void take_attr(struct inode *i, const Dfs__Attr *attr)
 {
+    i->has_xattr = attr->has_xattr;
     i->known = true;
     i->size = attr->size;
     i->data_version = attr->data_version;
@@ -457,6 +458,7 @@ void inode_see_attr(struct ll *ll, struct ll_attr *attr)
 
     if (i == NULL || !S_ISREG(attr->mode))
         return;
+    i->has_xattr = attr->has_xattr;
     if (i->known && attr->data_version > i->data_version && !wb_commit_flying(i) &&
         i->truncates == NULL) {
         /* Close-to-open would let us show the old content until the next open; but the kernel
@@ -467,6 +469,13 @@ void inode_see_attr(struct ll *ll, struct ll_attr *attr)
         i->size = attr->size;
     }
     inode_overlay_attr(i, attr);
+}
+
+bool ll_may_have_xattr(struct ll *ll, struct ino ino)
+{
+    const struct inode *i = inode_find(ll, ino);
+
+    return i == NULL || i->file_count == 0 || !i->known || i->has_xattr;
 }
 
 int64_t inode_mtime_override(struct ll *ll, struct ino ino)

@@ -166,6 +166,27 @@ static void answer_op(struct dn_pg *pg, const struct chain_action *a)
 
 /* ---- steps ---- */
 
+static void laundered(void *ctx, int status, uint32_t blocks)
+{
+    (void)ctx;
+    if (status < 0)
+        log_error("suspect chunks could not be checked", "why=%s", dfs_strerror(status));
+    else if (blocks > 0)
+        log_warn("torn blocks got a new CRC at a cold start", "blocks=%" PRIu32, blocks);
+}
+
+/*
+ * Who serves holds what counts. A joiner has compared all that was suspect; so if something still
+ * is, we are the source after a cold start, and a torn block that nobody was promised must not stay
+ * unreadable on all members.
+ */
+static void begin_serving(struct dn_pg *pg, uint64_t epoch)
+{
+    log_info("serving", "pg=%" PRIu32 " target=%" PRIu32 " epoch=%" PRIu64, pg->key.pg,
+             pg->key.target, epoch);
+    store_launder(pg->target, (struct pg_id){pg->key.pg}, laundered, NULL);
+}
+
 static void do_action(struct dn_pg *pg, const struct chain_action *a)
 {
     switch (a->kind) {
@@ -207,8 +228,7 @@ static void do_action(struct dn_pg *pg, const struct chain_action *a)
         joiner_stop(pg);
         return;
     case CHAIN_ACT_SERVING:
-        log_info("serving", "pg=%" PRIu32 " target=%" PRIu32 " epoch=%" PRIu64, pg->key.pg,
-                 pg->key.target, a->epoch);
+        begin_serving(pg, a->epoch);
         return;
     case CHAIN_ACT_DIVERGED:
         log_error("members of a placement group hold different bytes",

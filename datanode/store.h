@@ -215,7 +215,8 @@ void store_mark_complete(struct target *t, struct chunk_id chunk, struct chunk_v
 
 /*
  * A cold start of this PG made this target its source: each block of its SUSPECT chunks that does
- * not have its CRC gets a new one (a torn write that nobody was promised). result: how many.
+ * not have its CRC gets a new one (a torn write that nobody was promised). result: how many. Ops
+ * asked for later find the chunks laundered; without SUSPECT chunks it costs nothing.
  */
 void store_launder(struct target *t, struct pg_id pg, store_done_fn done, void *ctx);
 

@@ -202,69 +202,82 @@ void store_mark_complete(struct target *t, struct chunk_id chunk, struct chunk_v
     change_submit(op);
 }
 
-/* ---- laundering, one chunk after the other ---- */
+/* ---- laundering ---- */
+
+enum { LAUNDER_AT_ONCE = WORKER_QUEUE_MAX / 4 };
 
 struct launder {
     struct target *target;
-    struct pg_id pg;
-    uint64_t after;
+    uint64_t *ids; /* looked up again when their turn comes: some may be gone */
+    size_t count, next, running;
     uint32_t blocks;
+    int status;
     store_done_fn fn;
     void *ctx;
 };
 
-static struct chunk *next_suspect(struct launder *l)
-{
-    struct chunk *c;
+struct launder_one {
+    struct launder *launder;
+    uint64_t id;
+};
 
-    while (chunk_table_list(l->target->chunks, l->pg.v, l->after, 1, &c) == 1) {
-        l->after = c->id;
-        if (c->flags & CHUNK_SUSPECT && !(c->flags & (CHUNK_INCOMPLETE | CHUNK_DELETED)))
-            return c;
-    }
-    return NULL;
-}
-
-static void launder_step(struct launder *l);
+static void launder_go_on(struct launder *l);
 
 static void laundered(void *ctx, int status, uint32_t blocks)
 {
-    struct launder *l = ctx;
-    struct chunk *c = chunk_table_find(l->target->chunks, l->after);
+    struct launder_one one = *(struct launder_one *)ctx;
+    struct launder *l = one.launder;
+    struct chunk *c = chunk_table_find(l->target->chunks, one.id);
 
-    if (status < 0 && status != DFS_ENOCHUNK) {
-        l->fn(l->ctx, status, l->blocks);
-        free(l);
-        return;
-    }
-    l->blocks += blocks;
+    free(ctx);
+    l->running--;
+    if (status < 0 && status != DFS_ENOCHUNK && l->status == 0)
+        l->status = status;
     if (c && status == 0) {
+        l->blocks += blocks;
         chunk_set_flags(l->target, c, c->flags & ~(unsigned)CHUNK_SUSPECT);
         live_touch_dirty(live_get(l->target, c));
     }
-    launder_step(l);
+    launder_go_on(l);
 }
 
-static void launder_step(struct launder *l)
+/* As many as the writer's queue may hold, so that what is asked later comes after them. */
+static void launder_go_on(struct launder *l)
 {
-    struct chunk *c = next_suspect(l);
-    struct op *op;
+    while (l->next < l->count && l->running < LAUNDER_AT_ONCE && l->status == 0) {
+        struct chunk *c = chunk_table_find(l->target->chunks, l->ids[l->next++]);
+        struct launder_one *one;
+        struct op *op;
 
-    if (!c || target_status(l->target) < 0) {
-        store_done_later(l->target, l->fn, l->ctx, target_status(l->target), l->blocks);
-        free(l);
-        return;
+        if (!c || !(c->flags & CHUNK_SUSPECT) || c->flags & (CHUNK_INCOMPLETE | CHUNK_DELETED))
+            continue;
+        one = MEM_NEW(struct launder_one);
+        *one = (struct launder_one){l, c->id};
+        op = op_new(live_get(l->target, c), OP_LAUNDER, 0);
+        op->fn = laundered;
+        op->ctx = one;
+        l->running++;
+        change_submit(op);
     }
-    op = op_new(live_get(l->target, c), OP_LAUNDER, 0);
-    op->fn = laundered;
-    op->ctx = l;
-    change_submit(op);
+    if (l->running)
+        return;
+    store_done_later(l->target, l->fn, l->ctx, l->status, l->blocks);
+    free(l->ids);
+    free(l);
 }
 
 void store_launder(struct target *t, struct pg_id pg, store_done_fn done, void *ctx)
 {
+    size_t max = chunk_table_count(t->chunks), count;
+    struct chunk **chunks = mem_alloc((max + 1) * sizeof(*chunks));
     struct launder *l = MEM_NEW(struct launder);
 
-    *l = (struct launder){.target = t, .pg = pg, .fn = done, .ctx = ctx};
-    launder_step(l);
+    count = chunk_table_list(t->chunks, pg.v, 0, max, chunks);
+    *l = (struct launder){.target = t, .status = target_status(t), .fn = done, .ctx = ctx};
+    l->ids = mem_alloc((count + 1) * sizeof(*l->ids));
+    for (size_t i = 0; i < count; i++)
+        if (chunks[i]->flags & CHUNK_SUSPECT)
+            l->ids[l->count++] = chunks[i]->id;
+    free(chunks);
+    launder_go_on(l);
 }

@@ -54,19 +54,27 @@ check_PROGRAMS += tests/unit/libdfs/test_layout
 TESTS += tests/unit/libdfs/test_layout
 tests_unit_libdfs_test_layout_CFLAGS = $(TEST_CFLAGS)
 tests_unit_libdfs_test_layout_LDADD = libdfs_core.la $(CMOCKA_LIBS)
+FAKE_CLUSTER_SOURCES = tests/unit/libdfs/fake_cluster.c tests/unit/libdfs/fake_cluster.h \
+	tests/unit/libdfs/fake_namenode.c
+FILE_CALLS_SOURCES = tests/unit/libdfs/file_calls.c tests/unit/libdfs/file_calls.h
+
 check_PROGRAMS += tests/unit/libdfs/test_dn
 TESTS += tests/unit/libdfs/test_dn
-tests_unit_libdfs_test_dn_SOURCES = tests/unit/libdfs/test_dn.c \
-	tests/unit/libdfs/fake_cluster.c tests/unit/libdfs/fake_cluster.h
+tests_unit_libdfs_test_dn_SOURCES = tests/unit/libdfs/test_dn.c $(FAKE_CLUSTER_SOURCES)
 tests_unit_libdfs_test_dn_CFLAGS = $(TEST_CFLAGS)
 tests_unit_libdfs_test_dn_LDADD = libdfs_core.la $(CMOCKA_LIBS)
 
 check_PROGRAMS += tests/unit/libdfs/test_file
 TESTS += tests/unit/libdfs/test_file
-tests_unit_libdfs_test_file_SOURCES = tests/unit/libdfs/test_file.c \
-	tests/unit/libdfs/fake_cluster.c tests/unit/libdfs/fake_cluster.h
+tests_unit_libdfs_test_file_SOURCES = tests/unit/libdfs/test_file.c $(FAKE_CLUSTER_SOURCES) $(FILE_CALLS_SOURCES)
 tests_unit_libdfs_test_file_CFLAGS = $(TEST_CFLAGS)
 tests_unit_libdfs_test_file_LDADD = libdfs_core.la $(CMOCKA_LIBS)
+
+check_PROGRAMS += tests/unit/libdfs/test_writeback
+TESTS += tests/unit/libdfs/test_writeback
+tests_unit_libdfs_test_writeback_SOURCES = tests/unit/libdfs/test_writeback.c $(FAKE_CLUSTER_SOURCES) $(FILE_CALLS_SOURCES)
+tests_unit_libdfs_test_writeback_CFLAGS = $(TEST_CFLAGS)
+tests_unit_libdfs_test_writeback_LDADD = libdfs_core.la $(CMOCKA_LIBS)
 # ---- end of libdfs: the data path ----
 
 # ---- common ----

@@ -120,4 +120,12 @@ void cluster_content(struct cluster *c, struct ino ino, uint8_t *out, size_t len
 void cluster_foreign_write(struct cluster *c, struct ino ino, uint64_t offset, const void *bytes,
                            size_t len);
 
+/* ---- between fake_cluster.c and fake_namenode.c ---- */
+
+struct fake_chunk *fake_chunk_get(struct cluster *c, uint64_t id);
+void fake_chunk_write(struct fake_chunk *k, uint32_t offset, const uint8_t *bytes, uint32_t len);
+void fake_fill_pg(struct cluster *c, uint32_t pg, Dfs__Pg *out, Dfs__PgMember *members,
+                  Dfs__PgMember **pointers);
+void fake_drop_answers(struct cluster *c);
+
 #endif

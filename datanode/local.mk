@@ -1,4 +1,5 @@
 # What datanode/ builds.
+EXTRA_DIST += datanode/README.md
 noinst_LTLIBRARIES += libdatanode.la
 CHAIN_SOURCES = \
 	datanode/chain.c datanode/chain.h datanode/chain_private.h datanode/chain_mutant.h \

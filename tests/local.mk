@@ -23,6 +23,16 @@ tests_unit_datanode_libstorefixture_la_SOURCES = tests/unit/datanode/store_fixtu
 tests_unit_datanode_libstorefixture_la_CFLAGS = $(TEST_CFLAGS)
 tests_unit_datanode_libstorefixture_la_LIBADD = libdatanode.la $(CMOCKA_LIBS)
 
+check_PROGRAMS += tests/unit/datanode/test_chunk_table
+TESTS += tests/unit/datanode/test_chunk_table
+tests_unit_datanode_test_chunk_table_CFLAGS = $(TEST_CFLAGS)
+tests_unit_datanode_test_chunk_table_LDADD = libdatanode.la $(CMOCKA_LIBS)
+
+check_PROGRAMS += tests/unit/datanode/test_ctab
+TESTS += tests/unit/datanode/test_ctab
+tests_unit_datanode_test_ctab_CFLAGS = $(TEST_CFLAGS)
+tests_unit_datanode_test_ctab_LDADD = libdatanode.la $(CMOCKA_LIBS)
+
 check_PROGRAMS += tests/unit/datanode/test_store
 TESTS += tests/unit/datanode/test_store
 tests_unit_datanode_test_store_CFLAGS = $(TEST_CFLAGS)

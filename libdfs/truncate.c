@@ -187,6 +187,7 @@ static void on_truncated(void *ctx, int status, const Dfs__MetaReply *reply)
         inode_published(i, attr);
     else
         i->size = attr->size;
+    wb_forget_published(i);
     i->wb.mtime_ns = 0; /* The truncation's own time is newer. */
     ll_attr_from_wire(attr, &t->attr);
     if (attr->trunc_pending != NULL && attr->trunc_pending->chunk_id != 0) {

@@ -414,6 +414,16 @@ void wb_cut(struct inode *i, uint64_t size)
     inode_account(i);
 }
 
+void wb_forget_published(struct inode *i)
+{
+    struct writeback *wb = &i->wb;
+
+    if (wb->acked_end <= i->size)
+        wb->acked_end = 0;
+    if (wb->local_end <= i->size)
+        wb->local_end = 0;
+}
+
 void wb_fail_all(struct inode *i, int error)
 {
     if (i->wb.dirty.pieces.count > 0)

@@ -120,6 +120,9 @@ void wb_pump(struct inode *i);
 uint64_t wb_kick(struct inode *i);
 /* Local bytes from `size` on are gone (truncate). Nothing may fly. */
 void wb_cut(struct inode *i, uint64_t size);
+/* Ends of own writes that the namenode's size has reached are not ours to remember any more: it may
+ * shrink again by another client's hand. */
+void wb_forget_published(struct inode *i);
 /* Everything dirty is lost, with this error. */
 void wb_fail_all(struct inode *i, int error);
 /* Bytes of [at, end) in flight: where they lie and how many follow each other; NULL. */

@@ -180,6 +180,30 @@ static void next_open_sees_what_others_closed(void **state)
     free(bytes);
 }
 
+/* What was written and cut here must not hide that somebody else has cut more. */
+static void foreign_truncate_after_own_is_seen(void **state)
+{
+    struct cluster *c = *state;
+    struct ll_file *f = file_create(c);
+    uint8_t *bytes = test_pattern(50000, 27);
+    uint64_t ino = ll_file_ino(f).v;
+    struct fake_file *ff = cluster_file(c, (struct ino){ino});
+    struct result r;
+
+    assert_int_equal(file_put(c, f, 0, bytes, 50000), 0);
+    assert_int_equal(file_cut(c, f, 30000), 0);
+    assert_int_equal(file_flush(c, f), 0);
+    ll_release(f);
+    ff->attr.size = 100;
+    ff->attr.data_version++;
+    r = file_open(c, ino, O_RDONLY);
+    assert_int_equal(r.attr.size, 100);
+    file_expect(c, r.file, 0, bytes, 100);
+    assert_int_equal(inode_size(inode_find(&c->ll, (struct ino){ino})), 100);
+    ll_release(r.file);
+    free(bytes);
+}
+
 static void growth_seen_by_getattr_can_be_read(void **state)
 {
     struct cluster *c = *state;
@@ -509,6 +533,7 @@ int main(void)
         T(foreign_tail_is_zeroed_before_writing),
         T(open_with_trunc_empties),
         T(next_open_sees_what_others_closed),
+        T(foreign_truncate_after_own_is_seen),
         T(growth_seen_by_getattr_can_be_read),
         T(attributes_show_unflushed_writes),
         T(utimens_after_write_wins),

@@ -32,3 +32,8 @@ libdfs_la_DEPENDENCIES = libdfs_core.la libdfs/libdfs.map
 include_HEADERS += libdfs/dfs.h
 pkgconfig_DATA += libdfs/libdfs.pc
 EXTRA_DIST += libdfs/libdfs.map
+
+# The program of dfs(3): linked with the shared library, as an application is.
+noinst_PROGRAMS += libdfs/example
+libdfs_example_CPPFLAGS = -I$(top_srcdir)/libdfs $(AM_CPPFLAGS)
+libdfs_example_LDADD = libdfs.la

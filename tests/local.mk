@@ -369,3 +369,35 @@ check_PROGRAMS += tests/unit/namenode/test_datanodes
 TESTS += tests/unit/namenode/test_datanodes
 tests_unit_namenode_test_datanodes_CFLAGS = $(TEST_CFLAGS)
 tests_unit_namenode_test_datanodes_LDADD = libnamenode.la $(CMOCKA_LIBS)
+
+# ---- shell ----
+check_PROGRAMS += tests/unit/shell/test_find
+TESTS += tests/unit/shell/test_find
+tests_unit_shell_test_find_CFLAGS = $(TEST_CFLAGS)
+tests_unit_shell_test_find_LDADD = libshell.la $(CMOCKA_LIBS)
+
+check_PROGRAMS += tests/unit/shell/test_format
+TESTS += tests/unit/shell/test_format
+tests_unit_shell_test_format_CFLAGS = $(TEST_CFLAGS)
+tests_unit_shell_test_format_LDADD = libshell.la $(CMOCKA_LIBS) $(JANSSON_LIBS)
+
+check_PROGRAMS += tests/unit/shell/test_mode
+TESTS += tests/unit/shell/test_mode
+tests_unit_shell_test_mode_CFLAGS = $(TEST_CFLAGS)
+tests_unit_shell_test_mode_LDADD = libshell.la $(CMOCKA_LIBS)
+
+check_PROGRAMS += tests/unit/shell/test_replicas
+TESTS += tests/unit/shell/test_replicas
+tests_unit_shell_test_replicas_CFLAGS = $(TEST_CFLAGS)
+tests_unit_shell_test_replicas_LDADD = libshell.la $(CMOCKA_LIBS)
+
+check_PROGRAMS += tests/unit/shell/test_summary
+TESTS += tests/unit/shell/test_summary
+tests_unit_shell_test_summary_CFLAGS = $(TEST_CFLAGS)
+tests_unit_shell_test_summary_LDADD = libshell.la $(CMOCKA_LIBS) $(JANSSON_LIBS)
+# ---- end of shell ----
+
+# ---- man ----
+TESTS += tests/man.sh
+EXTRA_DIST += tests/man.sh
+# ---- end of man ----

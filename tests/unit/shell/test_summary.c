@@ -1,0 +1,160 @@
+/* What the report of a cluster means. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <jansson.h>
+
+#include "shell/summary.h"
+
+enum { REPORT_MAX = 4096 };
+
+/* One group; states of its members; more fields of the report, each ending in a comma. */
+static struct summary summary_of(const char *more, const char *a, const char *b, const char *c)
+{
+    char text[REPORT_MAX];
+    struct summary s;
+    json_t *j;
+
+    snprintf(text, sizeof(text),
+             "{%s\"serving\": true, \"pgs\": [{\"pg\": 1, \"copies\": 3, \"min_write\": 2, "
+             "\"members\": [{\"target\": 1, \"state\": \"%s\"}, {\"target\": 2, \"state\": \"%s\"},"
+             " {\"target\": 3, \"state\": \"%s\"}]}],"
+             " \"targets\": [{\"target\": 1, \"state\": \"active\"}]}",
+             more, a, b, c);
+    j = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
+    assert_non_null(j);
+    assert_int_equal(summary_make(j, &s), 0);
+    json_decref(j);
+    return s;
+}
+
+static void all_copies_serving_is_well(void **state)
+{
+    struct summary s = summary_of("", "serving", "serving", "serving");
+
+    (void)state;
+    assert_int_equal(s.full, 1);
+    assert_int_equal(s.problem_count, 0);
+    assert_string_equal(s.verdict, "All data is fully replicated.");
+}
+
+static void a_missing_copy_endangers(void **state)
+{
+    struct summary s = summary_of("", "serving", "serving", "syncing");
+
+    (void)state;
+    assert_int_equal(s.degraded, 1);
+    assert_int_equal(s.member_syncing, 1);
+    assert_int_equal(s.problem_count, 1);
+    assert_string_equal(
+        s.verdict, "Data in 1 placement group is endangered: one more failure may stop writes.");
+}
+
+/* What is nearest to loss is told first. */
+static void the_last_copy_is_told_first(void **state)
+{
+    struct summary s = summary_of("", "serving", "offline", "offline");
+
+    (void)state;
+    assert_int_equal(s.unwritable, 1);
+    assert_int_equal(s.last_copy, 1);
+    assert_non_null(strstr(s.problems[0], "LAST COPY"));
+    assert_string_equal(s.verdict,
+                        "Data in 1 placement group is endangered: one more failure may lose it.");
+}
+
+static void no_copy_is_down(void **state)
+{
+    struct summary s = summary_of("", "offline", "offline", "syncing");
+
+    (void)state;
+    assert_int_equal(s.down, 1);
+    assert_non_null(strstr(s.problems[0], "DOWN"));
+    assert_non_null(strstr(s.verdict, "cannot be read"));
+}
+
+static void servers_that_are_away_are_problems_but_no_loss(void **state)
+{
+    struct summary s = summary_of("\"namenodes\": [{\"id\": 2, \"addr\": \"h:1\", \"role\": "
+                                  "\"follower\", \"alive\": false}],",
+                                  "serving", "serving", "serving");
+
+    (void)state;
+    assert_int_equal(s.namenodes_down, 1);
+    assert_string_equal(s.problems[0], "namenode 2 (h:1) is down");
+    assert_string_equal(s.verdict,
+                        "All data is fully replicated, but 1 part of the cluster needs attention.");
+}
+
+static void damage_counts_until_it_is_healed(void **state)
+{
+    struct summary s = summary_of(
+        "\"bad_blocks\": [{\"target\": 1, \"chunk\": 5, \"block\": 2, \"what\": \"crc\", "
+        "\"healed\": false}, {\"target\": 1, \"chunk\": 6, \"block\": 2, \"healed\": true}],",
+        "serving", "serving", "serving");
+
+    (void)state;
+    assert_int_equal(s.bad_blocks, 2);
+    assert_int_equal(s.bad_healed, 1);
+    assert_int_equal(s.problem_count, 1);
+    assert_string_equal(s.verdict, "All data is there, but 1 damaged block is not healed yet.");
+}
+
+static void progress_is_summed(void **state)
+{
+    struct summary s =
+        summary_of("\"syncing\": [{\"pg\": 1, \"bytes_done\": 3, \"bytes_total\": 10}, {\"pg\": 2, "
+                   "\"bytes_done\": 4, \"bytes_total\": 5}],",
+                   "serving", "serving", "syncing");
+
+    (void)state;
+    assert_int_equal(s.sync_done, 7);
+    assert_int_equal(s.sync_total, 15);
+}
+
+static void what_is_no_report_is_refused(void **state)
+{
+    json_t *j = json_loads("{\"pgs\": 3}", 0, NULL);
+    struct summary s;
+
+    (void)state;
+    assert_int_equal(summary_make(j, &s), -EINVAL);
+    json_decref(j);
+}
+
+static void a_cluster_without_groups_is_not_well(void **state)
+{
+    json_t *j = json_loads("{\"serving\": true, \"pgs\": [], \"targets\": []}", 0, NULL);
+    struct summary s;
+
+    (void)state;
+    assert_int_equal(summary_make(j, &s), 0);
+    assert_int_equal(s.problem_count, 1);
+    assert_string_equal(s.verdict, "No data can be stored yet.");
+    json_decref(j);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(all_copies_serving_is_well),
+        cmocka_unit_test(a_missing_copy_endangers),
+        cmocka_unit_test(the_last_copy_is_told_first),
+        cmocka_unit_test(no_copy_is_down),
+        cmocka_unit_test(servers_that_are_away_are_problems_but_no_loss),
+        cmocka_unit_test(damage_counts_until_it_is_healed),
+        cmocka_unit_test(progress_is_summed),
+        cmocka_unit_test(what_is_no_report_is_refused),
+        cmocka_unit_test(a_cluster_without_groups_is_not_well),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -32,7 +32,7 @@ struct node {
     struct dn *dn;
     struct dn_conf conf;
     struct metrics *metrics;
-    char name[8], dir[128];
+    char name[16], dir[128];
     struct conn *nn_conn; /* at the namenode */
     uint64_t incarnation;
     uint8_t uuid[16];

@@ -1,0 +1,400 @@
+/*
+ * The chain core under chance: connections break, members crash and come back, the namenode drops
+ * and takes back, disks finish in any order, mail is late, doubled and lost. Each schedule comes
+ * from its seed alone. After each step the invariants hold; at the end everything is mended, comes
+ * to rest, all members are identical and every cell was a register.
+ *
+ *   sim_chain [--seed N] [--count N] [--mutant N] [--verbose]
+ *
+ * A failure prints `seed=`: run that seed alone, with --verbose.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/rng.h"
+#include "datanode/chain_mutant.h"
+#include "datanode/chain_private.h"
+#include "tests/sim/box.h"
+
+enum { STEPS_MIN = 150, STEPS_MAX = 700, MEND_ROUNDS = 60 };
+
+struct sim {
+    struct box *b;
+    struct rng rng;
+    unsigned members;
+    bool overlap; /* clients write the same cells; then no cold start may happen */
+    /* In percent of steps; a seed turns some of them off. */
+    unsigned crash, breaks, remove, lose, duplicate, clean, fence, read, write, tick;
+    bool tells;
+};
+
+static unsigned maybe(struct rng *r, unsigned max)
+{
+    return rng_percent(r, 70) ? (unsigned)rng_range(r, 1, max) : 0;
+}
+
+static void sim_init(struct sim *s, uint64_t seed, unsigned mutant)
+{
+    struct box_options o = {.min_write = 2, .clients = BOX_CLIENTS, .mutant = mutant};
+
+    *s = (struct sim){0};
+    rng_seed(&s->rng, seed);
+    s->members = (unsigned)rng_range(&s->rng, 3, BOX_MEMBERS);
+    s->overlap = rng_percent(&s->rng, 60);
+    s->crash = maybe(&s->rng, 4);
+    s->breaks = maybe(&s->rng, 5);
+    s->remove = maybe(&s->rng, 3);
+    s->lose = maybe(&s->rng, 5);
+    s->duplicate = maybe(&s->rng, 8);
+    s->clean = maybe(&s->rng, 10);
+    s->fence = maybe(&s->rng, 1);
+    s->read = maybe(&s->rng, 12);
+    s->tick = maybe(&s->rng, 3);
+    s->write = (unsigned)rng_range(&s->rng, 5, 25);
+    o.members = s->members;
+    s->b = box_new(&o);
+    box_config(s->b, s->members == 3 ? "0S 1S 2S" : "0S 1S 2S 3-");
+}
+
+static void tell(const struct sim *s, const char *what, int a, int c, int n)
+{
+    if (s->tells)
+        printf("%6" PRIu64 " %s %d %d %d\n", s->b->now, what, a, c, n);
+}
+
+static const char *const names[] = {
+    "forth",   "back", "down",    "disk",  "mail",  "push",    "heard",
+    "promote", "send", "refresh", "break", "crash", "restart", "remove",
+    "add",     "tick", "lose",    "clean", "write", "read",    "fence",
+};
+
+static void move(struct sim *s, struct box_choice c)
+{
+    tell(s, names[c.kind], c.a, c.b, c.n);
+    box_do(s->b, c);
+}
+
+static int pick_member(struct sim *s)
+{
+    return (int)rng_below(&s->rng, s->members);
+}
+
+static const struct chain_member *listed(const struct sim *s, int m)
+{
+    const struct chain_config *c = &s->b->config;
+
+    for (uint32_t i = 0; i < c->member_count; i++) {
+        if (ID_EQUAL(c->members[i].target, s->b->members[m].target))
+            return &c->members[i];
+    }
+    return NULL;
+}
+
+static enum member_state state_of(const struct sim *s, int m)
+{
+    const struct chain_member *l = listed(s, m);
+
+    return l == NULL ? MEMBER_OFFLINE : l->state;
+}
+
+static unsigned count_of(const struct sim *s, enum member_state state)
+{
+    unsigned n = 0;
+
+    for (int i = 0; i < (int)s->members; i++)
+        n += state_of(s, i) == state;
+    return n;
+}
+
+/* A member that still is what the configuration says. */
+static bool is_sound(const struct sim *s, int m)
+{
+    const struct chain_member *l = listed(s, m);
+
+    return s->b->members[m].alive && l != NULL && l->incarnation == s->b->members[m].incarnation &&
+           !chain_is_failed(s->b->members[m].chain);
+}
+
+static unsigned sound_serving(const struct sim *s)
+{
+    unsigned n = 0;
+
+    for (int i = 0; i < (int)s->members; i++)
+        n += state_of(s, i) == MEMBER_SERVING && is_sound(s, i);
+    return n;
+}
+
+/* The namenode never drops the last one that has everything. */
+static void maybe_remove(struct sim *s, int m)
+{
+    bool serving = state_of(s, m) == MEMBER_SERVING;
+
+    if (state_of(s, m) == MEMBER_OFFLINE || (serving && count_of(s, MEMBER_SERVING) == 1))
+        return;
+    if (serving && sound_serving(s) - is_sound(s, m) == 0)
+        return;
+    move(s, (struct box_choice){BOX_REMOVE, m, 0, 0});
+}
+
+static void maybe_add(struct sim *s, int m)
+{
+    if (state_of(s, m) == MEMBER_OFFLINE && s->b->members[m].alive &&
+        count_of(s, MEMBER_SYNCING) == 0)
+        move(s, (struct box_choice){BOX_ADD, m, 0, 0});
+}
+
+static void maybe_crash(struct sim *s, int m)
+{
+    /* What only one member has, dies with it: that is 5.9 of the protocol, and not simulated. */
+    if (!s->b->members[m].alive)
+        return;
+    if (state_of(s, m) == MEMBER_SERVING && sound_serving(s) - is_sound(s, m) == 0)
+        return;
+    move(s, (struct box_choice){BOX_CRASH, m, 0, (int)rng_below(&s->rng, 4)});
+}
+
+static void begin_op(struct sim *s, int client)
+{
+    uint32_t cells = 1 + (uint32_t)rng_below(&s->rng, 3);
+    uint32_t chunk, first;
+
+    if (s->b->clients[client].current >= 0 || s->b->op_count >= BOX_OPS_MAX - 8)
+        return;
+    if (rng_percent(&s->rng, 6)) { /* The last chunk is for those that are no registers. */
+        tell(s, "trunc", client, 0, 0);
+        (void)box_trunc(s->b, client, BOX_CHUNKS - 1, (uint32_t)rng_below(&s->rng, BOX_CELLS));
+        return;
+    }
+    chunk = (uint32_t)rng_below(&s->rng, BOX_CHUNKS);
+    first = (uint32_t)rng_below(&s->rng, BOX_CELLS - cells + 1);
+    if (!s->overlap && chunk < BOX_CHUNKS - 1) {
+        first = (uint32_t)client * 2;
+        cells = 1 + (uint32_t)rng_below(&s->rng, 2);
+    }
+    tell(s, "write", client, (int)chunk, (int)first);
+    (void)box_write(s->b, client, chunk, first, cells);
+}
+
+static void begin_read(struct sim *s, int client)
+{
+    if (s->b->op_count >= BOX_OPS_MAX - 8)
+        return;
+    tell(s, "read", client, 0, 0);
+    (void)box_read(s->b, client, (uint32_t)rng_below(&s->rng, BOX_CHUNKS),
+                   (uint32_t)rng_below(&s->rng, BOX_BLOCKS), pick_member(s));
+}
+
+static bool chance(struct sim *s, unsigned percent)
+{
+    return rng_percent(&s->rng, percent);
+}
+
+static void trouble(struct sim *s)
+{
+    struct box *b = s->b;
+    int m = pick_member(s), client = (int)rng_below(&s->rng, b->o.clients);
+
+    if (chance(s, s->crash))
+        maybe_crash(s, m);
+    if (chance(s, s->crash) && !b->members[m].alive)
+        move(s, (struct box_choice){BOX_RESTART, m, 0, 0});
+    if (chance(s, s->breaks))
+        move(s, (struct box_choice){BOX_BREAK, m, pick_member(s), 0});
+    if (chance(s, s->remove))
+        maybe_remove(s, m);
+    if (chance(s, s->remove * 2))
+        maybe_add(s, m);
+    if (chance(s, s->lose) && b->mail != NULL)
+        move(s, (struct box_choice){BOX_LOSE, 0, 0, 0});
+    if (chance(s, s->duplicate) && b->clients[client].current >= 0)
+        move(s, (struct box_choice){BOX_SEND, client, 0, 0});
+    /* A copy of something long over. */
+    if (chance(s, s->duplicate) && b->op_count > 0) {
+        int op = (int)rng_below(&s->rng, (uint64_t)b->op_count);
+
+        if (b->ops[op].op != NULL && b->ops[op].op->opseq != 0) {
+            tell(s, "late", op, m, 0);
+            box_send(b, op, m, b->config.epoch);
+        }
+    }
+    if (chance(s, s->clean))
+        move(s, (struct box_choice){BOX_CLEAN, m, 0, (int)rng_below(&s->rng, BOX_CHUNKS)});
+    if (chance(s, s->fence) && chance(s, 10))
+        move(s, (struct box_choice){BOX_FENCE, client, 0, 0});
+    if (chance(s, s->tick) && b->members[m].alive)
+        move(s, (struct box_choice){BOX_TICK, m, 0, 0});
+    if (chance(s, s->write))
+        begin_op(s, client);
+    if (chance(s, s->read))
+        begin_read(s, client);
+}
+
+/* Drops dead weight and takes back who can come, as a namenode would. */
+static bool mend_once(struct sim *s)
+{
+    struct box *b = s->b;
+
+    for (int m = 0; m < (int)s->members; m++) {
+        if (!b->members[m].alive) {
+            move(s, (struct box_choice){BOX_RESTART, m, 0, 0});
+            return true;
+        }
+    }
+    for (int m = 0; m < (int)s->members; m++) {
+        if (state_of(s, m) != MEMBER_OFFLINE && !is_sound(s, m)) {
+            uint64_t before = b->config.epoch;
+
+            maybe_remove(s, m);
+            if (b->config.epoch != before)
+                return true;
+        }
+    }
+    for (int m = 0; m < (int)s->members; m++) {
+        if (state_of(s, m) == MEMBER_OFFLINE && count_of(s, MEMBER_SYNCING) == 0) {
+            maybe_add(s, m);
+            return true;
+        }
+    }
+    return false;
+}
+
+static void mend(struct sim *s)
+{
+    for (int i = 0; i < MEND_ROUNDS && s->b->violation == NULL; i++) {
+        box_settle(s->b);
+        if (!mend_once(s))
+            break;
+    }
+    box_settle(s->b);
+    if (s->b->violation != NULL)
+        return;
+    if (count_of(s, MEMBER_SERVING) != s->members)
+        box_violate(s->b, "not every member came back", "serving=%u", count_of(s, MEMBER_SERVING));
+    for (unsigned i = 0; i < s->b->o.clients; i++) {
+        if (s->b->clients[i].current >= 0)
+            box_violate(s->b, "an operation never ended", "client=%u", i);
+    }
+    box_check_quiet(s->b);
+}
+
+static void run(struct sim *s)
+{
+    uint64_t steps = rng_range(&s->rng, STEPS_MIN, STEPS_MAX);
+    struct box_choice moves[BOX_CHOICES_MAX];
+
+    box_settle(s->b);
+    for (uint64_t i = 0; i < steps && s->b->violation == NULL; i++) {
+        unsigned n = box_moves(s->b, moves);
+
+        if (n > 0)
+            move(s, moves[rng_below(&s->rng, n)]);
+        if (s->b->history_count < BOX_CONFIGS_MAX - 80)
+            trouble(s);
+    }
+    mend(s);
+}
+
+struct totals {
+    uint64_t acked, resent, rejoined, copied, promoted, reads, head_died, fences, steps;
+};
+
+static void add(struct totals *t, const struct box *b)
+{
+    t->acked += b->sometimes.acked;
+    t->resent += b->sometimes.resent;
+    t->rejoined += b->sometimes.rejoined;
+    t->copied += b->sometimes.copied;
+    t->promoted += b->sometimes.promoted;
+    t->reads += b->sometimes.reads;
+    t->head_died += b->sometimes.head_died;
+    t->fences += b->sometimes.fences;
+    t->steps += b->now;
+}
+
+/* True when it held. */
+static bool one(uint64_t seed, unsigned mutant, bool tells, struct totals *t, char *why,
+                size_t why_size)
+{
+    struct sim s;
+    bool held;
+
+    sim_init(&s, seed, mutant);
+    s.tells = tells;
+    run(&s);
+    held = s.b->violation == NULL;
+    if (!held)
+        (void)snprintf(why, why_size, "%s: %s", s.b->violation, s.b->what);
+    add(t, s.b);
+    box_free(s.b);
+    return held;
+}
+
+#ifdef CHAIN_MUTANTS
+/* Each deliberate bug must be found. */
+static int hunt_mutants(unsigned only, uint64_t count)
+{
+    struct totals t = {0};
+    char why[512] = "";
+    int missed = 0;
+
+    printf("1..%d\n", MUTANT_COUNT - 1);
+    for (unsigned m = 1; m < MUTANT_COUNT; m++) {
+        uint64_t seed;
+
+        for (seed = 1; seed <= count && (only == 0 || only == m); seed++) {
+            if (!one(seed, m, false, &t, why, sizeof(why)))
+                break;
+        }
+        if (seed > count) {
+            printf("not ok %u - mutant %u was not found in %" PRIu64 " schedules\n", m, m, count);
+            missed++;
+        } else {
+            printf("ok %u - mutant %u: seed=%" PRIu64 " %s\n", m, m, seed, why);
+        }
+        (void)fflush(stdout);
+    }
+    return missed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+#endif
+
+int main(int argc, char **argv)
+{
+    uint64_t first = 1, count = 4000;
+    struct totals t = {0};
+    char why[512] = "";
+    bool tells = false;
+    unsigned mutant = 0;
+
+    for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "--seed") == 0 && i + 1 < argc) {
+            first = strtoull(argv[++i], NULL, 0);
+            count = 1;
+        } else if (strcmp(argv[i], "--count") == 0 && i + 1 < argc) {
+            count = strtoull(argv[++i], NULL, 0);
+        } else if (strcmp(argv[i], "--mutant") == 0 && i + 1 < argc) {
+            mutant = (unsigned)strtoul(argv[++i], NULL, 0);
+        } else if (strcmp(argv[i], "--verbose") == 0) {
+            tells = true;
+        }
+    }
+#ifdef CHAIN_MUTANTS
+    if (!tells)
+        return hunt_mutants(mutant, count);
+#endif
+    for (uint64_t i = 0; i < count; i++) {
+        if (!one(first + i, mutant, tells, &t, why, sizeof(why))) {
+            printf("1..1\nnot ok 1 - seed=%" PRIu64 " %s\n", first + i, why);
+            return EXIT_FAILURE;
+        }
+    }
+    printf("1..1\nok 1 - %" PRIu64 " schedules from seed=%" PRIu64 "\n", count, first);
+    printf("# %" PRIu64 " steps, acknowledged %" PRIu64 ", sent again %" PRIu64
+           ", joins begun %" PRIu64 " and ended %" PRIu64 ", blocks copied %" PRIu64
+           ", reads %" PRIu64 ", heads dead %" PRIu64 ", fences %" PRIu64 "\n",
+           t.steps, t.acked, t.resent, t.rejoined, t.promoted, t.copied, t.reads, t.head_died,
+           t.fences);
+    return EXIT_SUCCESS;
+}

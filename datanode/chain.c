@@ -305,8 +305,11 @@ static bool client_op_known(struct chain *c, const struct chain_op *op, uint64_t
     case DEDUP_NEW:
         return false;
     case DEDUP_SEEN:
-        c->counters.dedup_hits++;
         u = window_find_opseq(&c->window, op->session, op->opseq);
+        /* Executed, but with too few left who have it: waits like any other. */
+        if (u == NULL && !chain_config_writable(&c->config))
+            return false;
+        c->counters.dedup_hits++;
         if (u != NULL)
             unstable_add_waiter(u, waiter);
         else

@@ -61,6 +61,8 @@ struct dn_pg {
     struct dn_peer *succ_peer; /* of the last hello */
     bool hello_waits;
     struct joiner *joiner;
+    uint64_t *marked; /* INCOMPLETE by attempts that broke off */
+    size_t marked_count;
     uint64_t told_free;
     UT_hash_handle hh;
 };

@@ -19,6 +19,7 @@ struct join_chunk {
     struct chunk_id id;
     bool complete;        /* nothing left to do: it lives on live operations */
     bool incomplete;      /* the mark was asked for */
+    bool marked;          /* ever, in this attempt */
     struct chunk_ver ver; /* of the last live operation; 0: none came */
     UT_hash_handle hh;
 };
@@ -181,13 +182,32 @@ void join_free(struct join *j)
     free(j);
 }
 
+size_t join_marked(const struct join *j, uint64_t **ret_chunks)
+{
+    uint64_t *chunks = mem_zalloc(HASH_COUNT(j->chunks) + 1, sizeof(*chunks));
+    size_t count = 0;
+
+    for (const struct join_chunk *c = j->chunks; c != NULL; c = c->hh.next) {
+        if (c->marked)
+            chunks[count++] = c->id.v;
+    }
+    *ret_chunks = chunks;
+    return count;
+}
+
+void join_look_again(struct join *j, const uint64_t *chunks, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        chunk_get(j, chunks[i])->marked = true;
+}
+
 /* ---- one chunk after the other ---- */
 
 static void mark_incomplete(struct join *j, struct join_chunk *c, struct join_actions *out)
 {
     if (c->incomplete)
         return;
-    c->incomplete = true;
+    c->incomplete = c->marked = true;
     if (JOIN_MUTANT(j, MUTANT_NO_INCOMPLETE))
         return;
     (void)emit(out, JOIN_ACT_MARK_INCOMPLETE, c->id);

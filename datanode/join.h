@@ -92,6 +92,14 @@ struct join *join_new(struct pg_id pg, const struct chunk_state *own, size_t own
 void join_free(struct join *j);
 DEFINE_CLEANUP(join, join_free)
 
+/*
+ * The chunks that this attempt marked INCOMPLETE: an attempt that follows in the same life of the
+ * process looks at them again, for the disk may not have done the marks yet when it lists. The list
+ * is malloc'ed; gives its length.
+ */
+size_t join_marked(const struct join *j, uint64_t **ret_chunks);
+void join_look_again(struct join *j, const uint64_t *chunks, size_t count);
+
 /* The first request. */
 void join_start(struct join *j, struct join_actions *out);
 void join_step(struct join *j, const struct join_event *ev, struct join_actions *out);

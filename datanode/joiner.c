@@ -73,6 +73,8 @@ void joiner_stop(struct dn_pg *pg)
 
     if (j == NULL)
         return;
+    free(pg->marked);
+    pg->marked_count = join_marked(j->join, &pg->marked);
     j->pg = NULL;
     joiner_unref(j);
 }
@@ -506,6 +508,7 @@ void joiner_start(struct dn_pg *pg, const struct chain_action *a)
     j->pg = pg;
     j->conn = conn_ref(pg->pred_conn);
     j->join = join_new((struct pg_id){pg->key.pg}, own, count, 0);
+    join_look_again(j->join, pg->marked, pg->marked_count);
     j->waiter = a->waiter;
     j->refs = 1;
     pg->joiner = j;

@@ -365,6 +365,7 @@ void pg_free_all(struct dn *dn)
             conn_unref(p->pred_conn);
         chain_actions_done(&p->actions);
         chain_free(p->chain);
+        free(p->marked);
         free(p);
     }
     while (dn->waiters != NULL)

@@ -373,8 +373,8 @@ int dn_new(const struct dn_options *o, char *err, size_t err_size, struct dn **r
     dn->events = o->events;
     dn->boot_id = machine_boot_id();
     /* Its upper half tells the namenode whether the host stayed up between two of our lives. */
-    dn->incarnation = hash64(dn->boot_id.b, sizeof(dn->boot_id.b), 0) << 32 |
-                      (o->incarnation & UINT32_MAX);
+    dn->incarnation =
+        hash64(dn->boot_id.b, sizeof(dn->boot_id.b), 0) << 32 | (o->incarnation & UINT32_MAX);
     make_metrics(dn);
     r = server_new(dn->loop, dn->slabs, &so,
                    &(struct conn_handlers){

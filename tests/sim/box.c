@@ -2,6 +2,7 @@
 #include "tests/sim/box.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -124,7 +125,7 @@ static void do_reply(struct box *b, int m, const struct chain_action *a)
 
     box_mail_add(
         b, &(struct box_mail){
-               .is_reply = true, .member = m, .op = w->op, .status = a->status, .epoch = a->epoch});
+               .is_reply = true, .member = m, .op = w->op, .status = a->status, .epoch = w->epoch});
 }
 
 static void do_read(struct box *b, int m, const struct chain_action *a)
@@ -190,8 +191,12 @@ static void do_hello_answer(struct box *b, int m, const struct chain_action *a)
         box_post(b, m, w->from, false, &msg);
 }
 
-static void join_end(struct box_member *me)
+void box_join_end(struct box_member *me)
 {
+    if (me->join != NULL) {
+        free(me->marked);
+        me->marked_count = join_marked(me->join, &me->marked);
+    }
     join_free(me->join);
     me->join = NULL;
     me->join_id++;
@@ -204,12 +209,13 @@ static void join_begin(struct box *b, int m, int source)
     size_t count = 0;
     struct join_actions acts = {0};
 
-    join_end(me);
+    box_join_end(me);
     for (uint32_t i = 0; i < BOX_CHUNKS; i++) {
         if (me->disk[i].exists || me->disk[i].tombstone)
             own[count++] = box_chunk_state(&me->disk[i], i);
     }
     me->join = join_new((struct pg_id){1}, own, count, b->o.mutant);
+    join_look_again(me->join, me->marked, me->marked_count);
     me->join_source = source;
     join_start(me->join, &acts);
     join_actions_done(&acts);
@@ -275,7 +281,7 @@ static void do_action(struct box *b, int m, const struct chain_action *a)
         join_begin(b, m, to);
         return;
     case CHAIN_ACT_SYNC_STOP:
-        join_end(me);
+        box_join_end(me);
         return;
     case CHAIN_ACT_DIVERGED:
         b->sometimes.diverged++;
@@ -530,8 +536,12 @@ static void move_member(struct box *b, int m, enum member_state state)
     struct chain_config c = b->config, n = c;
     struct chain_member me = {
         .target = b->members[m].target, .incarnation = b->members[m].incarnation, .state = state};
+    int old = listed(&c, me.target);
     bool placed = false;
 
+    /* Only who is taken back as syncing is known by the life it has now. */
+    if (old >= 0 && state != MEMBER_SYNCING)
+        me.incarnation = c.members[old].incarnation;
     n.member_count = 0;
     for (uint32_t i = 0; i < c.member_count; i++) {
         if (ID_EQUAL(c.members[i].target, me.target))
@@ -567,7 +577,10 @@ void box_crash(struct box *b, int m)
         b->sometimes.head_died++;
     me->alive = false;
     box_io_drop_all(b, m);
-    join_end(me);
+    box_join_end(me);
+    free(me->marked);
+    me->marked = NULL;
+    me->marked_count = 0;
     chain_free(me->chain);
     me->chain = NULL;
     for (int i = 0; i < BOX_MEMBERS; i++) {
@@ -664,6 +677,15 @@ static void add(struct box_choice *out, unsigned *count, enum box_choice_kind ki
 
 static bool sent(const struct box *b, int op);
 
+/* A client that was refused tries again; here, only once that can succeed. */
+static bool head_is_ready(struct box *b)
+{
+    const struct box_member *head = box_member_of(b, chain_config_head(&b->config));
+
+    return head != NULL && head->alive && chain_place_of(head->chain)->is_head &&
+           chain_config_of(head->chain)->epoch == b->config.epoch;
+}
+
 static bool waits_to_retry(struct box *b, int x)
 {
     const struct chain *c = b->members[x].chain;
@@ -710,10 +732,10 @@ unsigned box_moves(struct box *b, struct box_choice out[BOX_CHOICES_MAX])
 
         if (c->config.epoch != b->config.epoch)
             add(out, &count, BOX_REFRESH, (int)i, 0, 0);
-        else if (c->current >= 0 && !sent(b, c->current))
+        else if (c->current >= 0 && !sent(b, c->current) && head_is_ready(b))
             add(out, &count, BOX_SEND, (int)i, 0, 0);
     }
-    if (b->fence_op >= 0 && !sent(b, b->fence_op))
+    if (b->fence_op >= 0 && !sent(b, b->fence_op) && head_is_ready(b))
         add(out, &count, BOX_SEND, -1, 0, 0);
     /* Time passes only when nothing else can, and somebody's second attempt can succeed. */
     for (int x = 0; x < BOX_MEMBERS && count == 0; x++) {
@@ -763,6 +785,7 @@ static void do_mail(struct box *b, int n)
         w = waiter_new(b, &ev.waiter);
         w->op = m->op;
         w->member = m->member;
+        w->epoch = m->epoch;
         ev.epoch = m->epoch;
         if (o->is_read) {
             ev.kind = CHAIN_EV_READ;
@@ -804,9 +827,17 @@ static void do_clean(struct box *b, int m, int chunk)
         k->clean = true;
 }
 
+static const char *const names[] = {
+    "forth",   "back", "down",    "disk",  "mail",  "push",    "heard",
+    "promote", "send", "refresh", "break", "crash", "restart", "remove",
+    "add",     "tick", "lose",    "clean", "write", "read",    "fence",
+};
+
 void box_do(struct box *b, struct box_choice c)
 {
     b->now++;
+    if (b->tells)
+        printf("%6" PRIu64 " %s %d %d %d\n", b->now, names[c.kind], c.a, c.b, c.n);
     switch (c.kind) {
     case BOX_DELIVER_FORTH:
     case BOX_DELIVER_BACK:

@@ -107,6 +107,8 @@ struct box_member {
     int join_source;
     unsigned join_id;
     uint64_t copy_waiter;
+    uint64_t *marked;
+    size_t marked_count;
     struct box_chunk disk[BOX_CHUNKS];
     struct box_io *ios;
     bool applied[BOX_OPS_MAX];
@@ -175,7 +177,7 @@ struct box {
         int member, op;
         int from;
         unsigned generation;
-        uint64_t hello_id;
+        uint64_t hello_id, epoch; /* epoch: of the mail */
     } * waiters;
     size_t waiter_capacity;
 
@@ -262,6 +264,7 @@ void box_io_add(struct box *b, int member, const struct box_io *io);
 unsigned box_io_possible(const struct box *b, int member);
 void box_io_do(struct box *b, int member, unsigned n);
 void box_io_drop_all(struct box *b, int member);
+void box_join_end(struct box_member *me);
 void box_join_run(struct box *b, int member, const struct join_event *ev);
 void box_post(struct box *b, int from, int to, bool forth, const struct box_msg *m);
 void box_mail_add(struct box *b, const struct box_mail *m);

@@ -118,7 +118,7 @@ void box_send(struct box *b, int op, int member, uint64_t epoch)
     box_mail_add(b, &(struct box_mail){.member = member, .op = op, .epoch = epoch});
 }
 
-/* I27: some epoch's whole chain has applied it. */
+/* I27: every serving member of some epoch has it, applied or copied. */
 static bool whole_chain_has(const struct box *b, int op)
 {
     for (unsigned i = 0; i < b->history_count; i++) {
@@ -128,7 +128,7 @@ static bool whole_chain_has(const struct box *b, int op)
         for (uint32_t k = 0; k < c->member_count && all; k++) {
             const struct box_member *m = &b->members[c->members[k].target.v - 1];
 
-            if (c->members[k].state != MEMBER_OFFLINE)
+            if (c->members[k].state == MEMBER_SERVING)
                 all = m->applied[op];
         }
         if (all)

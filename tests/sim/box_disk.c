@@ -1,5 +1,6 @@
 /* The disks of the box, and the joiner's requests. What was applied survives a crash. */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -346,9 +347,15 @@ void box_join_run(struct box *b, int member, const struct join_event *ev)
     for (size_t i = 0; i < acts.count; i++) {
         done = done || acts.items[i].kind == JOIN_ACT_DONE;
         failed = failed || acts.items[i].kind == JOIN_ACT_FAILED;
+        if (b->tells && acts.items[i].kind == JOIN_ACT_FAILED)
+            printf("       join of %d failed: %d\n", member, acts.items[i].status);
         join_action(b, member, &acts.items[i]);
     }
     join_actions_done(&acts);
+    if (done || failed)
+        box_join_end(me);
+    for (int i = 0; done && i < b->op_count; i++)
+        me->applied[i] = me->applied[i] || b->members[me->join_source].applied[i];
     if (done)
         box_step(b, member,
                  &(struct chain_event){.kind = CHAIN_EV_SYNC_DONE, .waiter = me->copy_waiter});

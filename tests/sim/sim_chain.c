@@ -65,15 +65,8 @@ static void tell(const struct sim *s, const char *what, int a, int c, int n)
         printf("%6" PRIu64 " %s %d %d %d\n", s->b->now, what, a, c, n);
 }
 
-static const char *const names[] = {
-    "forth",   "back", "down",    "disk",  "mail",  "push",    "heard",
-    "promote", "send", "refresh", "break", "crash", "restart", "remove",
-    "add",     "tick", "lose",    "clean", "write", "read",    "fence",
-};
-
 static void move(struct sim *s, struct box_choice c)
 {
-    tell(s, names[c.kind], c.a, c.b, c.n);
     box_do(s->b, c);
 }
 
@@ -322,7 +315,7 @@ static bool one(uint64_t seed, unsigned mutant, bool tells, struct totals *t, ch
     bool held;
 
     sim_init(&s, seed, mutant);
-    s.tells = tells;
+    s.tells = s.b->tells = tells;
     run(&s);
     held = s.b->violation == NULL;
     if (!held)

@@ -164,7 +164,7 @@ static uint64_t hash_window(uint64_t h, const struct window *w)
     for (const struct parked *p = w->parked; p != NULL; p = p->next)
         h = hash_op(mix(h, p->epoch), p->op);
     for (const struct parked_read *r = w->reads; r != NULL; r = r->next)
-        h = mix(mix(h, r->limit), r->chunk.v);
+        h = mix(mix(h, r->offset), r->chunk.v);
     return h;
 }
 

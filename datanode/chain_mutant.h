@@ -22,7 +22,7 @@ enum chain_mutant {
     MUTANT_JOINER_NOT_WAITED_FOR,  /* operations are stable without the joiner */
     MUTANT_READ_DIRTY,             /* reads do not wait for operations that are not stable */
     MUTANT_NO_INCOMPLETE,          /* a half-copied chunk is believed by its version */
-    MUTANT_COPY_OVER_LIVE,         /* a late copy overwrites what a live operation wrote */
+    MUTANT_COPY_OVER_LIVE, /* a copy overwrites what came live meanwhile, and nobody looks again */
     MUTANT_COUNT,
 };
 

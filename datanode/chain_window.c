@@ -87,14 +87,11 @@ void unstable_add_waiter(struct unstable *u, uint64_t waiter)
     u->waiters[u->waiter_count++] = waiter;
 }
 
-bool window_overlaps(const struct window *w, uint64_t limit, struct chunk_id chunk, uint32_t offset,
-                     uint32_t len)
+bool window_overlaps(const struct window *w, struct chunk_id chunk, uint32_t offset, uint32_t len)
 {
     const struct unstable *u;
 
     DL_FOREACH (w->unstable, u) {
-        if (u->seq > limit)
-            return false;
         if (chain_op_changes(u->op, chunk, offset, len))
             return true;
     }
@@ -123,14 +120,13 @@ void window_unpark(struct window *w, struct parked *p)
 }
 
 void window_park_read(struct window *w, struct chunk_id chunk, uint32_t offset, uint32_t len,
-                      uint64_t limit, uint64_t waiter)
+                      uint64_t waiter)
 {
     struct parked_read *r = MEM_NEW(struct parked_read);
 
     r->chunk = chunk;
     r->offset = offset;
     r->len = len;
-    r->limit = limit;
     r->waiter = waiter;
     DL_APPEND(w->reads, r);
     w->read_count++;

@@ -33,7 +33,6 @@ struct parked {
 struct parked_read {
     struct chunk_id chunk;
     uint32_t offset, len;
-    uint64_t limit; /* waits for operations up to this seq */
     uint64_t waiter;
     struct parked_read *prev, *next;
 };
@@ -59,15 +58,14 @@ struct unstable *window_find_opseq(const struct window *w, struct session_id ses
                                    uint64_t opseq);
 void window_remove(struct window *w, struct unstable *u);
 void unstable_add_waiter(struct unstable *u, uint64_t waiter);
-/* Does an operation up to this seq change bytes in the range? */
-bool window_overlaps(const struct window *w, uint64_t limit, struct chunk_id chunk, uint32_t offset,
-                     uint32_t len);
+/* Does any ordered operation change bytes in the range? */
+bool window_overlaps(const struct window *w, struct chunk_id chunk, uint32_t offset, uint32_t len);
 
 void window_park(struct window *w, struct chain_op *op, uint64_t epoch, uint64_t waiter);
 /* Removes and frees; the caller takes the reference first if it needs the operation. */
 void window_unpark(struct window *w, struct parked *p);
 void window_park_read(struct window *w, struct chunk_id chunk, uint32_t offset, uint32_t len,
-                      uint64_t limit, uint64_t waiter);
+                      uint64_t waiter);
 void window_unpark_read(struct window *w, struct parked_read *r);
 
 #endif

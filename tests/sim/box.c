@@ -142,6 +142,29 @@ static void do_read(struct box *b, int m, const struct chain_action *a)
             .kind = BOX_IO_READ, .waiter = a->waiter, .chunk = o->chunk, .offset = o->first_cell});
 }
 
+static void check_order(struct box *b, int m, const struct chain_action *a, int index)
+{
+    const struct chain *c = b->members[m].chain;
+    bool orders = chain_place_of(c)->is_head && a->orig_epoch == chain_config_of(c)->epoch;
+
+    if (a->op->opseq == 0)
+        return;
+    /* Only the head orders, and what it applies in its own epoch it has just ordered. */
+    if (orders && b->ops[index].acked)
+        box_violate(b, "I30: ordered again after it was acknowledged", "op=%d", index);
+    for (unsigned i = 0; i < b->o.clients; i++) {
+        const struct box_client *client = &b->clients[i];
+
+        if (!ID_EQUAL(client->session, a->op->session) ||
+            chain_config_of(c)->epoch < client->fence_epoch)
+            continue;
+        if (orders && client->fenced)
+            box_violate(b, "I31: ordered after its session was fenced", "op=%d", index);
+        if (client->fenced_by_op && chain_place_of(c)->role == CHAIN_SERVING)
+            box_violate(b, "I31: applied behind the fence of its session", "op=%d", index);
+    }
+}
+
 static void do_apply(struct box *b, int m, const struct chain_action *a)
 {
     struct box_member *me = &b->members[m];
@@ -149,16 +172,7 @@ static void do_apply(struct box *b, int m, const struct chain_action *a)
         a->op->kind == CHAIN_DELETE ? (uint32_t)a->op->chunks[0] - 1 : (uint32_t)a->op->chunk.v - 1;
     int index = (int)(uintptr_t)a->op->payload - 1;
 
-    if (chain_place_of(me->chain)->is_head && a->orig_epoch == chain_config_of(me->chain)->epoch) {
-        /* Only the head orders, and what it applies in its own epoch it has just ordered. */
-        if (b->ops[index].acked && a->op->opseq != 0)
-            box_violate(b, "I30: ordered again after it was acknowledged", "op=%d", index);
-        for (unsigned i = 0; i < b->o.clients; i++) {
-            if (b->clients[i].fenced && a->op->opseq != 0 &&
-                ID_EQUAL(b->clients[i].session, a->op->session))
-                box_violate(b, "I31: ordered after its session was fenced", "op=%d", index);
-        }
-    }
+    check_order(b, m, a, index);
     if (me->join != NULL) {
         struct join_actions acts = {0};
 
@@ -519,6 +533,12 @@ void box_push(struct box *b, int member)
                                    .from_namenode = true,
                                    .fences = b->fenced,
                                    .count = b->fenced_count});
+    /* T6: the head has the fences; who becomes head later has to have them too. */
+    if (chain_config_head(&b->config).v == b->members[member].target.v &&
+        b->members[member].alive) {
+        for (size_t i = 0; i < b->fenced_count; i++)
+            box_fence_done(b, (int)(b->fenced[i] - b->clients[0].session.v));
+    }
 }
 
 static int listed(const struct chain_config *c, struct target_id t)
@@ -774,6 +794,9 @@ static void do_mail(struct box *b, int n)
     if (m == NULL)
         return;
     DL_DELETE(b->mail, m);
+    if (b->tells)
+        printf("       %s op %d at %d status %d\n", m->is_reply ? "reply" : "ask", m->op, m->member,
+               m->status);
     if (m->is_reply) {
         box_answered(b, m);
         free(m);

@@ -132,7 +132,9 @@ struct box_client {
     uint64_t next_opseq;
     int current; /* index of the operation under way, or -1 */
     struct chain_config config;
-    bool fenced;
+    bool fenced;          /* by the acknowledged operation, or by the head of the day's word */
+    bool fenced_by_op;    /* then every member has passed it */
+    uint64_t fence_epoch; /* members that are behind it reach nobody any more */
 };
 
 /* From or to a client: comes at any time, in any order, several times, or never. */
@@ -148,7 +150,7 @@ struct box_mail {
 struct box_options {
     unsigned members, min_write, clients;
     unsigned mutant;
-    bool one_write_a_client; /* cells of a client's own: no overlap between clients */
+    unsigned opseq_step; /* wide steps make the dedup window pass quickly; 0: one */
 };
 
 struct box {
@@ -268,6 +270,7 @@ void box_join_end(struct box_member *me);
 void box_join_run(struct box *b, int member, const struct join_event *ev);
 void box_post(struct box *b, int from, int to, bool forth, const struct box_msg *m);
 void box_mail_add(struct box *b, const struct box_mail *m);
+void box_fence_done(struct box *b, int client);
 void box_answered(struct box *b, const struct box_mail *m);
 struct chunk_state box_chunk_state(const struct box_chunk *k, uint32_t index);
 uint32_t box_slot(const struct box_chunk *k, uint32_t block);

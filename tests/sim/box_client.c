@@ -38,7 +38,8 @@ static int client_op(struct box *b, int client, struct chain_op *op, uint32_t ch
     int index = op_new(b, client, op, chunk);
 
     op->session = c->session;
-    op->opseq = c->next_opseq++;
+    op->opseq = c->next_opseq;
+    c->next_opseq += b->o.opseq_step != 0 ? b->o.opseq_step : 1;
     op->floor = op->opseq; /* One at a time: every earlier one has its answer. */
     op->first_epoch = c->config.epoch;
     c->current = index;
@@ -142,6 +143,15 @@ static bool is_final(int status)
     return status == DFS_EFENCED || status == DFS_ECOLD || status == -ENOSPC;
 }
 
+void box_fence_done(struct box *b, int client)
+{
+    struct box_client *c = &b->clients[client];
+
+    if (!c->fenced)
+        c->fence_epoch = b->config.epoch;
+    c->fenced = true;
+}
+
 void box_answered(struct box *b, const struct box_mail *m)
 {
     struct box_op *o = &b->ops[m->op];
@@ -168,7 +178,9 @@ void box_answered(struct box *b, const struct box_mail *m)
     if (o->client >= 0 && b->clients[o->client].current == m->op)
         b->clients[o->client].current = -1;
     if (b->fence_op == m->op) {
-        b->clients[o->client].fenced = o->acked;
+        if (o->acked)
+            box_fence_done(b, o->client);
+        b->clients[o->client].fenced_by_op = o->acked;
         b->fence_op = -1;
     }
     b->sometimes.acked += o->acked;
@@ -215,6 +227,12 @@ void box_check(struct box *b)
             box_violate(b, "I25: an epoch from nowhere", "member=%d", i);
         m->last_epoch = epoch;
         check_prefix(b, i);
+        for (int k = 0; k < BOX_CHUNKS; k++) {
+            if (m->disk[k].incomplete &&
+                (chain_place_of(m->chain)->role == CHAIN_SERVING || chain_is_synced(m->chain)))
+                box_violate(b, "I32: an incomplete chunk where all is said to be complete",
+                            "member=%d chunk=%d", i, k);
+        }
     }
 }
 

@@ -9,6 +9,7 @@
 #include "common/error.h"
 #include "common/hash.h"
 #include "common/mem.h"
+#include "datanode/chain_mutant.h"
 #include "tests/sim/box.h"
 
 struct chunk_state box_chunk_state(const struct box_chunk *k, uint32_t index)
@@ -199,7 +200,7 @@ static void store_copy(struct box_chunk *k, const struct box_io *io)
     k->len = MAX(k->len, io->offset + io->len);
 }
 
-static int store_do(struct box_chunk *k, const struct box_io *io)
+static int store_do(struct box_chunk *k, const struct box_io *io, unsigned mutant)
 {
     if (k->tombstone)
         return io->kind == BOX_IO_DELETE ? 0 : -ESTALE;
@@ -219,7 +220,7 @@ static int store_do(struct box_chunk *k, const struct box_io *io)
         return 0;
     case BOX_IO_INCOMPLETE:
         k->exists = true;
-        k->incomplete = true;
+        k->incomplete = mutant != MUTANT_NO_INCOMPLETE;
         return 0;
     case BOX_IO_COMPLETE:
         k->incomplete = false;
@@ -244,7 +245,7 @@ static void done_store(struct box *b, int member, const struct box_io *io)
     struct box_member *me = &b->members[member];
     struct join_event je = {.kind = JOIN_EV_STORED};
 
-    je.status = store_do(&me->disk[io->chunk], io);
+    je.status = store_do(&me->disk[io->chunk], io, b->o.mutant);
     if (io->kind != BOX_IO_INCOMPLETE && me->join != NULL && me->join_id == io->epoch)
         box_join_run(b, member, &je);
 }
@@ -257,6 +258,9 @@ void box_io_do(struct box *b, int member, unsigned n)
     if (io == NULL)
         return;
     DL_DELETE(b->members[member].ios, io);
+    if (b->tells)
+        printf("       io %d chunk %u op %d\n", (int)io->kind, io->chunk,
+               io->op != NULL ? (int)(uintptr_t)io->op->payload - 1 : -1);
     switch (io->kind) {
     case BOX_IO_OP:
         done_op(b, member, io);

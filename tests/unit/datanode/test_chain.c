@@ -404,7 +404,8 @@ static void a_joiner_knows_what_was_executed_before_it_came(void **state)
     box_settle(b);
     box_crash(b, 0);
     box_crash(b, 1);
-    box_config(b, "2S 0- 1-");
+    box_restart(b, 0);
+    box_config(b, "2S 0Y 1-");
     box_settle(b);
     /* The client never saw its answer and asks the new head. */
     b->ops[op].answered = 0;

@@ -79,6 +79,7 @@ static bool seen_before(struct du *du, uint64_t ino)
 static enum walk_next du_enter(void *ctx, const struct walk_item *item)
 {
     struct du *du = ctx;
+    uint64_t size = S_ISREG(item->st.mode) ? item->st.size : 0;
 
     if (S_ISDIR(item->st.mode)) {
         if (item->depth >= du->level_count) {
@@ -92,10 +93,10 @@ static enum walk_next du_enter(void *ctx, const struct walk_item *item)
     if (item->st.nlink > 1 && seen_before(du, item->st.ino))
         return WALK_ON;
     if (item->depth == 0) {
-        print_sum(du, item->path, item->st.size, 1);
+        print_sum(du, item->path, size, 1);
         return WALK_ON;
     }
-    du->sums[item->depth - 1] += item->st.size;
+    du->sums[item->depth - 1] += size;
     du->files[item->depth - 1]++;
     return WALK_ON;
 }

@@ -19,7 +19,8 @@ log_ignore='^$' # lines of the daemons' logs that a test asked for
 free_base_port() {
     local base
     while :; do
-        base=$((20000 + RANDOM % 400 * 100))
+        # Below the ports that the kernel gives to outgoing connections.
+        base=$((10000 + RANDOM % 220 * 100))
         ss -Hltn 2>/dev/null | awk '{print $4}' | grep -qE ":$((base / 100))[0-9][0-9]\$" || break
     done
     echo "$base"

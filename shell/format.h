@@ -11,7 +11,7 @@
 
 #include "libdfs/dfs.h"
 
-enum { FORMAT_MODE_MAX = 11, FORMAT_TIME_MAX = 48, FORMAT_OWNER_MAX = 64 };
+enum { FORMAT_MODE_MAX = 11, FORMAT_TIME_MAX = 72, FORMAT_OWNER_MAX = 64 };
 
 /* "drwxr-sr-t" */
 char *format_mode(uint32_t mode, char out[FORMAT_MODE_MAX]);

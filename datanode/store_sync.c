@@ -289,21 +289,18 @@ void store_sync_pg(struct target *t, struct pg_id pg, store_done_fn done, void *
 
 /* ---- by itself ---- */
 
-/* The oldest unsynced ones, when they are old enough. */
+/* When the oldest is old enough, all: one round every few seconds, however many are written. */
 static void sync_old(struct target *t, uint64_t now)
 {
-    struct sync_req *req = NULL;
+    struct sync_req *req;
     struct live *l = t->unsynced;
 
-    for (size_t i = t->unsynced_count; i > 0; i--, l = l->unsynced.next) {
-        if (now - l->unsynced_since_ns < AUTO_SYNC_START_MS * CLOCK_NS_PER_MS)
-            break;
-        if (!req)
-            req = sync_req_new(t, t->unsynced_count, NULL, NULL);
+    if (!l || now - l->unsynced_since_ns < AUTO_SYNC_START_MS * CLOCK_NS_PER_MS)
+        return;
+    req = sync_req_new(t, t->unsynced_count, NULL, NULL);
+    for (size_t i = t->unsynced_count; i > 0; i--, l = l->unsynced.next)
         sync_req_add(req, l);
-    }
-    if (req)
-        sync_req_submit(req);
+    sync_req_submit(req);
 }
 
 static void set_clean(struct live *l)
@@ -316,12 +313,11 @@ static void set_clean(struct live *l)
 }
 
 /*
- * Chunks without a change for long, and the ones idle longest when there are too many: what is
- * synced already becomes CLEAN, the rest is synced first and comes up again at a later tick.
+ * Chunks without a change for long become CLEAN, and when there are too many of them, those idle
+ * longest. What is not synced yet will be, by the one above.
  */
 static void clean_old(struct target *t, uint64_t now)
 {
-    struct sync_req *req = NULL;
     struct live *l = t->dirty, *next;
 
     for (size_t i = t->dirty_listed; i > 0; i--, l = next) {
@@ -331,16 +327,9 @@ static void clean_old(struct target *t, uint64_t now)
         next = l->dirty.next;
         if (idle_ns < (over ? CLEAN_IDLE_MIN_MS : CHUNK_CLEAN_AFTER_MS) * CLOCK_NS_PER_MS)
             break;
-        if (l->synced == l->made && !l->is_marking) {
+        if (l->synced == l->made && !l->is_marking)
             set_clean(l);
-            continue;
-        }
-        if (!req)
-            req = sync_req_new(t, t->dirty_listed, NULL, NULL);
-        sync_req_add(req, l);
     }
-    if (req)
-        sync_req_submit(req);
 }
 
 void sync_tick(struct target *t)

@@ -95,6 +95,37 @@ static int do_sync(struct story *s, unsigned c)
     return r;
 }
 
+static void begin_write(struct story *s, unsigned c, uint32_t offset, uint32_t len,
+                        struct answer *a)
+{
+    struct model *m = &s->chunks[c];
+    struct version *v = add_version(m);
+    uint32_t seed = m->count * 16 + c;
+
+    fill(v->bytes + offset, len, offset, seed);
+    v->len = MAX(v->len, offset + len);
+    v->seq = s->f->seq + 1;
+    start_write(s->f, c, offset, len, seed, 0, a);
+}
+
+/* Of two writes, the sync asked for between them covers the first, and the next one the second. */
+static int do_sync_between_writes(struct story *s, unsigned c)
+{
+    struct model *m = &s->chunks[c];
+    struct answer first = {0}, synced = {0}, second = {0};
+
+    begin_write(s, c, 3000, 4000, &first);
+    store_sync(s->f->t, &(struct chunk_id){c}, 1, answer_done, &synced);
+    begin_write(s, c, 6000, 7000, &second);
+    if (wait_for(s->f, &synced) == 0)
+        m->synced = m->count - 2;
+    if (wait_for(s->f, &first) == 0)
+        m->acked = m->count - 2;
+    if (acked(s, c, wait_for(s->f, &second)) < 0 || synced.status < 0)
+        return -EIO;
+    return do_sync(s, c);
+}
+
 static int do_incomplete(struct story *s, unsigned c)
 {
     struct answer a = {0};
@@ -155,7 +186,8 @@ static void tell(struct story *s)
            do_sync(s, 1) == 0 && do_write(s, 2, 4096, 20000, STORE_CREATE | STORE_SYNC) == 0 &&
            do_tick(s, 1000) == 0 && do_tick(s, 11000) == 0 && /* 1 and 2 are CLEAN */
            do_write(s, 1, 2000, 5000, 0) == 0 && do_write(s, 1, 9000, 9000, 0) == 0 &&
-           do_truncate(s, 2, 9000, 0) == 0 && do_sync(s, 2) == 0 && do_incomplete(s, 3) == 0 &&
+           do_sync_between_writes(s, 1) == 0 && do_truncate(s, 2, 9000, 0) == 0 &&
+           do_sync(s, 2) == 0 && do_incomplete(s, 3) == 0 &&
            do_write(s, 3, 0, 12288, STORE_COPY) == 0 && do_truncate(s, 3, 11000, STORE_COPY) == 0 &&
            do_complete(s, 3) == 0 && do_incomplete(s, 4) == 0 &&
            do_write(s, 4, 0, 8192, STORE_COPY) == 0 && do_write(s, 5, 0, 6000, STORE_CREATE) == 0 &&

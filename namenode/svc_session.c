@@ -21,6 +21,8 @@
 #include "rpc/token.h"
 
 enum { SWEEP_MS = 5000, EVICT_AT_ONCE = 64, LEASE_MS = 15000 };
+/* A client that died together with the leader must not hold up garbage for as long as that. */
+static const uint64_t attach_patience_ns = 60 * CLOCK_NS_PER_S;
 static const uint64_t courtesy_ns = 3600 * CLOCK_NS_PER_S;
 
 struct svc_session {
@@ -59,7 +61,8 @@ void svc_session_close_inode(struct svc_session *s, uint64_t session, uint64_t i
 
 bool svc_session_may_reap(const struct svc_session *s, uint64_t ino)
 {
-    return s->sessions != NULL && sessions_all_attached(s->sessions) &&
+    return s->sessions != NULL &&
+           sessions_all_attached(s->sessions, now_ns(s), attach_patience_ns) &&
            !sessions_is_open(s->sessions, ino);
 }
 

@@ -198,7 +198,8 @@ size_t dirty_write(struct dirty *d, struct slab_pool *slabs, uint64_t offset, co
 
     if (len == 0)
         return 0;
-    if (slab != NULL && len >= DIRTY_REF_MIN) {
+    /* A reference holds the whole slab: worth it only when most of it is these bytes. */
+    if (slab != NULL && len >= DIRTY_REF_MIN && len >= slab->capacity / 2) {
         dirty_cut(d, offset, offset + len);
         p = piece_new(offset, offset + len, bytes, slab, gen_now(d, now_ns), false);
         extent_insert(&d->pieces, &p->x);

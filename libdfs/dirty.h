@@ -15,7 +15,7 @@ struct slab;
 struct slab_pool;
 
 enum {
-    DIRTY_REF_MIN = 64 << 10,  /* writes from here on keep a reference to the caller's slab */
+    DIRTY_REF_MIN = 64 << 10,  /* writes from here on may keep a reference to the slab */
     DIRTY_FILL_SIZE = 64 << 10 /* smaller ones are gathered in slabs of this size */
 };
 
@@ -49,8 +49,9 @@ struct dirty {
 void dirty_done(struct dirty *d);
 
 /*
- * Newest content of [offset, offset + len). slab: where bytes lie; NULL: they are copied. Gives
- * the bytes that were copied.
+ * Newest content of [offset, offset + len). slab: where bytes lie, kept by reference if they fill at
+ * least half of it, so that dirty bytes never hold more than twice their memory; NULL: they are
+ * copied. Gives the bytes that were copied.
  */
 size_t dirty_write(struct dirty *d, struct slab_pool *slabs, uint64_t offset, const void *bytes,
                    size_t len, struct slab *slab, uint64_t now_ns);

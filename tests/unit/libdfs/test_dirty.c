@@ -226,10 +226,23 @@ static void overwriting_small_bytes_is_done_in_place(void **state)
     assert_int_equal(f->d.fill_len, sizeof(page));
 }
 
+/* A 128 KiB write in the mount's 1 MiB block must not hold the block: memory is bounded by bytes. */
+static void little_of_a_big_slab_is_copied(void **state)
+{
+    struct fixture *f = *state;
+    struct slab *slab = slab_alloc(f->slabs, 1 << 20);
+
+    memset(slab->data, 7, 1 << 20);
+    assert_int_equal(dirty_write(&f->d, f->slabs, 0, slab->data, 128 << 10, slab, 1), 128 << 10);
+    assert_int_equal(dirty_write(&f->d, f->slabs, 1 << 20, slab->data, 1 << 20, slab, 1), 0);
+    slab_unref(slab);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(holds_what_a_byte_array_holds, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(little_of_a_big_slab_is_copied, set_up, tear_down),
         cmocka_unit_test_setup_teardown(generation_ends_with_its_last_piece, set_up, tear_down),
         cmocka_unit_test_setup_teardown(small_writes_in_a_row_are_one_piece, set_up, tear_down),
         cmocka_unit_test_setup_teardown(overwriting_small_bytes_is_done_in_place, set_up,

@@ -318,7 +318,7 @@ static json_t *copies_json(const Dfs__ReportReply *report, uint32_t pg, json_int
 static char *why_text(const char *path, const struct dfs_stat *st, const struct chunk_list *l,
                       const Dfs__ReportReply *report)
 {
-    json_t *chunks = json_array();
+    json_t *chunks = json_array(), *root;
 
     for (size_t i = 0; i < l->count; i++) {
         json_int_t epoch;
@@ -330,13 +330,15 @@ static char *why_text(const char *path, const struct dfs_stat *st, const struct 
                                                 (int)l->items[i].pg, "epoch", epoch, "materialized",
                                                 l->items[i].materialized, "copies", copies));
     }
-    return dump(json_pack("{s:s, s:I, s:i, s:I, s:i, s:s, s:o}", "path", path, "ino",
-                          (json_int_t)st->ino, "mode", (int)st->mode, "size", (json_int_t)st->size,
-                          "nlink", (int)st->nlink, "data",
-                          l->count > 0                        ? "chunks"
-                          : S_ISREG(st->mode) && st->size > 0 ? "inline"
-                                                              : "none",
-                          "chunks", chunks));
+    root = json_pack("{s:I, s:i, s:I, s:i, s:s, s:o}", "ino", (json_int_t)st->ino, "mode",
+                     (int)st->mode, "size", (json_int_t)st->size, "nlink", (int)st->nlink, "data",
+                     l->count > 0                        ? "chunks"
+                     : S_ISREG(st->mode) && st->size > 0 ? "inline"
+                                                         : "none",
+                     "chunks", chunks);
+    /* A path that is no UTF-8 cannot be said in JSON, and is left out. */
+    (void)json_object_set_new(root, "path", json_string(path));
+    return dump(root);
 }
 
 int dfs_why_json(struct dfs *dfs, const char *path, char **ret_json)

@@ -95,6 +95,7 @@ static int explain(struct client *c, const char *path, json_t *array)
     free(document);
     if (why == NULL)
         return -EIO;
+    json_object_set_new(why, "path", format_json_name(path));
     if (array == NULL)
         print_why(why);
     else

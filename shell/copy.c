@@ -177,7 +177,7 @@ static void copy_job(void *ctx, void *arg)
         client_complain_text(c->client, item->to, "is there already; -f overwrites it");
     else if (r < 0 && r != -EINTR)
         client_complain(c->client, item->from, r);
-    progress_add(c->client->progress, 1, 0);
+    progress_add(c->client->progress, r == 0, 0);
     item_done(item);
     free(item);
 }

@@ -38,6 +38,7 @@ struct dn_conf {
     unsigned namenode_count;
     unsigned reserve_percent;
     uint64_t capacity_bytes;
+    bool rebuild; /* of the command line: see store_options */
     char *tls_ca, *tls_cert, *tls_key;
     bool data_tls;
     enum log_level log_level;

@@ -197,7 +197,7 @@ static void report_target(struct target *t, Dfs__TargetReport *m)
     m->bytes_total = s.total_bytes;
     m->bytes_free = s.free_bytes;
     m->failed = s.health != TARGET_GOOD;
-    m->chunk_count = s.chunk_count;
+    m->chunk_count = s.chunk_count - s.tombstone_count;
     m->bad_chunks = s.bad_count;
     m->target = target_id(t).v;
 }

@@ -23,7 +23,15 @@
 #include "datanode/service.h"
 #include "rpc/tls.h"
 
-enum { OPT_CONFIG = 1, OPT_CHECK, OPT_FOREGROUND, OPT_DAEMON, OPT_LOG_FILE, OPT_PID_FILE };
+enum {
+    OPT_CONFIG = 1,
+    OPT_CHECK,
+    OPT_FOREGROUND,
+    OPT_DAEMON,
+    OPT_LOG_FILE,
+    OPT_PID_FILE,
+    OPT_REBUILD
+};
 enum { SLABS_KEPT_BYTES = 64 << 20, OPEN_FILES = 65536 };
 
 static const struct arg_option options[] = {
@@ -34,6 +42,10 @@ static const struct arg_option options[] = {
     {"daemon", 'd', NULL, "go to the background once the port is served", OPT_DAEMON},
     {"log-file", 0, "FILE", "with --daemon: append the log to FILE", OPT_LOG_FILE},
     {"pid-file", 0, "FILE", "write the process id to FILE", OPT_PID_FILE},
+    {"rebuild", 0, NULL,
+     "open a target whose chunk table is lost: every chunk file there is taken as suspect and "
+     "compared with its other copies",
+     OPT_REBUILD},
     {0}};
 
 static const struct args_spec spec = {
@@ -45,7 +57,7 @@ static const struct args_spec spec = {
 
 struct program {
     const char *conf_path, *log_file, *pid_file;
-    bool check_only, background;
+    bool check_only, background, rebuild;
 
     struct dn_conf conf;
     struct daemon daemon;
@@ -86,6 +98,9 @@ static int parse_args(struct program *p, int argc, char **argv)
         case OPT_PID_FILE:
             p->pid_file = a.value;
             break;
+        case OPT_REBUILD:
+            p->rebuild = true;
+            break;
         default:
             return a.exit_code;
         }
@@ -103,6 +118,7 @@ static int read_conf(struct program *p)
         return r;
     }
     r = dn_conf_read(conf, p->conf_path, &p->conf);
+    p->conf.rebuild = p->rebuild;
     if (r < 0)
         (void)fprintf(stderr, "%s", conf_problems(conf));
     return r;

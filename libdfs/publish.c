@@ -45,7 +45,7 @@ void wb_leave_inline(struct inode *i)
     }
     i->inline_len = 0;
     wb->inline_gen = wb->dirty.gen_count;
-    wb->eager_gen = MAX(wb->eager_gen, wb->inline_gen);
+    wb_make_due(i, wb->inline_gen);
 }
 
 struct wb_waiter {
@@ -188,6 +188,7 @@ static void ask_again(struct inode *i, struct commit_call *c)
 
     settle_chunks(c, false);
     release_inline(c, true);
+    wb_make_due(i, wb->eager_gen);
     i->known = false;
     i->is_inline = false;
     i->inline_known = false;
@@ -495,7 +496,7 @@ void wb_flush(struct inode *i, unsigned want, struct ll_call *call, ll_status_fn
     w->gen = dirty_gen_close(&wb->dirty);
     if ((want & WB_SYNC) != 0 && sync_by_write(wb))
         wb->sync_gen = w->gen;
-    wb->eager_gen = MAX(wb->eager_gen, w->gen);
+    wb_make_due(i, w->gen);
     DL_APPEND(wb->waiters, w);
     wb_pump(i);
     wb_step(i);

@@ -133,6 +133,7 @@ static bool put_back(struct wb_op *w)
     for (size_t k = 0; k < w->piece_count; k++)
         dirty_put_back_take(&i->wb.dirty, w->pieces[k]);
     w->piece_count = 0;
+    wb_make_due(i, i->wb.eager_gen);
     return true;
 }
 
@@ -242,22 +243,17 @@ static bool under_pressure(const struct inode *i)
     return t->writes != NULL || t->dirty_bytes > i->ll->options.dirty_bytes_max / 2;
 }
 
-static bool is_due(const struct inode *i, const struct dirty_piece *p, bool pressure)
-{
-    const struct writeback *wb = &i->wb;
-
-    return pressure || p->gen->number <= wb->eager_gen ||
-           (p->x.start < wb->goal_end && p->x.end > wb->goal_start);
-}
-
 static bool window_full(const struct writeback *wb)
 {
     return wb->flying.bytes >= WB_FLYING_BYTES || wb->flying.count >= WB_FLYING_OPS;
 }
 
-/* Sends dirty bytes of x from `at` on, or from the end of what flies there already. Gives where to
- * go on looking, always further on. */
-static uint64_t emit_run(struct inode *i, const struct extent *x, uint64_t at)
+/*
+ * Sends dirty bytes of x from `at` on. Gives where to go on looking, always further on. *blocked:
+ * some had to stay, under something that flies or for want of a chunk.
+ */
+static uint64_t emit_run(struct inode *i, const struct extent *x, uint64_t at, uint64_t limit,
+                         bool *blocked)
 {
     struct writeback *wb = &i->wb;
     uint64_t end = x->end;
@@ -265,48 +261,82 @@ static uint64_t emit_run(struct inode *i, const struct extent *x, uint64_t at)
     uint64_t done;
 
     while (flying != NULL && flying->start <= at) {
+        *blocked = true;
         at = flying->end;
         if (at >= end)
             return at;
         flying = extent_at_or_after(&wb->flying, at);
     }
+    if (at >= limit)
+        return at;
     /* Neighbours go with it: they cost nothing more. */
-    end = (at / CHUNK_OP_MAX + 1) * CHUNK_OP_MAX;
+    end = MIN((at / CHUNK_OP_MAX + 1) * CHUNK_OP_MAX, limit);
     if (flying != NULL)
         end = MIN(end, flying->start);
-    if (at >= wb->goal_start && at < wb->goal_end)
-        end = MIN(end, wb->goal_end);
     done = emit_op(i, at, end);
-    if (done == 0)
-        return ((uint64_t)layout_index(at) + 1) * CHUNK_SIZE;
-    return done;
+    if (done != 0)
+        return done;
+    *blocked = true;
+    return ((uint64_t)layout_index(at) + 1) * CHUNK_SIZE;
 }
 
+/* Sends what is dirty in [from, to) and not newer than the generation, as far as the window lets.
+ * Gives where it got to. */
+static uint64_t sweep(struct inode *i, uint64_t from, uint64_t to, uint64_t gen, bool *blocked)
+{
+    struct writeback *wb = &i->wb;
+
+    while (from < to && !window_full(wb)) {
+        struct extent *x = extent_at_or_after(&wb->dirty.pieces, from);
+
+        if (x == NULL || x->start >= to)
+            return to;
+        if (piece_of(x)->gen->number <= gen)
+            from = emit_run(i, x, MAX(from, x->start), to, blocked);
+        else
+            from = x->end;
+    }
+    return from;
+}
+
+/*
+ * A sweep goes once over all that is dirty: what is not due is looked at once for each flush, not
+ * once for each write or acknowledgement.
+ */
 static void pump_once(struct inode *i)
 {
     struct writeback *wb = &i->wb;
     bool pressure = under_pressure(i);
-    uint64_t begin = wb->cursor;
-    bool wrapped = false;
-    uint64_t at = begin;
+    bool ignored = false;
 
-    while (!window_full(wb)) {
-        struct extent *x = extent_at_or_after(&wb->dirty.pieces, at);
-
-        if (x == NULL || (wrapped && x->start >= begin)) {
-            if (wrapped || begin == 0)
-                break;
-            wrapped = true;
-            at = 0;
-            continue;
+    if (wb->goal_end > wb->goal_start) {
+        (void)sweep(i, wb->goal_start, wb->goal_end, UINT64_MAX, &ignored);
+        if (extent_overlap(&wb->dirty.pieces, wb->goal_start, wb->goal_end) == NULL) {
+            wb->goal_start = 0;
+            wb->goal_end = 0;
         }
-        at = is_due(i, piece_of(x), pressure) ? emit_run(i, x, MAX(at, x->start)) : x->end;
-        wb->cursor = at;
     }
-    if (extent_overlap(&wb->dirty.pieces, wb->goal_start, wb->goal_end) == NULL) {
-        wb->goal_start = 0;
-        wb->goal_end = 0;
+    if (!wb->sweeping && !pressure)
+        return;
+    wb->sweeping = true;
+    wb->sweep_at = sweep(i, wb->sweep_at, UINT64_MAX, pressure ? UINT64_MAX : wb->eager_gen,
+                         &wb->sweep_blocked);
+    if (wb->sweep_at == UINT64_MAX) {
+        wb->sweeping = wb->sweep_blocked; /* Another one, when something has ended. */
+        wb->sweep_at = 0;
+        wb->sweep_blocked = false;
     }
+}
+
+void wb_make_due(struct inode *i, uint64_t gen)
+{
+    struct writeback *wb = &i->wb;
+
+    if (gen == 0)
+        return;
+    wb->eager_gen = MAX(wb->eager_gen, gen);
+    wb->sweep_blocked = wb->sweep_blocked || wb->sweep_at > 0; /* What lies behind is due, too. */
+    wb->sweeping = true;
 }
 
 static void on_fetched(void *ctx, int status)
@@ -353,7 +383,7 @@ uint64_t wb_kick(struct inode *i)
 {
     uint64_t gen = dirty_gen_close(&i->wb.dirty);
 
-    i->wb.eager_gen = MAX(i->wb.eager_gen, gen);
+    wb_make_due(i, gen);
     wb_pump(i);
     return gen;
 }
@@ -395,7 +425,7 @@ void wb_write(struct inode *i, uint64_t offset, const void *bytes, size_t len, s
     follow_stream(wb, offset, len);
     inode_account(i);
     inode_update_work(i);
-    if (wb->goal_end > 0 || wb->eager_gen > 0 || under_pressure(i))
+    if (wb->goal_end > 0 || wb->sweeping || under_pressure(i))
         wb_pump(i);
     inode_unref(i);
 }

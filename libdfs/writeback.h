@@ -70,7 +70,9 @@ struct writeback {
     uint64_t eager_gen;                /* everything up to this generation goes out */
     uint64_t sync_gen;                 /* ... as synced writes */
     uint64_t goal_start, goal_end;     /* goes out too: a sequential run */
-    uint64_t cursor;                   /* where emission goes on */
+    bool sweeping;                     /* what is due by generation has not all been sent */
+    bool sweep_blocked;                /* something due had to be left */
+    uint64_t sweep_at;                 /* where the sweep goes on */
     uint64_t stream_start, stream_end; /* the present sequential run of writes */
     bool pumping, pump_again, stepping, step_again;
     unsigned frozen; /* a truncate wants silence: nothing is emitted */
@@ -116,7 +118,9 @@ enum wb_want {
 void wb_write(struct inode *i, uint64_t offset, const void *bytes, size_t len, struct slab *slab);
 /* Sends what is due. */
 void wb_pump(struct inode *i);
-/* Everything dirty now is due. Gives its generation. */
+/* Up to this generation everything is due. */
+void wb_make_due(struct inode *i, uint64_t gen);
+/* Everything dirty now is due; sends it. Gives its generation. */
 uint64_t wb_kick(struct inode *i);
 /* Local bytes from `size` on are gone (truncate). Nothing may fly. */
 void wb_cut(struct inode *i, uint64_t size);

@@ -57,9 +57,10 @@ struct dn_pg {
     struct chain *chain;
     struct chain_actions actions;
     bool is_stepping;
-    struct conn *pred_conn;    /* a reference: where acknowledgements go */
-    struct dn_peer *succ_peer; /* of the last hello */
-    bool hello_waits;
+    struct conn *pred_conn;        /* a reference: where acknowledgements go */
+    struct dn_peer *succ_peer;     /* of the last hello */
+    const struct conn *hello_conn; /* of the oldest hello without an answer; NULL: none */
+    uint64_t hello_id, hello_at_ns;
     struct joiner *joiner;
     uint64_t *marked; /* INCOMPLETE by attempts that broke off */
     size_t marked_count;

@@ -12,8 +12,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/clock.h"
 #include "common/error.h"
 #include "common/log.h"
+#include "common/loop.h"
 #include "common/mem.h"
 #include "common/metrics.h"
 #include "datanode/dn.h"
@@ -21,7 +23,7 @@
 #include "rpc/msg.h"
 #include "rpc/token.h"
 
-enum { HELLO_TIMEOUT_MS = 5000, CONFIRM_PGS_MAX = 4096 };
+enum { HELLO_TIMEOUT_MS = 5000, HELLO_OVERDUE_MS = 9000, CONFIRM_PGS_MAX = 4096 };
 
 /* ---- connections ---- */
 
@@ -183,7 +185,8 @@ static void hello_answered(void *ctx, int status, const struct rpc_frame *f)
 
     msg_arena_init(&arena);
     free(call);
-    pg->hello_waits = false;
+    if (pg->hello_id == hello_id)
+        pg->hello_conn = NULL;
     if (f == NULL) /* The end of the connection tells the rest. */
         return;
     if (status < 0) {
@@ -196,6 +199,21 @@ static void hello_answered(void *ctx, int status, const struct rpc_frame *f)
                         .kind = CHAIN_EV_HELLO_ACK, .hello_id = hello_id, .seq = m->recv_seq});
 }
 
+/* One that stays without an answer for long says that the connection is not what it seems. */
+static bool hello_is_overdue(const struct dn_pg *pg)
+{
+    return pg->hello_conn != NULL && pg->hello_conn == pg->succ_peer->conn &&
+           loop_now_ns(pg->dn->loop) - pg->hello_at_ns > HELLO_OVERDUE_MS * CLOCK_NS_PER_MS;
+}
+
+static void note_hello(struct dn_pg *pg, uint64_t hello_id)
+{
+    if (pg->hello_conn != pg->succ_peer->conn)
+        pg->hello_at_ns = loop_now_ns(pg->dn->loop);
+    pg->hello_conn = pg->succ_peer->conn;
+    pg->hello_id = hello_id;
+}
+
 void forward_hello(struct dn_pg *pg, const struct chain_action *a)
 {
     struct dn *dn = pg->dn;
@@ -205,14 +223,14 @@ void forward_hello(struct dn_pg *pg, const struct chain_action *a)
     struct wire_pg config;
 
     pg->succ_peer = place != NULL ? forward_peer(dn, place->addr) : NULL;
-    if (pg->succ_peer != NULL && pg->hello_waits && pg->succ_peer->conn != NULL) {
-        /* The last one was never answered: the connection is not what it seems. */
-        conn_close(pg->succ_peer->conn, -ETIMEDOUT);
-        return;
-    }
     if (pg->succ_peer == NULL || pg->succ_peer->conn == NULL) {
         nn_hurry(dn);
         pg_post(pg, &(struct chain_event){.kind = CHAIN_EV_LINK_DOWN, .from = a->to});
+        return;
+    }
+    if (hello_is_overdue(pg)) {
+        pg->hello_conn = NULL;
+        conn_close(pg->succ_peer->conn, -ETIMEDOUT);
         return;
     }
     wire_config_to(chain_config_of(pg->chain), &config);
@@ -227,7 +245,7 @@ void forward_hello(struct dn_pg *pg, const struct chain_action *a)
     call = MEM_NEW(struct hello_call);
     call->pg = pg;
     call->hello_id = a->hello_id;
-    pg->hello_waits = true;
+    note_hello(pg, a->hello_id);
     (void)conn_call(pg->succ_peer->conn, MSG_CHAIN_HELLO, &m.base, NULL, 0, hello_answered, call);
 }
 

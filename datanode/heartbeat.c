@@ -402,6 +402,7 @@ void nn_accuse(struct dn *dn, struct dn_pg *pg, struct target_id target, const c
     struct nn_link *l = dn->nn;
     const struct chain_config *c = chain_config_of(pg->chain);
     struct accusation a = {pg->key.target, target.v, pg->key.pg, c->epoch, 0, why};
+    bool is_told = false;
 
     metric_inc(dn->m.accusations);
     for (uint32_t i = 0; i < c->member_count; i++) {
@@ -413,10 +414,12 @@ void nn_accuse(struct dn *dn, struct dn_pg *pg, struct target_id target, const c
 
         if (old->by == a.by && old->target == a.target && old->pg == a.pg)
             return;
+        is_told = is_told || old->target == a.target;
     }
-    log_warn("accusing",
-             "target=%" PRIu32 " by=%" PRIu32 " pg=%" PRIu32 " epoch=%" PRIu64 " why=\"%s\"",
-             a.target, a.by, a.pg, a.epoch, why);
+    if (!is_told) /* Once, not once for each placement group. */
+        log_warn("accusing",
+                 "target=%" PRIu32 " by=%" PRIu32 " pg=%" PRIu32 " epoch=%" PRIu64 " why=\"%s\"",
+                 a.target, a.by, a.pg, a.epoch, why);
     if (l == NULL || l->accusation_count == ACCUSATIONS_MAX)
         return;
     l->accusations[l->accusation_count++] = a;

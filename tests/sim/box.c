@@ -150,7 +150,7 @@ static void check_order(struct box *b, int m, const struct chain_action *a, int 
     if (a->op->opseq == 0)
         return;
     /* Only the head orders, and what it applies in its own epoch it has just ordered. */
-    if (orders && b->ops[index].acked)
+    if (orders && b->ops[index].acked && chain_config_of(c)->epoch >= b->ops[index].acked_epoch)
         box_violate(b, "I30: ordered again after it was acknowledged", "op=%d", index);
     for (unsigned i = 0; i < b->o.clients; i++) {
         const struct box_client *client = &b->clients[i];

@@ -121,6 +121,7 @@ struct box_op {
     uint32_t first_cell, end_cell;
     uint64_t invoked, answered; /* 0: not yet */
     uint64_t sent_epoch;        /* a copy is on its way, or in hand, in this epoch; 0: none */
+    uint64_t acked_epoch;       /* a head that is behind it may order it once more: in vain */
     bool acked, is_read;
     uint32_t chunk;
     uint32_t values[BOX_CELLS]; /* reads */

@@ -172,6 +172,7 @@ void box_answered(struct box *b, const struct box_mail *m)
     }
     o->answered = b->now;
     o->acked = m->status == 0;
+    o->acked_epoch = m->epoch;
     o->refused = m->status < 0;
     if (o->acked && !whole_chain_has(b, m->op))
         box_violate(b, "I27: acknowledged and not on every member of a chain", "op=%d", m->op);

@@ -21,6 +21,11 @@ TESTS += tests/sim/sim_chain tests/sim/sim_chain_mutants
 tests_sim_sim_chain_SOURCES = tests/sim/sim_chain.c $(BOX_SOURCES)
 tests_sim_sim_chain_CFLAGS = $(TEST_CFLAGS)
 tests_sim_sim_chain_LDADD = libdatanode.la libcommon.la
+check_PROGRAMS += tests/sim/explore_chain
+TESTS += tests/sim/explore_chain
+tests_sim_explore_chain_SOURCES = tests/sim/explore_chain.c $(BOX_SOURCES)
+tests_sim_explore_chain_CFLAGS = $(TEST_CFLAGS)
+tests_sim_explore_chain_LDADD = libdatanode.la libcommon.la
 # The same with deliberate bugs built in, each of which must be found.
 tests_sim_sim_chain_mutants_SOURCES = tests/sim/sim_chain.c $(BOX_SOURCES) $(CHAIN_SOURCES)
 tests_sim_sim_chain_mutants_CFLAGS = $(TEST_CFLAGS) -DCHAIN_MUTANTS

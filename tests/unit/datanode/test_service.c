@@ -632,6 +632,26 @@ static void a_dead_tail_is_accused_and_writes_go_on_without_it(void **state)
     free(a);
 }
 
+/* Each who loses its successor finds the next one; a hello that waits for the dead one's answer
+ * must not be held against the living. */
+static void a_dead_middle_costs_only_its_own_place(void **state)
+{
+    struct cluster *c = *state;
+
+    assert_int_equal(write_at(c, 0, 0, "abcd", 4), 0);
+    kill_node(c, 1);
+    for (int i = 0; i < 200 && c->nodes[1].accusations == 0; i++)
+        loop_run_once(c->loop, true);
+    configure(c, "0S 2S 1-");
+    assert_int_equal(write_at(c, 0, 4, "efgh", 4), 0);
+    for (unsigned beats = c->nodes[0].heartbeats; c->nodes[0].heartbeats < beats + 2;)
+        loop_run_once(c->loop, true);
+    assert_content(c, 2, 0, "abcdefgh", 8);
+    assert_true(c->nodes[1].accusations > 0);
+    assert_int_equal(c->nodes[0].accusations, 0);
+    assert_int_equal(c->nodes[2].accusations, 0);
+}
+
 static void a_restarted_member_joins_and_has_it_all(void **state)
 {
     struct cluster *c = *state;
@@ -743,6 +763,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(others_than_the_head_say_who_it_is, setup, teardown),
         cmocka_unit_test_setup_teardown(a_dead_tail_is_accused_and_writes_go_on_without_it, setup,
                                         teardown),
+        cmocka_unit_test_setup_teardown(a_dead_middle_costs_only_its_own_place, setup, teardown),
         cmocka_unit_test_setup_teardown(a_restarted_member_joins_and_has_it_all, setup, teardown),
         cmocka_unit_test_setup_teardown(a_session_that_was_fenced_is_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(a_target_of_another_cluster_is_left_alone, setup, teardown),

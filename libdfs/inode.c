@@ -67,6 +67,11 @@ void inode_unref(struct inode *i)
     assert(i->refs > 0);
     if (--i->refs > 0)
         return;
+    /* The next open asks anyway and gets the content with the answer. */
+    free(i->inline_bytes);
+    i->inline_bytes = NULL;
+    i->inline_known = false;
+    i->inline_len = 0;
     DL_APPEND(t->idle, i);
     t->idle_count++;
     if (t->idle_count > INODE_IDLE_MAX)

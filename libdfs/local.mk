@@ -23,6 +23,8 @@ libdfs_core_la_SOURCES = \
 # librpc.la brings libcommon.la: named twice, libdfs.so would hold it twice.
 libdfs_core_la_LIBADD = librpc.la $(JANSSON_LIBS)
 
+EXTRA_DIST += libdfs/README.md
+
 # The library for applications: the same objects, with only dfs_*() of dfs.h to be seen.
 lib_LTLIBRARIES += libdfs.la
 libdfs_la_SOURCES =

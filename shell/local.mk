@@ -24,3 +24,4 @@ libshell_la_LIBADD = libdfs_core.la
 bin_PROGRAMS += dfs
 dfs_SOURCES = shell/main.c
 dfs_LDADD = libshell.la
+EXTRA_DIST += shell/README.md

@@ -168,12 +168,29 @@ static void dfs_free(struct dfs *dfs)
     pthread_join(dfs->thread, NULL);
     loop_free(dfs->loop);
     conf_free(dfs->conf);
+    free(dfs->groups);
     free(dfs);
 }
 
 static void close_start(struct op *op)
 {
     ll_close(op->dfs->ll, CLOSE_MS, op_status, op);
+}
+
+/* The supplementary groups are the process's only when the user is. */
+static void take_cred(struct dfs *dfs, const struct dfs_options *o)
+{
+    gid_t groups[GROUPS_MAX];
+    int n = o->uid == geteuid() ? getgroups(GROUPS_MAX, groups) : 0;
+
+    dfs->cred = (struct ll_cred){.uid = o->uid, .gid = o->gid};
+    if (n <= 0)
+        return;
+    dfs->groups = mem_zalloc((size_t)n, sizeof(*dfs->groups));
+    for (int i = 0; i < n; i++)
+        dfs->groups[i] = groups[i];
+    dfs->cred.groups = dfs->groups;
+    dfs->cred.group_count = (uint32_t)n;
 }
 
 int dfs_connect(const struct dfs_options *o, struct dfs **ret_dfs, char *err, size_t err_size)
@@ -191,11 +208,12 @@ int dfs_connect(const struct dfs_options *o, struct dfs **ret_dfs, char *err, si
         return r;
     }
     c.options.client_name = "libdfs";
-    dfs->cred = (struct ll_cred){.uid = o->uid, .gid = o->gid};
+    take_cred(dfs, o);
     r = -pthread_create(&dfs->thread, NULL, run_loop, dfs->loop);
     if (r < 0) {
         loop_free(dfs->loop);
         conf_free(dfs->conf);
+        free(dfs->groups);
         free(dfs);
         return r;
     }

@@ -18,6 +18,7 @@ struct dfs {
     pthread_t thread;
     struct conf *conf;
     struct ll_cred cred;
+    uint32_t *groups; /* of cred */
 };
 
 struct op;

@@ -47,7 +47,9 @@ struct dfs_options {
     const char *key_file;
     uint32_t io_timeout_ms; /* 0: wait for ever; default 60000 */
     size_t dirty_bytes_max; /* write-behind memory; default 256 MiB */
-    uint32_t uid, gid;      /* whose permissions count; default: the effective ids of the process */
+    /* Whose permissions count; default: the effective ids of the process. Its supplementary groups
+     * count too as long as uid is its own. */
+    uint32_t uid, gid;
 };
 
 struct dfs_stat {

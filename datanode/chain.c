@@ -134,6 +134,54 @@ static bool is_stable(const struct chain *c, const struct unstable *u)
            CHAIN_MUTANT(c, MUTANT_ACK_NOT_WRITABLE);
 }
 
+/* ---- a chunk held still ---- */
+
+static void answer_hold(struct chain *c, int status, struct chain_actions *out)
+{
+    struct chain_action *a = chain_emit(out, c, CHAIN_ACT_HELD);
+
+    a->waiter = c->hold_waiter;
+    a->status = status;
+    c->hold_waiter = 0;
+}
+
+static void try_hold(struct chain *c, struct chain_actions *out)
+{
+    if (c->hold_waiter != 0 && !window_overlaps(&c->window, c->held, 0, UINT32_MAX))
+        answer_hold(c, 0, out);
+}
+
+void chain_hold_end(struct chain *c, int status, struct chain_actions *out)
+{
+    if (c->hold_waiter != 0)
+        answer_hold(c, status, out);
+    c->held.v = 0;
+}
+
+static void on_hold(struct chain *c, const struct chain_event *ev, struct chain_actions *out)
+{
+    bool is_head = c->place.role == CHAIN_SERVING && c->place.is_head;
+
+    if (!is_head || !ID_IS_NONE(c->held)) {
+        struct chain_action *a = chain_emit(out, c, CHAIN_ACT_HELD);
+
+        a->waiter = ev->waiter;
+        a->status = is_head ? DFS_EBUSY_WINDOW : DFS_ENOTHEAD;
+        return;
+    }
+    c->held = ev->chunk;
+    c->hold_waiter = ev->waiter;
+    try_hold(c, out);
+}
+
+static void on_release(struct chain *c, const struct chain_event *ev, struct chain_actions *out)
+{
+    if (!ID_EQUAL(c->held, ev->chunk))
+        return;
+    chain_hold_end(c, DFS_ECLOSED, out);
+    chain_let_in(c, out);
+}
+
 static void answer_parked_reads(struct chain *c, struct chain_actions *out)
 {
     struct parked_read *r = c->window.reads, *next;
@@ -176,6 +224,7 @@ void chain_settle_one(struct chain *c, struct unstable *u, struct chain_actions 
         chain_send_ack(c, u->seq, c->place.role == CHAIN_SYNCING ? 0 : u->crc, 0, out);
     window_remove(&c->window, u);
     answer_parked_reads(c, out);
+    try_hold(c, out);
 }
 
 void chain_settle(struct chain *c, struct chain_actions *out)
@@ -271,6 +320,9 @@ static bool may_order(const struct chain *c, const struct chain_op *op)
         return false;
     if (op->kind == CHAIN_FENCE)
         return true;
+    if (!ID_IS_NONE(c->held) && op->kind != CHAIN_REPAIR &&
+        chain_op_changes(op, c->held, 0, UINT32_MAX))
+        return false;
     return chain_config_writable(&c->config) && fences_complete(c) && has_room(c, op);
 }
 
@@ -281,6 +333,8 @@ static int client_op_check(const struct chain *c, const struct chain_op *op, uin
         return DFS_ENOTHEAD;
     if (epoch != c->config.epoch)
         return DFS_ESTALE_EPOCH;
+    if (op->kind == CHAIN_REPAIR) /* Its bytes are good only while nothing else can change them. */
+        return ID_EQUAL(c->held, op->chunk) && c->hold_waiter == 0 ? 0 : DFS_EBUSY_WINDOW;
     if (op->kind == CHAIN_FENCE || op->kind == CHAIN_DELETE)
         return 0;
     if (chain_is_fenced(c, op->session))
@@ -365,7 +419,8 @@ void chain_client_op(struct chain *c, const struct chain_event *ev, struct chain
     if (client_op_known(c, op, ev->waiter, out))
         return;
 
-    if (may_order(c, op) && (w->parked == NULL || op->kind == CHAIN_FENCE)) {
+    if (may_order(c, op) &&
+        (w->parked == NULL || op->kind == CHAIN_FENCE || op->kind == CHAIN_REPAIR)) {
         order(c, op, ev->waiter, out);
         if (op->kind == CHAIN_FENCE && !CHAIN_MUTANT(c, MUTANT_NO_FENCE))
             refuse_parked_of(c, op->session, out);
@@ -402,6 +457,7 @@ void chain_drop_all(struct chain *c, int status, struct chain_actions *out)
 {
     struct window *w = &c->window;
 
+    chain_hold_end(c, status, out);
     while (w->unstable != NULL) {
         for (size_t i = 0; i < w->unstable->waiter_count; i++)
             reply(c, w->unstable->waiters[i], status, 0, out);
@@ -563,6 +619,12 @@ void chain_step(struct chain *c, const struct chain_event *ev, struct chain_acti
         return;
     case CHAIN_EV_SYNC_FAILED:
         chain_on_sync_failed(c, ev, out);
+        return;
+    case CHAIN_EV_HOLD:
+        on_hold(c, ev, out);
+        return;
+    case CHAIN_EV_RELEASE:
+        on_release(c, ev, out);
         return;
     case CHAIN_EV_SPACE:
         on_space(c, ev, out);

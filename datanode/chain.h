@@ -60,6 +60,9 @@ enum chain_event_kind {
                                the HELLO that is now answered */
     CHAIN_EV_SYNC_DONE,     /* joiner: everything is here and durable; waiter as in SYNC_COPY */
     CHAIN_EV_SYNC_FAILED,   /* joiner: it broke off; waiter as in SYNC_BEGIN or SYNC_COPY */
+    CHAIN_EV_HOLD,          /* head: chunk, waiter: no operation on it gets a place, and those that
+                               have one end; then CHAIN_ACT_HELD, exactly once */
+    CHAIN_EV_RELEASE,       /* chunk */
     CHAIN_EV_SPACE,         /* bytes_free on our disk, above the reserve */
     CHAIN_EV_FAILED,        /* status: the target is broken; leave every chain */
     CHAIN_EV_TICK,          /* now_ms */
@@ -125,6 +128,7 @@ enum chain_action_kind {
                                from `to` on the connection of `waiter`; ends in SYNC_DONE */
     CHAIN_ACT_SYNC_STOP,    /* joiner: whatever copying is under way is void */
     CHAIN_ACT_SERVING,      /* became a SERVING member of this epoch */
+    CHAIN_ACT_HELD,         /* waiter, status 0: every member has the same bytes of the chunk */
     CHAIN_ACT_DIVERGED,     /* to, seq: it acknowledged other bytes than ours: alarm */
 };
 

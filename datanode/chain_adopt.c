@@ -110,6 +110,7 @@ void chain_adopt(struct chain *c, const struct chain_event *ev, struct chain_act
         return;
     }
     c->left_in_epoch = 0;
+    chain_hold_end(c, DFS_ESTALE_EPOCH, out);
 
     if (was.is_head && !c->place.is_head)
         refuse_waiters(c, out);

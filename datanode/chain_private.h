@@ -46,6 +46,10 @@ struct chain {
     uint64_t begin_waiter; /* the HELLO that waits for the snapshot; 0: none */
     uint64_t copy_waiter;  /* the HELLO under which we copy */
 
+    /* One chunk at a time may be held for a repair; chunk 0: none. */
+    struct chunk_id held;
+    uint64_t hold_waiter; /* not answered yet; 0: it was */
+
     struct dedup dedup;
     struct chain_fence *fences;
     uint64_t fences_known; /* all fences up to this version are in the table */
@@ -71,6 +75,7 @@ void chain_settle_one(struct chain *c, struct unstable *u, struct chain_actions 
 void chain_let_in(struct chain *c, struct chain_actions *out);
 void chain_client_op(struct chain *c, const struct chain_event *ev, struct chain_actions *out);
 /* Answers everybody who waits with this, and forgets what is in the window. */
+void chain_hold_end(struct chain *c, int status, struct chain_actions *out);
 void chain_drop_all(struct chain *c, int status, struct chain_actions *out);
 void chain_leave(struct chain *c, const char *why, struct chain_actions *out);
 

@@ -62,6 +62,7 @@ struct dn_pg {
     const struct conn *hello_conn; /* of the oldest hello without an answer; NULL: none */
     uint64_t hello_id, hello_at_ns;
     struct joiner *joiner;
+    bool repairs;     /* a repair of ours is under way */
     uint64_t *marked; /* INCOMPLETE by attempts that broke off */
     size_t marked_count;
     uint64_t told_free;
@@ -191,6 +192,13 @@ void read_on_sync_begin(struct dn *dn, struct conn *c, const struct rpc_frame *f
 void read_on_sync_list(struct dn *dn, struct conn *c, const struct rpc_frame *f);
 void read_on_sync_crcs(struct dn *dn, struct conn *c, const struct rpc_frame *f);
 void read_on_sync_read(struct dn *dn, struct conn *c, const struct rpc_frame *f);
+
+/* ---- repair.c ---- */
+/* A block of the chunk here does not have its CRC: heals what can be healed, and tells the leader. */
+void repair_start(struct dn_pg *pg, struct chunk_id chunk);
+/* At the head: another member has a bad block. */
+void repair_on_request(struct dn_pg *pg, struct conn *c, const struct rpc_frame *f,
+                       const struct chain_op *op);
 
 /* ---- inventory.c ---- */
 void inventory_on_request(struct dn *dn, struct conn *c, const struct rpc_frame *f);

@@ -359,7 +359,8 @@ void forward_on_op(struct dn *dn, struct conn *c, const struct rpc_frame *f)
 
     msg_arena_init(&arena);
     m = msg_unpack(&arena, &dfs__chain_op__descriptor, f->body, f->header.body_len);
-    if (m == NULL || m->op == NULL || wire_op_from(m->op, f, &op) < 0) {
+    if (m == NULL || m->op == NULL || wire_op_from(m->op, f, &op) < 0 ||
+        (op->kind == CHAIN_REPAIR && op->data == NULL)) {
         log_warn("a neighbour sent what is no operation", "peer=%s", conn_peer_addr(c));
         conn_close(c, DFS_EPROTO);
         return;

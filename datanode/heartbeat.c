@@ -473,9 +473,9 @@ void nn_report_bad(struct dn *dn, struct dn_pg *pg, struct chunk_id chunk, uint3
     Dfs__BadChunkReport m;
 
     dfs__bad_chunk_report__init(&m);
-    log_error("damaged block",
-              "pg=%" PRIu32 " target=%" PRIu32 " chunk=%" PRIu64 " block=%" PRIu32 " healed=%d",
-              pg->key.pg, pg->key.target, chunk.v, block, healed);
+    log_at_(healed ? LOG_LEVEL_WARN : LOG_LEVEL_ERROR, "damaged block",
+            "pg=%" PRIu32 " target=%" PRIu32 " chunk=%" PRIu64 " block=%" PRIu32 " healed=%d",
+            pg->key.pg, pg->key.target, chunk.v, block, healed);
     if (dn->nn == NULL || dn->nn->conn == NULL)
         return;
     m.target = pg->key.target;

@@ -193,6 +193,9 @@ static void do_action(struct dn_pg *pg, const struct chain_action *a)
     case CHAIN_ACT_REPLY:
         answer_op(pg, a);
         return;
+    case CHAIN_ACT_HELD:
+        answer_op(pg, a);
+        return;
     case CHAIN_ACT_READ:
         read_now(pg->dn, waiter_find(pg->dn, a->waiter), a);
         return;

@@ -55,8 +55,7 @@ static void read_done(void *ctx, int status, struct store_read_result *r)
     if (status < 0) {
         if (status == DFS_EBADBLOCK) {
             metric_inc(dn->m.bad_blocks);
-            nn_report_bad(dn, w->pg, w->chunk, w->offset / CHUNK_BLOCK_SIZE, "found by a read",
-                          false);
+            repair_start(w->pg, w->chunk);
         }
         dn_reply_error(dn, w->conn, w->type, w->rpc_id, w->pg, status, NULL);
     } else {

@@ -100,7 +100,14 @@ static bool is_from_session(enum chain_op_kind kind)
 static int check_data_range(const Dfs__ChunkOp *m, const struct rpc_frame *f)
 {
     uint64_t bytes = (uint64_t)m->crc_count * sizeof(uint32_t) + m->len;
+    bool is_request = m->kind == DFS__CHUNK_OP_KIND__CHUNK_OP_REPAIR && m->crc_count == 0;
 
+    if (is_request) /* To the head: find good bytes. */
+        return m->chunk_id == 0 || m->len == 0 || m->len > CHUNK_OP_MAX ||
+                       m->offset % CHUNK_BLOCK_SIZE != 0 || m->len % CHUNK_BLOCK_SIZE != 0 ||
+                       (uint64_t)m->offset + m->len > CHUNK_SIZE || f->header.data_len != 0
+                   ? DFS_EPROTO
+                   : 0;
     if (m->chunk_id == 0 || m->len == 0 || m->len > CHUNK_OP_MAX ||
         (uint64_t)m->offset + m->len > CHUNK_SIZE ||
         m->crc_count != wire_block_count(m->offset, m->len) || f->header.data_len != bytes)
@@ -184,7 +191,8 @@ int wire_op_from(const Dfs__ChunkOp *m, const struct rpc_frame *f, struct chain_
     chain_op_set_chunks(op, m->chunks, m->n_chunks);
     if (op->kind == CHAIN_WRITE || op->kind == CHAIN_REPAIR) {
         op->len = m->len;
-        take_payload(op, m, f);
+        if (m->crc_count > 0)
+            take_payload(op, m, f);
     }
     *ret_op = op;
     return 0;

@@ -26,6 +26,7 @@ struct wire_pg {
 void wire_config_to(const struct chain_config *c, struct wire_pg *ret_pg);
 
 /*
+ * A REPAIR without CRCs and data is a request to the head.
  * The payload is referenced, not copied. Its CRCs are not looked at yet: wire_op_check_crcs().
  * DFS_EPROTO  lengths, offsets, counts or ids that cannot be
  */

@@ -21,8 +21,8 @@ static bool may_send(const struct dn_guest *guest, const struct chain_op *op)
     case CHAIN_DELETE:
     case CHAIN_FENCE:
         return guest->is_namenode;
-    case CHAIN_REPAIR:
-        return guest->is_peer;
+    case CHAIN_REPAIR: /* The bytes are the head's to find. */
+        return guest->is_peer && op->data == NULL;
     case CHAIN_WRITE:
     case CHAIN_TRUNC:
     case CHAIN_SYNC:
@@ -66,6 +66,10 @@ void write_on_request(struct dn *dn, struct conn *c, const struct rpc_frame *f,
     pg = pg_local(dn, m->pg);
     if (pg == NULL) {
         dn_reply_error(dn, c, f->header.type, f->header.rpc_id, NULL, DFS_ENOTHEAD, NULL);
+        return;
+    }
+    if (op->kind == CHAIN_REPAIR) {
+        repair_on_request(pg, c, f, op);
         return;
     }
     metric_inc(dn->m.ops);

@@ -301,6 +301,7 @@ static void do_action(struct box *b, int m, const struct chain_action *a)
         b->sometimes.diverged++;
         box_violate(b, "I29: members acknowledged different bytes", "seq=%d", (int)a->seq);
         return;
+    case CHAIN_ACT_HELD:
     case CHAIN_ACT_ASK_CONFIG:
     case CHAIN_ACT_SERVING:
         return;

@@ -622,6 +622,42 @@ static void a_read_waits_for_an_operation_that_it_overlaps(void **state)
     box_free(b);
 }
 
+/* What a repair writes must be what every member has: nothing may move meanwhile. */
+static void a_chunk_that_is_held_takes_only_its_repair(void **state)
+{
+    struct box *b = box_with(3, "0S 1S 2S");
+    struct chain *head = box_chain(b, 0);
+    struct chain_op *op = chain_op_new(CHAIN_WRITE), *repair = chain_op_new(CHAIN_REPAIR);
+    struct chain_event ev = {
+        .kind = CHAIN_EV_CLIENT_OP, .op = op, .epoch = b->config.epoch, .waiter = 2};
+
+    (void)state;
+    op->session.v = 10;
+    op->opseq = op->floor = 1;
+    op->chunk.v = repair->chunk.v = 1;
+    op->len = repair->len = 4096;
+    ev.op = repair;
+    assert_int_equal(one_reply(head, &ev), DFS_EBUSY_WINDOW); /* Not held. */
+    chain_actions_clear(&acts);
+    chain_step(head, &(struct chain_event){.kind = CHAIN_EV_HOLD, .chunk = {1}, .waiter = 1},
+               &acts);
+    assert_int_equal(acts.items[0].kind, CHAIN_ACT_HELD);
+    assert_int_equal(acts.items[0].status, 0);
+    ev.op = op;
+    assert_int_equal(one_reply(head, &ev), 1);
+    assert_int_equal(chain_recv_seq(head), 0); /* It waits. */
+    ev.op = repair;
+    assert_int_equal(one_reply(head, &ev), 1);
+    assert_int_equal(chain_recv_seq(head), 1);
+    chain_actions_clear(&acts);
+    chain_step(head, &(struct chain_event){.kind = CHAIN_EV_RELEASE, .chunk = {1}}, &acts);
+    assert_int_equal(chain_recv_seq(head), 2);
+    chain_actions_done(&acts);
+    chain_op_unref(op);
+    chain_op_unref(repair);
+    box_free(b);
+}
+
 static void a_joiner_and_an_outsider_answer_no_reads(void **state)
 {
     struct box *b = box_with(3, "0S 1S 2-");
@@ -681,6 +717,7 @@ int main(void)
         cmocka_unit_test(a_member_whose_disk_fails_leaves_and_accuses_itself),
         cmocka_unit_test(damaged_operations_are_complained_about_by_both_sides),
         cmocka_unit_test(a_read_waits_for_an_operation_that_it_overlaps),
+        cmocka_unit_test(a_chunk_that_is_held_takes_only_its_repair),
         cmocka_unit_test(a_joiner_and_an_outsider_answer_no_reads),
         cmocka_unit_test(a_silent_successor_is_accused_by_its_neighbour_first),
     };

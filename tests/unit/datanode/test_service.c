@@ -494,7 +494,8 @@ static int write_at(struct cluster *c, int node, uint32_t offset, const void *by
     return call(c, node, &op, &p);
 }
 
-static int read_at(struct cluster *c, int node, uint32_t offset, uint32_t len, struct answer *a)
+static int read_verified(struct cluster *c, int node, uint32_t offset, uint32_t len, bool verify,
+                         struct answer *a)
 {
     Dfs__ChunkReadRequest m = DFS__CHUNK_READ_REQUEST__INIT;
 
@@ -504,10 +505,16 @@ static int read_at(struct cluster *c, int node, uint32_t offset, uint32_t len, s
     m.chunk_id = CHUNK;
     m.offset = offset;
     m.len = len;
+    m.verify = verify;
     a->came = false;
     (void)conn_call(client_of(c, node), MSG_CHUNK_READ, &m.base, NULL, 5000, on_answer, a);
     assert_true(wait_for(c, answered, a));
     return a->status;
+}
+
+static int read_at(struct cluster *c, int node, uint32_t offset, uint32_t len, struct answer *a)
+{
+    return read_verified(c, node, offset, len, false, a);
 }
 
 static void assert_content(struct cluster *c, int node, uint32_t offset, const void *bytes,
@@ -685,6 +692,39 @@ static void a_restarted_member_joins_and_has_it_all(void **state)
     assert_content(c, 0, 0, "\0x", 2);
 }
 
+static bool was_reported(struct cluster *c, void *ctx)
+{
+    return c->bad_reports > *(unsigned *)ctx;
+}
+
+/* Found by a read, told to the reader, and healed from another copy, wherever it stands. */
+static void a_flipped_byte_is_found_and_healed(void **state)
+{
+    struct cluster *c = *state;
+    struct answer *a = MEM_NEW(struct answer);
+    static uint8_t bytes[100000];
+
+    for (size_t i = 0; i < sizeof(bytes); i++)
+        bytes[i] = (uint8_t)(i * 31 + i / 89);
+    assert_int_equal(write_at(c, 0, 0, bytes, sizeof(bytes)), 0);
+    for (int i = 0; i < NODES; i++) {
+        unsigned before = c->bad_reports;
+        char command[512];
+
+        (void)snprintf(command, sizeof(command),
+                       "f=$(find %s/c -type f) && printf X | "
+                       "dd of=$f bs=1 seek=%d conv=notrunc status=none",
+                       c->nodes[i].dir, (128 << 10) + 50000);
+        assert_int_equal(system(command), 0);
+        assert_int_equal(read_verified(c, i, 49152, 4096, true, a), DFS_EBADBLOCK);
+        assert_true(wait_for(c, was_reported, &before));
+        assert_int_equal(read_verified(c, i, 49152, 4096, true, a), 0);
+        assert_content(c, i, 0, bytes, sizeof(bytes));
+    }
+    assert_int_equal(write_at(c, 0, 3, "and on", 6), 0);
+    free(a);
+}
+
 static void a_session_that_was_fenced_is_refused(void **state)
 {
     struct cluster *c = *state;
@@ -765,6 +805,7 @@ int main(void)
                                         teardown),
         cmocka_unit_test_setup_teardown(a_dead_middle_costs_only_its_own_place, setup, teardown),
         cmocka_unit_test_setup_teardown(a_restarted_member_joins_and_has_it_all, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_flipped_byte_is_found_and_healed, setup, teardown),
         cmocka_unit_test_setup_teardown(a_session_that_was_fenced_is_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(a_target_of_another_cluster_is_left_alone, setup, teardown),
         cmocka_unit_test_setup_teardown(a_second_datanode_on_the_same_target_is_refused, setup,

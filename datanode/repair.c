@@ -1,0 +1,324 @@
+/*
+ * A block that does not have its CRC gets its bytes back from another member.
+ *
+ *   finder: which blocks? ──REPAIR request──► head: hold the chunk ─► good bytes, ours or another
+ *           look again ◄──────────────────────      member's ─► REPAIR through the chain ─► release
+ *
+ * While the chunk is held no operation on it is under way anywhere, so every copy that has its CRC
+ * holds the same bytes, and writing them once more changes nothing for those who have them.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/crc32c.h"
+#include "common/error.h"
+#include "common/log.h"
+#include "common/mem.h"
+#include "common/slab.h"
+#include "datanode/dn.h"
+#include "datanode/wire.h"
+#include "rpc/msg.h"
+
+enum { BLOCKS_AT_ONCE = CHUNK_OP_MAX / CHUNK_BLOCK_SIZE, ROUNDS_MAX = 64, ASK_TIMEOUT_MS = 10000 };
+
+/* ---- at the head ---- */
+
+struct repair {
+    struct dn_pg *pg;
+    struct chunk_id chunk;
+    uint32_t offset, len;
+    uint64_t epoch;
+    uint32_t next; /* member to be asked next */
+    void (*done)(void *ctx, int status);
+    void *ctx;
+};
+
+static void repair_end(struct repair *r, int status)
+{
+    struct dn_pg *pg = r->pg;
+    struct chunk_id chunk = r->chunk;
+    void (*done)(void *ctx, int status) = r->done;
+    void *ctx = r->ctx;
+
+    free(r);
+    pg_post(pg, &(struct chain_event){.kind = CHAIN_EV_RELEASE, .chunk = chunk});
+    done(ctx, status);
+}
+
+static void ordered(void *ctx, int status)
+{
+    repair_end(ctx, status);
+}
+
+static struct dn_waiter *call_waiter(struct repair *r, void (*called)(void *ctx, int status))
+{
+    struct dn_waiter *w = waiter_new(r->pg->dn, WAITER_CALL, NULL, NULL, r->pg);
+
+    w->called = called;
+    w->ctx = r;
+    return w;
+}
+
+/* bytes: whole blocks but perhaps the last; slots: one for each. */
+static void order(struct repair *r, const uint8_t *bytes, uint32_t len, const uint32_t *slots)
+{
+    uint32_t blocks = (len + CHUNK_BLOCK_SIZE - 1) / CHUNK_BLOCK_SIZE;
+    uint32_t whole = blocks * CHUNK_BLOCK_SIZE, crcs[BLOCKS_AT_ONCE];
+    CLEANUP(chain_op) struct chain_op *op = chain_op_new(CHAIN_REPAIR);
+    CLEANUP(slab) struct slab *slab = slab_alloc(r->pg->dn->slabs, whole);
+
+    memcpy(slab->data, bytes, len);
+    memset(slab->data + len, 0, whole - len);
+    for (uint32_t i = 0; i < blocks; i++)
+        crcs[i] = slots[i] ^ CRC32C_ZERO_BLOCK;
+    op->chunk = r->chunk;
+    op->offset = r->offset;
+    wire_op_set_payload(op, slab, slab->data, whole, crcs);
+    if (wire_op_check_crcs(op) < 0) {
+        repair_end(r, DFS_EBADBLOCK);
+        return;
+    }
+    pg_step(r->pg, &(struct chain_event){.kind = CHAIN_EV_CLIENT_OP,
+                                         .op = op,
+                                         .epoch = r->epoch,
+                                         .waiter = call_waiter(r, ordered)->id});
+}
+
+static void ask_next(struct repair *r);
+
+static void on_answer(void *ctx, int status, const struct rpc_frame *f)
+{
+    CLEANUP_MSG struct msg_arena arena;
+    struct repair *r = ctx;
+    uint32_t slots[BLOCKS_AT_ONCE];
+    Dfs__ChunkReadReply *m = NULL;
+
+    msg_arena_init(&arena);
+    if (r->pg->dn->is_stopping) {
+        free(r);
+        return;
+    }
+    if (status == 0)
+        m = msg_unpack(&arena, &dfs__chunk_read_reply__descriptor, f->body, f->header.body_len);
+    if (m == NULL || m->len == 0 || m->len > r->len ||
+        m->crc_count != wire_block_count(0, m->len) ||
+        f->header.data_len != m->crc_count * sizeof(uint32_t) + m->len) {
+        ask_next(r);
+        return;
+    }
+    memcpy(slots, f->data_bytes, m->crc_count * sizeof(*slots));
+    order(r, f->data_bytes + m->crc_count * sizeof(*slots), m->len, slots);
+}
+
+static struct conn *member_conn(struct dn *dn, struct target_id target)
+{
+    const struct dn_place *place = dn_place_find(dn, target.v);
+
+    return place != NULL ? forward_peer(dn, place->addr)->conn : NULL;
+}
+
+/* The other serving members, one after the other. */
+static void ask_next(struct repair *r)
+{
+    const struct chain_config *cfg = chain_config_of(r->pg->chain);
+    Dfs__ChunkReadRequest m = DFS__CHUNK_READ_REQUEST__INIT;
+
+    while (cfg->epoch == r->epoch && r->next < cfg->member_count) {
+        const struct chain_member *member = &cfg->members[r->next++];
+        struct conn *c;
+
+        if (member->state != MEMBER_SERVING || member->target.v == r->pg->key.target)
+            continue;
+        c = member_conn(r->pg->dn, member->target);
+        if (c == NULL)
+            continue;
+        m.pg = r->pg->key.pg;
+        m.epoch = r->epoch;
+        m.chunk_id = r->chunk.v;
+        m.offset = r->offset;
+        m.len = r->len;
+        m.verify = true;
+        (void)conn_call(c, MSG_CHUNK_READ, &m.base, NULL, ASK_TIMEOUT_MS, on_answer, r);
+        return;
+    }
+    repair_end(r, DFS_EBADBLOCK);
+}
+
+static void own_read(void *ctx, int status, struct store_read_result *res)
+{
+    struct repair *r = ctx;
+
+    if (status == 0 && res->len > 0)
+        order(r, res->slab->data, res->len, res->slots);
+    else if (status == DFS_ECLOSED)
+        repair_end(r, status);
+    else
+        ask_next(r);
+}
+
+static void held(void *ctx, int status)
+{
+    struct repair *r = ctx;
+    struct store_read rd = {.chunk = r->chunk, .offset = r->offset, .len = r->len, .verify = true};
+
+    if (status < 0) {
+        void (*done)(void *c, int s) = r->done;
+        void *done_ctx = r->ctx;
+
+        free(r); /* Nothing is held: the chain said no, or let go by itself. */
+        done(done_ctx, status);
+        return;
+    }
+    store_read(r->pg->target, &rd, own_read, r);
+}
+
+static void hold(struct dn_pg *pg, struct chunk_id chunk, uint32_t offset, uint32_t len,
+                 void (*done)(void *ctx, int status), void *ctx)
+{
+    struct repair *r = MEM_NEW(struct repair);
+
+    r->pg = pg;
+    r->chunk = chunk;
+    r->offset = offset;
+    r->len = len;
+    r->epoch = pg_epoch(pg);
+    r->done = done;
+    r->ctx = ctx;
+    pg_step(pg, &(struct chain_event){
+                    .kind = CHAIN_EV_HOLD, .chunk = chunk, .waiter = call_waiter(r, held)->id});
+}
+
+/* ---- a request of another member ---- */
+
+static void request_done(void *ctx, int status)
+{
+    struct dn_waiter *w = ctx;
+    Dfs__ChunkOpReply m = DFS__CHUNK_OP_REPLY__INIT;
+
+    if (status == 0) {
+        m.epoch = pg_epoch(w->pg);
+        conn_reply(w->conn, w->type, w->rpc_id, &m.base, NULL);
+    } else {
+        dn_reply_error(w->pg->dn, w->conn, w->type, w->rpc_id, w->pg, status, NULL);
+    }
+    waiter_free(w->pg->dn, w);
+}
+
+void repair_on_request(struct dn_pg *pg, struct conn *c, const struct rpc_frame *f,
+                       const struct chain_op *op)
+{
+    hold(pg, op->chunk, op->offset, op->len, request_done, waiter_new(pg->dn, WAITER_OP, c, f, pg));
+}
+
+/* ---- at the finder ---- */
+
+struct finder {
+    struct dn_pg *pg;
+    struct chunk_id chunk;
+    uint32_t block; /* the first that was bad */
+    unsigned rounds;
+    bool found;
+};
+
+static void finder_end(struct finder *f, bool healed)
+{
+    f->pg->repairs = false;
+    if (f->found)
+        nn_report_bad(f->pg->dn, f->pg, f->chunk, f->block,
+                      healed ? "healed from another copy" : "not healed", healed);
+    free(f);
+}
+
+static void look(struct finder *f);
+
+static void repaired(void *ctx, int status)
+{
+    struct finder *f = ctx;
+
+    if (status < 0 || ++f->rounds > ROUNDS_MAX) {
+        log_warn("a block could not be healed", "pg=%" PRIu32 " chunk=%" PRIu64 " error=\"%s\"",
+                 f->pg->key.pg, f->chunk.v, dfs_strerror(status));
+        finder_end(f, false);
+        return;
+    }
+    look(f);
+}
+
+static void head_answered(void *ctx, int status, const struct rpc_frame *frame)
+{
+    struct finder *f = ctx;
+
+    (void)frame;
+    if (f->pg->dn->is_stopping)
+        free(f);
+    else
+        repaired(f, status);
+}
+
+static void ask_head(struct finder *f, uint32_t offset, uint32_t len)
+{
+    struct dn_pg *pg = f->pg;
+    struct conn *c = member_conn(pg->dn, chain_config_head(chain_config_of(pg->chain)));
+    Dfs__ChunkOp m = DFS__CHUNK_OP__INIT;
+
+    if (c == NULL) {
+        finder_end(f, false);
+        return;
+    }
+    m.kind = DFS__CHUNK_OP_KIND__CHUNK_OP_REPAIR;
+    m.pg = pg->key.pg;
+    m.epoch = pg_epoch(pg);
+    m.chunk_id = f->chunk.v;
+    m.offset = offset;
+    m.len = len;
+    (void)conn_call(c, MSG_CHUNK_OP, &m.base, NULL, ASK_TIMEOUT_MS * 2, head_answered, f);
+}
+
+static bool is_bad(const struct store_crcs *c, uint32_t block)
+{
+    return block < c->slot_count && (c->bad[block / 64] >> (block % 64)) & 1;
+}
+
+static void on_crcs(void *ctx, int status, const struct store_crcs *c)
+{
+    struct finder *f = ctx;
+    uint32_t from = 0, to;
+
+    if (status < 0 || c->bad_count == 0) {
+        finder_end(f, status == 0);
+        return;
+    }
+    while (!is_bad(c, from))
+        from++;
+    for (to = from; is_bad(c, to) && to - from < BLOCKS_AT_ONCE;)
+        to++;
+    if (!f->found)
+        f->block = from;
+    f->found = true;
+    if (chain_place_of(f->pg->chain)->role != CHAIN_SERVING)
+        finder_end(f, false); /* Joining compares everything. */
+    else if (chain_place_of(f->pg->chain)->is_head)
+        hold(f->pg, f->chunk, from * CHUNK_BLOCK_SIZE, (to - from) * CHUNK_BLOCK_SIZE, repaired, f);
+    else
+        ask_head(f, from * CHUNK_BLOCK_SIZE, (to - from) * CHUNK_BLOCK_SIZE);
+}
+
+static void look(struct finder *f)
+{
+    store_crcs(f->pg->target, f->chunk, true, on_crcs, f);
+}
+
+void repair_start(struct dn_pg *pg, struct chunk_id chunk)
+{
+    struct finder *f;
+
+    if (pg->repairs || pg->dn->is_stopping)
+        return;
+    pg->repairs = true;
+    f = MEM_NEW(struct finder);
+    f->pg = pg;
+    f->chunk = chunk;
+    look(f);
+}

@@ -168,9 +168,8 @@ static void check_order(struct box *b, int m, const struct chain_action *a, int 
 static void do_apply(struct box *b, int m, const struct chain_action *a)
 {
     struct box_member *me = &b->members[m];
-    uint32_t chunk =
-        a->op->kind == CHAIN_DELETE ? (uint32_t)a->op->chunks[0] - 1 : (uint32_t)a->op->chunk.v - 1;
     int index = (int)(uintptr_t)a->op->payload - 1;
+    uint32_t chunk = b->ops[index].chunk;
 
     check_order(b, m, a, index);
     if (me->join != NULL) {

@@ -287,6 +287,15 @@ void box_io_do(struct box *b, int member, unsigned n)
     io_free(io);
 }
 
+/* The message that brought them has the whole chunk: cells are not bytes. */
+static void take_cells(struct box_io *io, const struct join_action *a)
+{
+    const struct box_msg *m = a->payload;
+
+    memcpy(io->cells, &m->copy.cells[a->offset / BOX_CELL_BYTES],
+           a->len / BOX_CELL_BYTES * sizeof(uint32_t));
+}
+
 static void join_action(struct box *b, int member, const struct join_action *a)
 {
     struct box_member *me = &b->members[member];
@@ -319,7 +328,7 @@ static void join_action(struct box *b, int member, const struct join_action *a)
     case JOIN_ACT_COPY:
         io.kind = BOX_IO_COPY;
         if (a->bytes != NULL)
-            memcpy(io.cells, a->bytes, a->len / BOX_CELL_BYTES * sizeof(uint32_t));
+            take_cells(&io, a);
         b->sometimes.copied++;
         break;
     case JOIN_ACT_TRUNCATE:

@@ -1,8 +1,9 @@
 # End-to-end tests: real clusters and real mounts. They speak TAP; helpers are small programs.
-check_PROGRAMS += tests/e2e/differential tests/e2e/mktree
+check_PROGRAMS += tests/e2e/chaos_io tests/e2e/differential tests/e2e/mktree
+tests_e2e_chaos_io_CFLAGS = $(TEST_CFLAGS)
 tests_e2e_differential_CFLAGS = $(TEST_CFLAGS)
 tests_e2e_mktree_CFLAGS = $(TEST_CFLAGS)
 
-E2E_TESTS = tests/e2e/shell.sh tests/e2e/smoke.sh
+E2E_TESTS = tests/e2e/chaos.sh tests/e2e/shell.sh tests/e2e/smoke.sh
 TESTS += $(E2E_TESTS)
 EXTRA_DIST += tests/e2e/lib.sh $(E2E_TESTS)

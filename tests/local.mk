@@ -13,6 +13,16 @@ check_PROGRAMS += tests/unit/datanode/test_service
 TESTS += tests/unit/datanode/test_service
 tests_unit_datanode_test_service_CFLAGS = $(TEST_CFLAGS)
 tests_unit_datanode_test_service_LDADD = libdnservice.la $(CMOCKA_LIBS)
+
+check_PROGRAMS += tests/unit/datanode/test_chain_dedup
+TESTS += tests/unit/datanode/test_chain_dedup
+tests_unit_datanode_test_chain_dedup_CFLAGS = $(TEST_CFLAGS)
+tests_unit_datanode_test_chain_dedup_LDADD = libdatanode.la $(CMOCKA_LIBS)
+
+check_PROGRAMS += tests/unit/datanode/test_wire
+TESTS += tests/unit/datanode/test_wire
+tests_unit_datanode_test_wire_CFLAGS = $(TEST_CFLAGS)
+tests_unit_datanode_test_wire_LDADD = libdnservice.la $(CMOCKA_LIBS)
 # ---- end of datanode/chain ----
 
 # ---- datanode/store ----

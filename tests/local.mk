@@ -1,7 +1,8 @@
 # What tests/ builds.
 
 # ---- datanode/chain ----
-BOX_SOURCES = tests/sim/box.c tests/sim/box.h tests/sim/box_disk.c tests/sim/box_client.c
+BOX_SOURCES = tests/sim/box.c tests/sim/box.h tests/sim/box_disk.c tests/sim/box_client.c \
+	tests/sim/box_moves.c
 
 check_PROGRAMS += tests/unit/datanode/test_chain
 TESTS += tests/unit/datanode/test_chain
@@ -11,6 +12,8 @@ tests_unit_datanode_test_chain_LDADD = libdatanode.la libcommon.la $(CMOCKA_LIBS
 
 check_PROGRAMS += tests/unit/datanode/test_service
 TESTS += tests/unit/datanode/test_service
+tests_unit_datanode_test_service_SOURCES = tests/unit/datanode/test_service.c \
+	tests/unit/datanode/service_cluster.c tests/unit/datanode/service_cluster.h
 tests_unit_datanode_test_service_CFLAGS = $(TEST_CFLAGS)
 tests_unit_datanode_test_service_LDADD = libdnservice.la $(CMOCKA_LIBS)
 

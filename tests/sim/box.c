@@ -67,7 +67,7 @@ void box_post(struct box *b, int from, int to, bool forth, const struct box_msg 
         DL_APPEND(c->back, copy);
 }
 
-static void conn_break(struct box *b, int from, int to)
+void box_conn_break(struct box *b, int from, int to)
 {
     struct box_conn *c = &b->conns[from][to];
 
@@ -106,7 +106,7 @@ struct box_member *box_member_of(struct box *b, struct target_id target)
     return i < 0 ? NULL : &b->members[i];
 }
 
-static struct box_waiter *waiter_new(struct box *b, uint64_t *ret_id)
+struct box_waiter *box_waiter_new(struct box *b, uint64_t *ret_id)
 {
     *ret_id = ++b->next_waiter;
     if (*ret_id >= b->waiter_capacity) {
@@ -334,7 +334,7 @@ static void deliver_forth(struct box *b, int from, int to, struct box_msg *m)
     switch (m->kind) {
     case BOX_HELLO:
         box_step(b, to, &(struct chain_event){.kind = CHAIN_EV_CONFIG, .config = &m->config});
-        w = waiter_new(b, &ev.waiter);
+        w = box_waiter_new(b, &ev.waiter);
         w->kind = BOX_WAIT_HELLO;
         w->from = from;
         w->generation = b->conns[from][to].generation;
@@ -462,7 +462,7 @@ static void deliver_back(struct box *b, int from, int to, struct box_msg *m)
     }
 }
 
-static void deliver(struct box *b, int from, int to, bool forth)
+void box_deliver(struct box *b, int from, int to, bool forth)
 {
     struct box_conn *c = &b->conns[from][to];
     struct box_msg **q = forth ? &c->forth : &c->back;
@@ -478,7 +478,7 @@ static void deliver(struct box *b, int from, int to, bool forth)
     msg_free(m);
 }
 
-static void deliver_down(struct box *b, int from, int to)
+void box_deliver_down(struct box *b, int from, int to)
 {
     b->conns[from][to].down_pending = false;
     box_step(b, from,
@@ -551,7 +551,7 @@ static int listed(const struct chain_config *c, struct target_id t)
 }
 
 /* Takes it out of its place and puts it at the end of those in the new state. */
-static void move_member(struct box *b, int m, enum member_state state)
+void box_move_member(struct box *b, int m, enum member_state state)
 {
     struct chain_config c = b->config, n = c;
     struct chain_member me = {
@@ -577,7 +577,7 @@ static void move_member(struct box *b, int m, enum member_state state)
     config_commit(b, n);
 }
 
-static bool may_promote(struct box *b, int m)
+bool box_may_promote(struct box *b, int m)
 {
     int i = listed(&b->config, b->members[m].target);
 
@@ -604,8 +604,8 @@ void box_crash(struct box *b, int m)
     chain_free(me->chain);
     me->chain = NULL;
     for (int i = 0; i < BOX_MEMBERS; i++) {
-        conn_break(b, i, m);
-        conn_break(b, m, i);
+        box_conn_break(b, i, m);
+        box_conn_break(b, m, i);
         b->conns[m][i].down_pending = false;
     }
 }
@@ -627,7 +627,7 @@ void box_restart(struct box *b, int m)
 
 void box_break(struct box *b, int from, int to)
 {
-    conn_break(b, from, to);
+    box_conn_break(b, from, to);
 }
 
 void box_tick(struct box *b, int m, uint64_t now_ms)
@@ -675,271 +675,4 @@ void box_free(struct box *b)
     }
     free(b->waiters);
     free(b);
-}
-
-/* ---- choices ---- */
-
-static struct box_mail *mail_at(const struct box *b, int n)
-{
-    struct box_mail *m = b->mail;
-
-    while (m != NULL && n-- > 0)
-        m = m->next;
-    return m;
-}
-
-static void add(struct box_choice *out, unsigned *count, enum box_choice_kind kind, int x, int y,
-                int n)
-{
-    if (*count < BOX_CHOICES_MAX)
-        out[(*count)++] = (struct box_choice){kind, x, y, n};
-}
-
-static bool sent(const struct box *b, int op);
-
-/* A client that was refused tries again; here, only once that can succeed. */
-static bool head_is_ready(struct box *b)
-{
-    const struct box_member *head = box_member_of(b, chain_config_head(&b->config));
-
-    return head != NULL && head->alive && chain_place_of(head->chain)->is_head &&
-           chain_config_of(head->chain)->epoch == b->config.epoch;
-}
-
-static bool waits_to_retry(struct box *b, int x)
-{
-    const struct chain *c = b->members[x].chain;
-    const struct box_member *succ;
-
-    if (!b->members[x].alive || c->link != LINK_DOWN)
-        return false;
-    succ = box_member_of(b, c->place.succ.target);
-    return succ->alive && succ->incarnation == c->place.succ.incarnation &&
-           chain_config_of(succ->chain)->epoch <= c->config.epoch;
-}
-
-unsigned box_moves(struct box *b, struct box_choice out[BOX_CHOICES_MAX])
-{
-    unsigned count = 0;
-    int n = 0;
-
-    for (int x = 0; x < BOX_MEMBERS; x++) {
-        for (int y = 0; y < BOX_MEMBERS; y++) {
-            if (b->conns[x][y].forth != NULL)
-                add(out, &count, BOX_DELIVER_FORTH, x, y, 0);
-            if (b->conns[x][y].back != NULL)
-                add(out, &count, BOX_DELIVER_BACK, x, y, 0);
-            if (b->conns[x][y].down_pending)
-                add(out, &count, BOX_DELIVER_DOWN, x, y, 0);
-        }
-        for (unsigned i = 0; i < box_io_possible(b, x); i++)
-            add(out, &count, BOX_DISK, x, 0, (int)i);
-        if (!b->members[x].alive || b->config.epoch == 0)
-            continue;
-        if (!b->pushed[x])
-            add(out, &count, BOX_PUSH, x, 0, 0);
-        if (chain_is_synced(b->members[x].chain) &&
-            chain_config_of(b->members[x].chain)->epoch == b->config.epoch &&
-            b->synced_epoch[x] != b->config.epoch)
-            add(out, &count, BOX_HEARD, x, 0, 0);
-        if (may_promote(b, x))
-            add(out, &count, BOX_PROMOTE, x, 0, 0);
-    }
-    for (struct box_mail *m = b->mail; m != NULL; m = m->next)
-        add(out, &count, BOX_MAIL, 0, 0, n++);
-    for (unsigned i = 0; i < b->o.clients; i++) {
-        struct box_client *c = &b->clients[i];
-
-        if (c->config.epoch != b->config.epoch)
-            add(out, &count, BOX_REFRESH, (int)i, 0, 0);
-        else if (c->current >= 0 && !sent(b, c->current) && head_is_ready(b))
-            add(out, &count, BOX_SEND, (int)i, 0, 0);
-    }
-    if (b->fence_op >= 0 && !sent(b, b->fence_op) && head_is_ready(b))
-        add(out, &count, BOX_SEND, -1, 0, 0);
-    /* Time passes only when nothing else can, and somebody's second attempt can succeed. */
-    for (int x = 0; x < BOX_MEMBERS && count == 0; x++) {
-        if (waits_to_retry(b, x))
-            add(out, &count, BOX_TICK, x, 0, 0);
-    }
-    return count;
-}
-
-/* Is some copy of it on its way or in a member's hands, in the newest epoch? */
-static bool sent(const struct box *b, int op)
-{
-    return b->ops[op].answered != 0 || b->ops[op].sent_epoch == b->config.epoch;
-}
-
-static void do_send(struct box *b, int client)
-{
-    int op = client < 0 ? b->fence_op : b->clients[client].current;
-    const struct chain_config *c = client < 0 ? &b->config : &b->clients[client].config;
-    struct box_member *head = box_member_of(b, chain_config_head(c));
-
-    if (op < 0 || head == NULL)
-        return;
-    if (b->ops[op].sent_epoch != 0)
-        b->sometimes.resent++;
-    b->ops[op].sent_epoch = c->epoch;
-    box_send(b, op, (int)(head - b->members), c->epoch);
-}
-
-static void do_mail(struct box *b, int n)
-{
-    struct box_mail *m = mail_at(b, n);
-    struct box_waiter *w;
-    struct chain_event ev = {0};
-
-    if (m == NULL)
-        return;
-    DL_DELETE(b->mail, m);
-    if (b->tells)
-        printf("       %s op %d at %d status %d\n", m->is_reply ? "reply" : "ask", m->op, m->member,
-               m->status);
-    if (m->is_reply) {
-        box_answered(b, m);
-        free(m);
-        return;
-    }
-    if (b->members[m->member].alive) {
-        struct box_op *o = &b->ops[m->op];
-
-        w = waiter_new(b, &ev.waiter);
-        w->op = m->op;
-        w->member = m->member;
-        w->epoch = m->epoch;
-        ev.epoch = m->epoch;
-        if (o->is_read) {
-            ev.kind = CHAIN_EV_READ;
-            ev.chunk.v = o->chunk + 1;
-            ev.offset = o->first_cell * BOX_CELL_BYTES;
-            ev.len = CHUNK_BLOCK_SIZE;
-        } else {
-            ev.kind = CHAIN_EV_CLIENT_OP;
-            ev.op = o->op;
-        }
-        box_step(b, m->member, &ev);
-    }
-    free(m);
-}
-
-static void do_lose(struct box *b, int n)
-{
-    struct box_mail *m = mail_at(b, n);
-
-    if (m == NULL)
-        return;
-    if (!b->ops[m->op].is_read)
-        b->ops[m->op].sent_epoch = 0;
-    else
-        b->ops[m->op].refused = true;
-    DL_DELETE(b->mail, m);
-    free(m);
-}
-
-static void do_clean(struct box *b, int m, int chunk)
-{
-    struct box_chunk *k = &b->members[m].disk[chunk];
-
-    for (struct box_io *io = b->members[m].ios; io != NULL; io = io->next) {
-        if (io->chunk == (uint32_t)chunk)
-            return;
-    }
-    if (k->exists && !k->incomplete)
-        k->clean = true;
-}
-
-static const char *const names[] = {
-    "forth",   "back", "down",    "disk",  "mail",  "push",    "heard",
-    "promote", "send", "refresh", "break", "crash", "restart", "remove",
-    "add",     "tick", "lose",    "clean", "write", "read",    "fence",
-};
-
-void box_do(struct box *b, struct box_choice c)
-{
-    b->now++;
-    if (b->tells)
-        printf("%6" PRIu64 " %s %d %d %d\n", b->now, names[c.kind], c.a, c.b, c.n);
-    switch (c.kind) {
-    case BOX_DELIVER_FORTH:
-    case BOX_DELIVER_BACK:
-        deliver(b, c.a, c.b, c.kind == BOX_DELIVER_FORTH);
-        break;
-    case BOX_DELIVER_DOWN:
-        deliver_down(b, c.a, c.b);
-        break;
-    case BOX_DISK:
-        box_io_do(b, c.a, (unsigned)c.n);
-        break;
-    case BOX_MAIL:
-        do_mail(b, c.n);
-        break;
-    case BOX_PUSH:
-        box_push(b, c.a);
-        break;
-    case BOX_HEARD:
-        if (b->members[c.a].alive && chain_is_synced(b->members[c.a].chain))
-            b->synced_epoch[c.a] = chain_config_of(b->members[c.a].chain)->epoch;
-        break;
-    case BOX_PROMOTE:
-        if (may_promote(b, c.a)) {
-            move_member(b, c.a, MEMBER_SERVING);
-            b->sometimes.promoted++;
-        }
-        break;
-    case BOX_SEND:
-        do_send(b, c.a);
-        break;
-    case BOX_REFRESH:
-        b->clients[c.a].config = b->config;
-        break;
-    case BOX_BREAK:
-        conn_break(b, c.a, c.b);
-        break;
-    case BOX_CRASH:
-        for (int i = 0; i < c.n && box_io_possible(b, c.a) > 0; i++)
-            box_io_do(b, c.a, 0);
-        box_crash(b, c.a);
-        break;
-    case BOX_RESTART:
-        box_restart(b, c.a);
-        break;
-    case BOX_REMOVE:
-        move_member(b, c.a, MEMBER_OFFLINE);
-        break;
-    case BOX_ADD:
-        move_member(b, c.a, MEMBER_SYNCING);
-        break;
-    case BOX_TICK:
-        b->clock_ms += 250; /* As long as one waits between two attempts. */
-        box_tick(b, c.a, b->clock_ms);
-        break;
-    case BOX_LOSE:
-        do_lose(b, c.n);
-        break;
-    case BOX_CLEAN:
-        do_clean(b, c.a, c.n);
-        break;
-    case BOX_WRITE:
-    case BOX_READ:
-        break; /* They need arguments: box_write(), box_read(). */
-    case BOX_FENCE:
-        box_fence(b, c.a);
-        break;
-    }
-    box_check(b);
-}
-
-void box_settle(struct box *b)
-{
-    static const unsigned max = 100000;
-    struct box_choice moves[BOX_CHOICES_MAX];
-
-    for (unsigned i = 0; i < max && b->violation == NULL; i++) {
-        if (box_moves(b, moves) == 0)
-            return;
-        box_do(b, moves[0]);
-    }
-    box_violate(b, "it does not come to rest", "after %u moves", max);
 }

@@ -262,6 +262,12 @@ void box_violate(struct box *b, const char *what, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 
 /* Between the files of the box. */
+void box_deliver(struct box *b, int from, int to, bool forth);
+void box_deliver_down(struct box *b, int from, int to);
+struct box_waiter *box_waiter_new(struct box *b, uint64_t *ret_id);
+void box_move_member(struct box *b, int m, enum member_state state);
+bool box_may_promote(struct box *b, int m);
+void box_conn_break(struct box *b, int from, int to);
 void box_step(struct box *b, int member, const struct chain_event *ev);
 void box_io_add(struct box *b, int member, const struct box_io *io);
 unsigned box_io_possible(const struct box *b, int member);

@@ -20,7 +20,7 @@ static const char *own_text(enum dfs_error code)
     case DFS_EBADBLOCK:
         return "a block failed its checksum";
     case DFS_ECOLD:
-        return "too few members of the placement group are up";
+        return "data that was not synced may be lost: the placement group was started cold";
     case DFS_EDIRTY:
         return "the chunk is being synced";
     case DFS_EPROTO:

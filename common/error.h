@@ -14,7 +14,7 @@ enum dfs_error {
     DFS_EFENCED = -1003,          /* the session was fenced: it may not write any more */
     DFS_ESTALE_SESSION = -1004,   /* the session is not known or was ended */
     DFS_EBADBLOCK = -1005,        /* this copy of a block fails its CRC: read another copy */
-    DFS_ECOLD = -1006,            /* too few members of the PG are there to serve */
+    DFS_ECOLD = -1006,            /* a cold start of the PG may have lost unsynced data */
     DFS_EDIRTY = -1007,           /* the chunk is being synced here: ask another member */
     DFS_EPROTO = -1008,           /* the other side broke the protocol */
     DFS_ECLOSED = -1009,          /* the connection or the service is shutting down */

@@ -19,6 +19,7 @@ enum {
     STUCK_MS = 10000,
     PARKED_READS_MAX = 4096,
     SESSION_IDLE_MS = 3600 * 1000,
+    FORGET_EVERY_MS = 60 * 1000,
 };
 
 /* ---- actions ---- */
@@ -535,7 +536,10 @@ static void on_space(struct chain *c, const struct chain_event *ev, struct chain
 static void on_tick(struct chain *c, const struct chain_event *ev, struct chain_actions *out)
 {
     c->now_ms = ev->now_ms;
-    dedup_forget_idle(&c->dedup, c->now_ms, SESSION_IDLE_MS);
+    if (c->now_ms - c->forgot_at_ms >= FORGET_EVERY_MS) {
+        c->forgot_at_ms = c->now_ms;
+        dedup_forget_idle(&c->dedup, c->now_ms, SESSION_IDLE_MS);
+    }
     chain_link_tick(c, out);
 }
 

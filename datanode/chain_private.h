@@ -25,7 +25,7 @@ struct chain {
     struct chain_place place;
     bool failed;            /* the target is broken */
     uint64_t left_in_epoch; /* a local error took us out; only a later SYNCING brings us back */
-    uint64_t now_ms;
+    uint64_t now_ms, forgot_at_ms;
 
     uint64_t recv_seq; /* we have all up to this */
     uint64_t gap_end;  /* joiner: what is missing up to here comes by copying */

@@ -239,6 +239,28 @@ static void a_session_that_was_fenced_is_refused(void **state)
     free(a);
 }
 
+static bool target_is_told(struct cluster *c, void *ctx)
+{
+    int i = *(int *)ctx;
+
+    return c->nodes[i].failed_target && c->nodes[i].accusations > 0;
+}
+
+/* After one failed sync nothing that a disk says is believed. */
+static void a_failed_target_leaves_its_chains_and_says_so(void **state)
+{
+    struct cluster *c = *state;
+    int node = 1;
+
+    assert_int_equal(write_at(c, 0, 0, "abcd", 4), 0);
+    target_fail(store_target_at(c->nodes[1].dn->store, 0), -EIO);
+    assert_true(wait_for(c, target_is_told, &node));
+    assert_int_equal(chain_place_of(pg_at(c, 1)->chain)->role, CHAIN_OUT);
+    configure(c, "0S 2S 1-");
+    assert_int_equal(write_at(c, 0, 4, "efgh", 4), 0);
+    assert_content(c, 2, 0, "abcdefgh", 8);
+}
+
 static bool has_failed(struct cluster *c, void *ctx)
 {
     (void)ctx;
@@ -306,6 +328,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_restarted_member_joins_and_has_it_all, setup, teardown),
         cmocka_unit_test_setup_teardown(a_flipped_byte_is_found_and_healed, setup, teardown),
         cmocka_unit_test_setup_teardown(a_session_that_was_fenced_is_refused, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_failed_target_leaves_its_chains_and_says_so, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(a_target_of_another_cluster_is_left_alone, setup, teardown),
         cmocka_unit_test_setup_teardown(a_second_datanode_on_the_same_target_is_refused, setup,
                                         teardown),

@@ -131,6 +131,12 @@ static void send_op(struct chunk_op *op)
         conn_call(dn->conn, MSG_CHUNK_OP, &msg.base, &payload, DN_OP_TIMEOUT_MS, on_reply, op);
 }
 
+/* A head that refuses gets one op to refuse at a time, not megabytes of them. */
+static bool may_send(const struct chunk_op *op)
+{
+    return !op->dn_pg->refused || op == op->dn_pg->flying;
+}
+
 /* Gives opseqs to what waits for room in the window, and sends it. */
 static void pump(struct dn_pg *g)
 {
@@ -142,7 +148,8 @@ static void pump(struct dn_pg *g)
         op->opseq = g->next_opseq++;
         DL_APPEND(g->flying, op);
         g->flying_count++;
-        send_op(op);
+        if (may_send(op))
+            send_op(op);
     }
 }
 
@@ -175,6 +182,7 @@ static void on_ok(struct chunk_op *op, const struct rpc_frame *f)
     pgmap_saw_epoch(ll->pgmap, op->pg, reply->epoch);
     dfs__chunk_op_reply__free_unpacked(reply, NULL);
     op->dn->backoff_ms = 0;
+    op->dn_pg->refused = false; /* The others follow with the next tick. */
     if (op->kind == CHUNK_WRITE) {
         ll->stats.chunk_writes++;
         ll->stats.bytes_written += op->len;
@@ -224,12 +232,13 @@ static void on_reply(void *ctx, int status, const struct rpc_frame *f)
         const struct pg_info *pg = pgmap_find_pg(p->ll->pgmap, op->pg);
 
         /* A newer configuration came with the refusal: no need to wait. */
-        op->dn = NULL;
+        op->dn_pg->refused = true;
         dn_pool_refresh_map(p);
         wait_ns(op, pg != NULL && op->attempts < 2 ? 0 : dn_backoff_ns(op->attempts));
         return;
     }
     default: /* Lost, late, busy, a failing head: the same opseq again, perhaps elsewhere. */
+        op->dn_pg->refused = f != NULL;
         dn_pool_refresh_map(p);
         wait_ns(op, dn_backoff_ns(op->attempts));
         return;
@@ -283,7 +292,7 @@ void chunk_ops_tick(struct dn_pool *p, uint64_t now_ns)
                 if (op->dn != NULL && op->dn->conn != NULL)
                     conn_cancel(op->dn->conn, op->call_id);
                 end_op(op, -ETIMEDOUT);
-            } else if (op->dn == NULL && now_ns >= op->wake_ns) {
+            } else if (op->dn == NULL && now_ns >= op->wake_ns && may_send(op)) {
                 send_op(op);
             }
         }
@@ -306,6 +315,7 @@ void chunk_ops_map_changed(struct dn_pool *p)
         if (pg == NULL || pg->serving_count == 0 || g->flying == NULL)
             continue;
         head = dn_of_target(p, pg->serving[0]);
+        g->refused = false;
         DL_FOREACH_SAFE (g->flying, op, tmp) {
             if (op->dn != NULL && op->dn != head) {
                 /* It hangs on a former head, which may never answer. */

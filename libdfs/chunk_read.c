@@ -213,7 +213,7 @@ static void send_try(struct chunk_read *r, struct dn *dn, unsigned member, bool 
     Dfs__ChunkReadRequest req = DFS__CHUNK_READ_REQUEST__INIT;
     struct dn_try *t;
 
-    if (dn->conn == NULL || !conn_is_open(dn->conn)) {
+    if (dn->conn == NULL) {
         read_step(r);
         return;
     }

@@ -99,7 +99,7 @@ struct dn *dn_ready(struct dn_pool *p, const char *addr)
         HASH_ADD_STR(p->dns, addr, dn);
     }
     if (dn->conn != NULL)
-        return conn_is_open(dn->conn) ? dn : NULL;
+        return dn; /* Perhaps still connecting: what is sent waits in it. */
     if (loop_now_ns(p->ll->loop) < dn->retry_at_ns)
         return NULL;
     if (dn_connect(dn) < 0) {
@@ -231,7 +231,7 @@ void dn_pool_session_lost(struct dn_pool *p)
     chunk_ops_end_all(p, -EIO);
     /* What the old session introduced itself with is void. */
     HASH_ITER (hh, p->dns, dn, tmp) {
-        if (dn->conn != NULL && conn_is_open(dn->conn) && !conn_is_tls(dn->conn))
+        if (dn->conn != NULL && !conn_is_tls(dn->conn))
             conn_close(dn->conn, DFS_ESTALE_SESSION);
     }
 }

@@ -36,6 +36,7 @@ struct dn_pg {
     UT_hash_handle hh;
     uint64_t next_opseq;
     unsigned flying_count;
+    bool refused;            /* by a live head: only the oldest op asks until that changes */
     struct chunk_op *flying; /* have an opseq, in its order; waiting for a head or an answer */
     struct chunk_op *queue;  /* have none yet */
 };

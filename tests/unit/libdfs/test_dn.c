@@ -219,6 +219,25 @@ static void refusals_for_good_are_told(void **state)
     assert_int_equal(finish(c, submit(c, 9, 0, 4096, 1)), 0);
 }
 
+/* A PG without enough members refuses for minutes: it must not be sent everything again and again. */
+static void refusing_head_is_asked_with_one_op(void **state)
+{
+    struct cluster *c = *state;
+    enum { COUNT = 50 };
+    struct test_op *ops[COUNT];
+
+    c->dns[0].fail_ops = COUNT + 10;
+    c->dns[0].fail_code = DFS_EBUSY_WINDOW;
+    for (unsigned k = 0; k < COUNT; k++)
+        ops[k] = submit(c, 9, k * 4096, 4096, 1);
+    CLUSTER_UNTIL(c, c->dns[0].ops >= COUNT + 2);
+    cluster_pass(c, 30);
+    assert_true(c->dns[0].ops < COUNT + 10);
+    c->dns[0].fail_ops = 0;
+    for (unsigned k = 0; k < COUNT; k++)
+        assert_int_equal(finish(c, ops[k]), 0);
+}
+
 static void nobody_there_ends_in_a_timeout(void **state)
 {
     struct cluster *c = *state;
@@ -379,6 +398,7 @@ int main(void)
         T(killed_head_costs_no_error),
         T(many_ops_keep_to_the_window_and_their_order),
         T(refusals_for_good_are_told),
+        T(refusing_head_is_asked_with_one_op),
         T(nobody_there_ends_in_a_timeout),
         T(lost_session_ends_all_ops),
         T(flipped_bit_is_found_and_read_again),

@@ -5,3 +5,6 @@ bench_rpc_bench_LDADD = librpc.la
 
 noinst_PROGRAMS += bench/store_bench
 bench_store_bench_LDADD = libdatanode.la
+
+noinst_PROGRAMS += bench/io_bench
+EXTRA_DIST += bench/run

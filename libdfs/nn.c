@@ -28,13 +28,13 @@
 #include "common/mem.h"
 #include "common/uuid.h"
 #include "libdfs/dfs_ll.h"
+#include "libdfs/nn_impl.h"
 #include "rpc/conn.h"
 #include "rpc/msg.h"
 #include "rpc/node.pb-c.h"
 #include "rpc/token.h"
 
 enum {
-    NN_ADDRS_MAX = 9,
     CHANGES_MAX = 256, /* under way at once; more wait here */
     TICK_MS = 100,
     RENEW_MS = 3750,
@@ -44,76 +44,13 @@ enum {
     SILENCE_MAX_MS = 8000,
     AGAIN_MS = 20, /* after "too much is under way" */
     CLOSE_MS = 2000,
-    PROBLEM_MAX = 512,
-};
-
-enum nn_state { NN_SEEKING, NN_ATTACHING, NN_READY, NN_CLOSING };
-
-enum call_kind { CALL_READ, CALL_CHANGE, CALL_RAW };
-
-struct nn_call {
-    struct nn *nn;
-    struct ll_call *ll; /* NULL: not interruptible, or interrupted already */
-    enum call_kind kind;
-    uint16_t type;
-    bool sent;     /* on the present connection */
-    bool was_sent; /* ever: a change may have been made */
-    bool done;     /* the caller has been answered; a change goes on until its outcome is known */
-    bool interrupted;
-    uint64_t seq;         /* changes: given at the first sending */
-    uint64_t deadline_ns; /* 0: none */
-    uint64_t not_before_ns;
-    uint64_t rpc;    /* of conn_call */
-    struct buf body; /* without session, seq and floor */
-    nn_reply_fn fn;
-    nn_raw_fn raw_fn;
-    void *ctx;
-    struct nn_call *prev, *next;
-};
-
-struct nn {
-    struct loop *loop;
-    struct slab_pool *slabs;
-    struct tls *tls;
-    uint32_t io_timeout_ms;
-    char *client_name;
-    struct nn_events ev;
-    char *addrs[NN_ADDRS_MAX];
-    unsigned addr_count, addr_at;
-    char hint[ADDR_TEXT_MAX]; /* where the leader was said to be; "" if not said */
-    unsigned hint_hops;
-
-    enum nn_state state;
-    struct conn *conn;
-    struct loop_timer *seek_timer, *tick;
-    uint32_t backoff_ms;
-    uint32_t silence_ms; /* grows while nobody answers in time */
-    unsigned failures;   /* in a row, since the last success */
-    bool fail_fast, told_ready;
-    uint64_t renewed_ns;
-    uint64_t attach_rpc;
-
-    struct uuid client_uuid;
-    uint64_t session; /* 0: none yet */
-    uint64_t term;
-    uint8_t token[TOKEN_BYTES];
-    uint8_t cluster_uuid[16];
-    int64_t wall_offset_ns;
-    uint64_t pg_version;
-
-    uint64_t next_seq;
-    unsigned changes_in_flight;
-    struct nn_call *calls; /* in the order they were made */
-    uint64_t rpc_count;
-
-    void (*closed)(void *ctx);
-    void *closed_ctx;
-    char problem[PROBLEM_MAX];
+    FAIL_FAST_MS = 15000,
 };
 
 static void seek(void *ctx);
 static void pump(struct nn *nn);
 static void attach(struct nn *nn);
+static void close_behind(struct nn *nn, uint64_t ino);
 
 static uint64_t now_ns(const struct nn *nn)
 {
@@ -160,12 +97,12 @@ static void call_finish(struct nn_call *call, int status, const Dfs__MetaReply *
 }
 
 /*
- * The caller will not wait any longer. A read is forgotten; so is a change that never left. Any
- * other change is finished behind its back: its seq must not be left open.
+ * The caller will not wait any longer. A read is forgotten; so is what never left. A change that
+ * was sent is finished behind its back: its seq must not be left open; and an open, to close it.
  */
 static void call_abandon(struct nn_call *call, int status)
 {
-    if (call->kind == CALL_CHANGE && call->was_sent) {
+    if (call->was_sent && (call->kind == CALL_CHANGE || call->opens)) {
         call_answer(call, status, NULL, NULL);
         return;
     }
@@ -200,12 +137,34 @@ static void tell_ready(struct nn *nn, int status)
     nn->ev.ready(nn->ev.ctx, status);
 }
 
+/*
+ * The first call of which that is true, NULL: none. Who answers calls looks from the start after
+ * each: the caller may have ended any other from inside its callback.
+ */
+static struct nn_call *call_first(struct nn *nn, bool (*is)(const struct nn_call *call))
+{
+    struct nn_call *call;
+
+    DL_FOREACH (nn->calls, call) {
+        if (is(call))
+            return call;
+    }
+    return NULL;
+}
+
+static bool waits_interrupted(const struct nn_call *call)
+{
+    return call->interrupted && !call->done;
+}
+
 static void disconnect(struct nn *nn)
 {
-    struct nn_call *call, *next;
+    struct nn_call *call;
 
     if (nn->conn == NULL)
         return;
+    if (nn->state != NN_CLOSING)
+        nn->state = NN_SEEKING; /* What the callbacks below ask anew waits. */
     conn_cancel(nn->conn, nn->attach_rpc);
     nn->attach_rpc = 0;
     DL_FOREACH (nn->calls, call) {
@@ -214,10 +173,8 @@ static void disconnect(struct nn *nn)
         call->sent = false;
     }
     conn_free(STEAL(nn->conn));
-    DL_FOREACH_SAFE (nn->calls, call, next) {
-        if (call->interrupted && !call->done)
-            call_abandon(call, -EINTR);
-    }
+    while ((call = call_first(nn, waits_interrupted)) != NULL)
+        call_abandon(call, -EINTR);
 }
 
 /* The present namenode is of no use: try another, at once when one was named. */
@@ -228,8 +185,8 @@ static void seek_again(struct nn *nn, const char *hint)
     disconnect(nn);
     if (nn->state == NN_CLOSING)
         return;
-    nn->state = NN_SEEKING;
     nn->failures++;
+    nn->unheard++;
     nn->hint[0] = '\0';
     if (hint != NULL && hint[0] != '\0' && nn->hint_hops < nn->addr_count) {
         snprintf(nn->hint, sizeof(nn->hint), "%s", hint);
@@ -241,8 +198,9 @@ static void seek_again(struct nn *nn, const char *hint)
         if (nn->failures % nn->addr_count == 0)
             nn->backoff_ms = MIN(nn->backoff_ms * 2, (uint32_t)SEEK_BACKOFF_MAX_MS);
     }
-    if (nn->fail_fast && !nn->told_ready && nn->failures >= 2 * nn->addr_count) {
-        tell_ready(nn, -ECONNREFUSED);
+    if (nn->fail_fast && !nn->told_ready &&
+        (nn->unheard >= 2 * nn->addr_count || now_ns(nn) >= nn->give_up_ns)) {
+        tell_ready(nn, nn->unheard > 1 ? -ECONNREFUSED : -ETIMEDOUT);
         return;
     }
     loop_timer_start(nn->seek_timer, wait, 0);
@@ -302,6 +260,7 @@ static bool leader_refused(struct nn *nn, int status, const struct rpc_frame *f)
     if (f != NULL)
         e = msg_unpack(&arena, &dfs__error__descriptor, f->body, f->header.body_len);
     set_problem(nn, present_addr(nn), status, e == NULL ? "" : e->text);
+    nn->unheard = 0; /* It lives; they will agree on a leader. */
     seek_again(nn, e == NULL ? NULL : e->leader_addr);
     return true;
 }
@@ -312,7 +271,7 @@ static void attached(struct nn *nn, uint64_t term, int64_t leader_time_ns, uint6
 {
     nn->state = NN_READY;
     nn->term = term;
-    nn->failures = 0;
+    nn->failures = nn->unheard = 0;
     nn->hint_hops = 0;
     nn->backoff_ms = SEEK_BACKOFF_MS;
     nn->renewed_ns = now_ns(nn);
@@ -332,23 +291,33 @@ static void attached(struct nn *nn, uint64_t term, int64_t leader_time_ns, uint6
 
 /* The namenodes ended our session. What was sent under it has an outcome that nobody can tell us.
  */
+static bool ends_with_session(const struct nn_call *call)
+{
+    return call->done || (call->kind == CALL_CHANGE && call->was_sent);
+}
+
 static void session_lost(struct nn *nn)
 {
-    struct nn_call *call, *next;
+    struct nn_call *call;
 
+    if (nn->state == NN_CLOSING)
+        return;
     log_warn("the session was ended by the namenodes; opening a new one", "session=%" PRIu64,
              nn->session);
     nn->session = 0;
     nn->state = NN_ATTACHING;
-    nn->ev.session_lost(nn->ev.ctx);
-    DL_FOREACH_SAFE (nn->calls, call, next) {
-        if (call->sent && nn->conn != NULL)
+    conn_cancel(nn->conn, nn->attach_rpc);
+    nn->attach_rpc = 0;
+    DL_FOREACH (nn->calls, call) {
+        if (call->sent)
             conn_cancel(nn->conn, call->rpc);
         call->sent = false;
-        if (call->kind == CALL_CHANGE && call->was_sent)
-            call_finish(call, -EIO, NULL, NULL);
     }
-    attach(nn);
+    nn->ev.session_lost(nn->ev.ctx);
+    while ((call = call_first(nn, ends_with_session)) != NULL)
+        call_finish(call, -EIO, NULL, NULL);
+    if (nn->state == NN_ATTACHING)
+        attach(nn);
 }
 
 static void session_opened(void *ctx, int status, const struct rpc_frame *f)
@@ -369,9 +338,11 @@ static void session_opened(void *ctx, int status, const struct rpc_frame *f)
         reply->cluster_uuid.len != sizeof(nn->cluster_uuid)) {
         set_problem(nn, present_addr(nn), status < 0 ? status : DFS_EPROTO,
                     rpc_error_text(f, text));
+        nn->silence_ms = MIN(nn->silence_ms * 2, (uint32_t)SILENCE_MAX_MS);
         seek_again(nn, NULL);
         return;
     }
+    nn->silence_ms = SILENCE_MIN_MS;
     nn->session = reply->session;
     nn->next_seq = 1;
     memcpy(nn->token, reply->data_token.data, sizeof(nn->token));
@@ -460,48 +431,72 @@ static void attach(struct nn *nn)
 
 /* ---- sending and receiving ---- */
 
+/* Not done, and not to be told to the caller: once more, in a moment. */
+static void call_again(struct nn_call *call, int status)
+{
+    struct nn *nn = call->nn;
+
+    call->not_before_ns = now_ns(nn) + AGAIN_MS * CLOCK_NS_PER_MS;
+    if (status != -EAGAIN || call->seq == 0 || call->sent_twice)
+        return;
+    /* It never came to the log: its seq is of no use, and would hold back the floor. */
+    call->seq = 0;
+    call->was_sent = false;
+    nn->changes_in_flight--;
+}
+
+static void call_answered(struct nn_call *call, const Dfs__MetaReply *reply)
+{
+    struct nn *nn = call->nn;
+    bool nobody_has_it = call->done && call->opens && reply->status == 0 &&
+                         reply->result_case == DFS__META_REPLY__RESULT_ENTRY &&
+                         reply->entry->attr != NULL;
+
+    call_finish(call, 0, reply, NULL);
+    if (nobody_has_it && nn->state != NN_CLOSING)
+        close_behind(nn, reply->entry->attr->ino);
+}
+
 static void on_reply(void *ctx, int status, const struct rpc_frame *f)
 {
     struct nn_call *call = ctx;
     struct nn *nn = call->nn;
     CLEANUP_MSG struct msg_arena arena;
-    const Dfs__MetaReply *reply;
+    const Dfs__MetaReply *reply = NULL;
 
     msg_arena_init(&arena);
     call->sent = false;
     if (leader_refused(nn, status, f))
         return;
-    if (status == DFS_ESTALE_SESSION) {
+    if (status == 0 && call->kind != CALL_RAW)
+        reply = msg_unpack(&arena, &dfs__meta_reply__descriptor, f->body, f->header.body_len);
+    if (status == DFS_ESTALE_SESSION || (reply != NULL && reply->status == DFS_ESTALE_SESSION)) {
         session_lost(nn);
         return;
     }
-    if (status == -EAGAIN || status == DFS_EBUSY_WINDOW) {
-        call->not_before_ns = now_ns(nn) + AGAIN_MS * CLOCK_NS_PER_MS;
+    if (status == -EAGAIN || status == DFS_EBUSY_WINDOW ||
+        (reply != NULL && reply->status == DFS_EBUSY_WINDOW)) {
+        call_again(call, status);
         return;
     }
-    if (status < 0 && (f == NULL || call->kind == CALL_RAW)) {
+    if (status < 0 && status != -EMSGSIZE && (f == NULL || call->kind == CALL_RAW)) {
         /* Silence, or a connection that is about to be closed: ask again, elsewhere. */
         if (status == -ETIMEDOUT && nn->state == NN_READY) {
             set_problem(nn, present_addr(nn), status, "no answer in time");
             nn->silence_ms = MIN(nn->silence_ms * 2, (uint32_t)SILENCE_MAX_MS);
             seek_again(nn, NULL);
         } else {
-            call->not_before_ns = now_ns(nn) + AGAIN_MS * CLOCK_NS_PER_MS;
+            call_again(call, status);
         }
         return;
     }
-    if (call->kind == CALL_RAW) {
-        call_finish(call, 0, NULL, f);
-        return;
-    }
-    reply = status < 0
-                ? NULL
-                : msg_unpack(&arena, &dfs__meta_reply__descriptor, f->body, f->header.body_len);
     nn->silence_ms = SILENCE_MIN_MS;
-    if (reply == NULL)
+    if (call->kind == CALL_RAW)
+        call_finish(call, status, NULL, f);
+    else if (reply == NULL)
         call_finish(call, dfs_error_is_own(status) || status == 0 ? -EIO : status, NULL, NULL);
     else
-        call_finish(call, 0, reply, NULL);
+        call_answered(call, reply);
     pump(nn);
 }
 
@@ -523,16 +518,24 @@ static void call_send(struct nn *nn, struct nn_call *call)
     }
     buf_append(&out, call->body.data, call->body.len);
     call->sent = true;
+    call->sent_twice = call->was_sent;
     call->was_sent = true;
     nn->rpc_count++;
     call->rpc =
         conn_call_raw(nn->conn, call->type, out.data, out.len, nn->silence_ms, on_reply, call);
 }
 
+/* The namenodes keep so many answers of a session; one that is stuck must not push others out. */
+static bool window_is_open(const struct nn *nn)
+{
+    return nn->changes_in_flight < CHANGES_MAX &&
+           nn->next_seq - ack_floor(nn) < SESSION_REPLIES_MAX;
+}
+
 static bool call_may_go(const struct nn *nn, const struct nn_call *call)
 {
     return !call->sent && call->not_before_ns <= now_ns(nn) &&
-           (call->kind != CALL_CHANGE || call->seq != 0 || nn->changes_in_flight < CHANGES_MAX);
+           (call->kind != CALL_CHANGE || call->seq != 0 || window_is_open(nn));
 }
 
 static void pump(struct nn *nn)
@@ -547,26 +550,21 @@ static void pump(struct nn *nn)
     }
 }
 
+static bool is_late(const struct nn_call *call)
+{
+    return !call->done && call->deadline_ns != 0 && now_ns(call->nn) >= call->deadline_ns;
+}
+
 static void tick(void *ctx)
 {
     struct nn *nn = ctx;
     struct nn_call *call;
-    bool again;
 
     if (nn->state == NN_READY && nn->attach_rpc == 0 &&
         now_ns(nn) - nn->renewed_ns >= RENEW_MS * CLOCK_NS_PER_MS)
         renew(nn, false);
-    /* The callback of one may end others: from the start after each. */
-    do {
-        again = false;
-        DL_FOREACH (nn->calls, call) {
-            if (call->done || call->deadline_ns == 0 || now_ns(nn) < call->deadline_ns)
-                continue;
-            call_abandon(call, -ETIMEDOUT);
-            again = true;
-            break;
-        }
-    } while (again);
+    while ((call = call_first(nn, is_late)) != NULL)
+        call_abandon(call, -ETIMEDOUT);
     pump(nn);
 }
 
@@ -601,12 +599,34 @@ void nn_call(struct nn *nn, struct ll_call *ll, Dfs__MetaRequest *req, nn_reply_
     req->ack_floor = 0;
     (void)msg_pack(&call->body, &req->base);
     call->fn = fn;
+    call->opens = req->op_case == DFS__META_REQUEST__OP_OPEN ||
+                  (req->op_case == DFS__META_REQUEST__OP_CREATE && req->create->open);
     if (ll != NULL) {
         call->ll = ll;
         ll->impl = call;
         ll->interrupt = call_interrupt;
     }
     call_start(nn, call);
+}
+
+static void closed_behind(void *ctx, int status, const Dfs__MetaReply *reply)
+{
+    (void)ctx;
+    (void)status;
+    (void)reply;
+}
+
+/* What was opened for somebody who had gone by then. */
+static void close_behind(struct nn *nn, uint64_t ino)
+{
+    Dfs__MetaRequest req = DFS__META_REQUEST__INIT;
+    Dfs__CloseOp op = DFS__CLOSE_OP__INIT;
+
+    op.inos = &ino;
+    op.n_inos = 1;
+    req.op_case = DFS__META_REQUEST__OP_CLOSE;
+    req.close = &op;
+    nn_call(nn, NULL, &req, closed_behind, NULL);
 }
 
 void nn_call_raw(struct nn *nn, uint16_t type, const ProtobufCMessage *body, nn_raw_fn fn,
@@ -639,11 +659,9 @@ static int parse_addrs(struct nn *nn, const char *list)
 
 static void nn_free(struct nn *nn)
 {
-    struct nn_call *call, *next;
-
     disconnect(nn);
-    DL_FOREACH_SAFE (nn->calls, call, next)
-        call_finish(call, -ECANCELED, NULL, NULL);
+    while (nn->calls != NULL)
+        call_finish(nn->calls, -ECANCELED, NULL, NULL);
     loop_timer_free(nn->seek_timer);
     loop_timer_free(nn->tick);
     for (unsigned i = 0; i < nn->addr_count; i++)
@@ -665,6 +683,7 @@ int nn_new(struct loop *loop, struct slab_pool *slabs, const struct nn_options *
     nn->client_name = mem_strdup(o->client_name == NULL ? "" : o->client_name);
     nn->ev = *ev;
     nn->fail_fast = fail_fast;
+    nn->give_up_ns = now_ns(nn) + FAIL_FAST_MS * CLOCK_NS_PER_MS;
     nn->backoff_ms = SEEK_BACKOFF_MS;
     nn->silence_ms = SILENCE_MIN_MS;
     nn->client_uuid = uuid_new();
@@ -711,6 +730,9 @@ void nn_close(struct nn *nn, void (*done)(void *ctx), void *ctx)
     nn->closed_ctx = ctx;
     loop_timer_stop(nn->tick);
     loop_timer_stop(nn->seek_timer);
+    if (nn->conn != NULL)
+        conn_cancel(nn->conn, nn->attach_rpc);
+    nn->attach_rpc = 0;
     if (!ready) {
         loop_post(nn->loop, close_end, nn);
         return;

@@ -93,6 +93,11 @@ tests_unit_libdfs_test_file_SOURCES = tests/unit/libdfs/test_file.c $(FAKE_CLUST
 tests_unit_libdfs_test_file_CFLAGS = $(TEST_CFLAGS)
 tests_unit_libdfs_test_file_LDADD = libdfs_core.la $(CMOCKA_LIBS)
 
+check_PROGRAMS += tests/unit/libdfs/test_nn
+TESTS += tests/unit/libdfs/test_nn
+tests_unit_libdfs_test_nn_CFLAGS = $(TEST_CFLAGS)
+tests_unit_libdfs_test_nn_LDADD = libdfs_core.la $(CMOCKA_LIBS)
+
 check_PROGRAMS += tests/unit/libdfs/test_writeback
 TESTS += tests/unit/libdfs/test_writeback
 tests_unit_libdfs_test_writeback_SOURCES = tests/unit/libdfs/test_writeback.c $(FAKE_CLUSTER_SOURCES) $(FILE_CALLS_SOURCES)

@@ -422,20 +422,25 @@ int node_new(struct loop *loop, struct slab_pool *slabs, struct tls *tls,
     return 0;
 }
 
-void node_free(struct node *n)
+void node_end_calls(struct node *n)
 {
-    if (!n)
-        return;
     n->is_closing = true;
     loop_cancel(n->loop, node_turn, n);
     loop_cancel(n->loop, turn_again, n);
-    loop_timer_free(n->tick_timer);
-    loop_timer_free(n->care_timer);
-    loop_timer_free(n->stop_timer);
     node_fail_proposals(n);
     node_fail_reads(n);
     while (node_run_completions(n))
         ;
+}
+
+void node_free(struct node *n)
+{
+    if (!n)
+        return;
+    node_end_calls(n);
+    loop_timer_free(n->tick_timer);
+    loop_timer_free(n->care_timer);
+    loop_timer_free(n->stop_timer);
     snap_receiver_free(n->snap_receiver);
     snap_sender_free(n->snap_sender);
     raft_log_close(n->log);

@@ -82,6 +82,10 @@ int node_new(struct loop *loop, struct slab_pool *slabs, struct tls *tls,
 /* Stops at once: what is under way gets DFS_EUNKNOWN_OUTCOME. For a clean stop see node_stop(). */
 void node_free(struct node *n);
 
+/* The first step of it: takes nothing more, and calls back for all that is under way. For those who
+ * end before the node does. */
+void node_end_calls(struct node *n);
+
 /*
  * Clean stop: a leader hands its leadership over first, but waits no longer than conf->stop_ms.
  * done is called once, later; then node_free().

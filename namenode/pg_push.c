@@ -70,6 +70,7 @@ static void fence_applied(void *ctx, int status, const Dfs__MetaReply *reply)
 struct fence_walk {
     struct pg_push *push;
     uint64_t acked; /* every datanode knows the fences up to this version */
+    bool unknown;   /* there is a younger one */
     uint64_t done[64];
     size_t done_count;
 };
@@ -79,6 +80,7 @@ static int fence_judge(void *ctx, const struct fence_rec *rec)
     struct fence_walk *w = ctx;
     int64_t age = clock_wall_ns(clock_system()) - rec->since_ns;
 
+    w->unknown = w->unknown || rec->fence_version > w->acked;
     if (rec->fence_version <= w->acked && (!rec->done || age > fence_keep_ns) &&
         w->done_count < ARRAY_COUNT(w->done))
         w->done[w->done_count++] = rec->session;
@@ -99,6 +101,8 @@ static void fence_check(void *ctx)
             w.acked = MIN(w.acked, t->node->fence_acked);
     }
     (void)fsm_each_fence(node_fsm(p->node), fence_judge, &w);
+    if (w.unknown) /* A push was lost, or it told us when it registered. */
+        pg_push_schedule(p);
     for (size_t i = 0; i < w.done_count; i++) {
         Dfs__MetaRequest change = DFS__META_REQUEST__INIT;
         Dfs__FenceDoneOp op = DFS__FENCE_DONE_OP__INIT;

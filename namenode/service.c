@@ -10,6 +10,7 @@
 #include "common/error.h"
 #include "common/limits.h"
 #include "common/log.h"
+#include "common/loop.h"
 #include "common/mem.h"
 #include "common/metrics.h"
 #include "namenode/node.h"
@@ -227,7 +228,10 @@ void services_free(struct services *s)
     if (!s)
         return;
     node_watch_drop(s->node, s);
+    /* What was asked of the node or of a peer is called back while who asked is still there. */
     server_free(s->server);
+    loop_run_once(node_loop(s->node), false);
+    node_end_calls(s->node);
     while (s->started > 0) {
         s->started--;
         all_services[s->started]->stop(s->self[s->started]);

@@ -154,13 +154,23 @@ static void registration_reply(struct registration *reg)
     cluster_view_done(&view);
 }
 
+static const char *registration_problem(struct svc_datanode *s, const Dfs__NodeRegisterRequest *m,
+                                        const struct conn *c);
+
+/*
+ * While the log worked: leadership may have been lost, and won again; the connection may be gone,
+ * and nobody would tell us so again; another may have registered under the same name.
+ */
 static void registration_end(struct registration *reg)
 {
-    /* Leadership may have been lost, and won again, while the log worked. */
     if (reg->error < 0)
         svc_request_fail(reg->request, reg->error, "the registration failed");
+    else if (conn_is_closed(reg->request->conn))
+        svc_request_free(reg->request);
     else if (reg->svc->mgr == NULL || reg->term != node_term(reg->svc->node))
         svc_request_fail(reg->request, DFS_ENOTLEADER, "the registration failed");
+    else if (registration_problem(reg->svc, reg->msg, reg->request->conn) != NULL)
+        svc_request_fail(reg->request, -EEXIST, "another datanode was faster");
     else
         registration_reply(reg);
     registration_free(reg);
@@ -337,7 +347,10 @@ static void take_heartbeat(struct svc_datanode *s, struct datanode *n,
         take_pg_report(s, n, m->pgs[i]);
     for (size_t i = 0; i < m->n_accusations; i++) {
         const Dfs__Accusation *a = m->accusations[i];
+        const struct target_state *by = datanodes_target(&s->dn, a->by_target);
 
+        if (by == NULL || by->node != n)
+            continue; /* Each for its own targets. */
         log_warn("datanode accused", "by=%" PRIu32 " target=%" PRIu32 " pg=%" PRIu32 " why=\"%s\"",
                  a->by_target, a->target, a->pg, a->why);
         pg_mgr_accused(s->mgr, a->by_target, a->target, a->incarnation, n->heard_ns);

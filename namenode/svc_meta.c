@@ -5,7 +5,6 @@
 #include "namenode/svc_meta.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <stdlib.h>
 
 #include "common/error.h"
@@ -179,8 +178,7 @@ static void on_meta(void *self, struct conn *c, const struct rpc_frame *f)
         return;
     }
     if (!svc_session_renew(svc_session_of(s->all), m->session)) {
-        conn_reply_error(c, f->header.type, f->header.rpc_id, DFS_ESTALE_SESSION,
-                         "session %" PRIu64 " is not known", m->session);
+        svc_session_unknown(svc_session_of(s->all), c, f, m->session);
         dfs__meta_request__free_unpacked(m, NULL);
         return;
     }

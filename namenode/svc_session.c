@@ -32,6 +32,12 @@ struct svc_session {
     struct loop_timer *sweep;
 };
 
+/* A request under a session that we have never heard of. */
+struct svc_unknown {
+    struct svc_request *request;
+    uint64_t session;
+};
+
 struct svc_session *svc_session_of(struct services *all)
 {
     return services_find(all, svc_session.name);
@@ -64,6 +70,32 @@ bool svc_session_may_reap(const struct svc_session *s, uint64_t ino)
     return s->sessions != NULL &&
            sessions_all_attached(s->sessions, now_ns(s), attach_patience_ns) &&
            !sessions_is_open(s->sessions, ino);
+}
+
+/* ---- the unknown ---- */
+
+static void unknown_read(void *ctx, int status)
+{
+    struct svc_unknown *u = ctx;
+    struct svc_session *s = u->request->self;
+
+    if (status < 0)
+        svc_request_fail(u->request, status, "nobody knows whether the session has ended");
+    else if (svc_session_renew(s, u->session))
+        svc_request_fail(u->request, -EAGAIN, "the session is known by now");
+    else
+        svc_request_fail(u->request, DFS_ESTALE_SESSION, "the session is not known");
+    free(u);
+}
+
+void svc_session_unknown(struct svc_session *s, struct conn *c, const struct rpc_frame *f,
+                         uint64_t session)
+{
+    struct svc_unknown *u = MEM_NEW(struct svc_unknown);
+
+    u->request = svc_request_new(s->all, s, c, f);
+    u->session = session;
+    node_read(s->node, unknown_read, u);
 }
 
 static void on_event(void *self, const struct fsm_event *event)
@@ -150,11 +182,8 @@ static void on_renew(void *self, struct conn *c, const struct rpc_frame *f)
                          "the body is not a SessionRenewRequest");
         return;
     }
-    if (!node_read_now(s->node) && !node_is_serving(s->node)) {
-        services_reply_not_leader(s->all, c, f);
-    } else if (!svc_session_renew(s, req->session)) {
-        conn_reply_error(c, f->header.type, f->header.rpc_id, DFS_ESTALE_SESSION,
-                         "session %" PRIu64 " has ended", req->session);
+    if (!svc_session_renew(s, req->session)) {
+        svc_session_unknown(s, c, f, req->session);
     } else {
         if (req->reclaim)
             sessions_attach(s->sessions, req->session, req->open_inos, req->n_open_inos);

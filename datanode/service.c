@@ -20,6 +20,7 @@
 #include "datanode/dn.h"
 #include "datanode/wire.h"
 #include "rpc/msg.h"
+#include "rpc/role.h"
 #include "rpc/server.h"
 #include "rpc/token.h"
 
@@ -199,8 +200,17 @@ static void on_hello(struct dn *dn, struct conn *c, const struct rpc_frame *f,
     conn_reply(c, f->header.type, f->header.rpc_id, &reply.base, NULL);
 }
 
-static bool may_ask(const struct rpc_frame *f, const struct dn_guest *guest)
+/*
+ * What the certificate allows; and the token of a plain connection: a client's is for reading and
+ * writing alone.
+ */
+static bool may_ask(const struct conn *c, const struct rpc_frame *f, const struct dn_guest *guest)
 {
+    if (!role_may_send(conn_peer_role(c), f->header.type))
+        return false;
+    if (guest->is_bound && f->header.type != MSG_PING && f->header.type != MSG_CHUNK_OP &&
+        f->header.type != MSG_CHUNK_READ)
+        return false;
     switch (f->header.type) {
     case MSG_CHAIN_HELLO:
     case MSG_CHAIN_OP:
@@ -226,10 +236,13 @@ static void on_ping(struct conn *c, const struct rpc_frame *f)
 void dn_on_request(struct dn *dn, struct conn *c, const struct rpc_frame *f,
                    const struct dn_guest *guest)
 {
-    if (!may_ask(f, guest)) {
-        log_warn("a request that only datanodes may make", "peer=%s type=%s", conn_peer_addr(c),
-                 msg_type_name(f->header.type));
-        conn_reply_error(c, f->header.type, f->header.rpc_id, -EACCES, "for datanodes only");
+    if (!may_ask(c, f, guest)) {
+        log_warn("request refused: not for this role", "type=%s peer=%s name=%s role=%s",
+                 msg_type_name(f->header.type), conn_peer_addr(c), conn_peer_name(c),
+                 conn_peer_role(c));
+        if (!(f->header.flags & FRAME_ONEWAY))
+            conn_reply_error(c, f->header.type, f->header.rpc_id, -EACCES,
+                             "this peer may not ask %s", msg_type_name(f->header.type));
         return;
     }
     switch (f->header.type) {

@@ -331,11 +331,27 @@ static void take_attr(struct inode *i, const Dfs__Attr *attr)
     i->is_inline = attr->is_inline;
 }
 
+/*
+ * An answer that was on its way while our own commit or truncate overtook it: what is here is newer.
+ * To believe it would put back the content that the commit under way is replacing.
+ */
+static bool is_overtaken(const struct inode *i, const Dfs__Attr *attr)
+{
+    if (!i->known || attr->data_version > i->data_version)
+        return false;
+    return attr->data_version < i->data_version ||
+           ((wb_commit_flying(i) || i->truncates != NULL) && (!i->is_inline || i->inline_known));
+}
+
 /* An OpenOp's answer. */
 static void take_entry(struct inode *i, const Dfs__EntryReply *entry)
 {
     const Dfs__Attr *attr = entry->attr;
 
+    if (is_overtaken(i, attr)) {
+        i->opens_owed++;
+        return;
+    }
     if (!i->known || i->data_version != attr->data_version)
         inode_drop_clean(i);
     take_attr(i, attr);
@@ -350,10 +366,13 @@ static void take_entry(struct inode *i, const Dfs__EntryReply *entry)
 
 bool inode_opened(struct inode *i, const Dfs__EntryReply *entry)
 {
-    bool same = i->known && !i->foreign && i->data_version == entry->attr->data_version;
+    bool overtaken = is_overtaken(i, entry->attr);
+    bool same =
+        i->known && !i->foreign && (overtaken || i->data_version == entry->attr->data_version);
 
     take_entry(i, entry);
-    i->foreign = false;
+    if (!overtaken)
+        i->foreign = false;
     return same;
 }
 

@@ -522,11 +522,54 @@ static void behaves_like_a_byte_array_under_faults(void **state)
     }
 }
 
+struct second_round {
+    struct ll_file *file;
+    struct result write, flush;
+};
+
+static void write_and_flush_more(void *ctx, int status)
+{
+    struct second_round *r = ctx;
+
+    assert_int_equal(status, 0);
+    ll_write(r->file, &r->write.call, 1, "b", 1, NULL, result_status, &r->write);
+    ll_flush(r->file, &r->flush.call, result_status, &r->flush);
+}
+
+/* Seen as lost lines when several processes opened, appended to and closed one small file: an open
+ * was answered with the content before the commit that was under way by then. */
+static void an_open_overtaken_by_a_commit_does_not_bring_old_content_back(void **state)
+{
+    struct cluster *c = *state;
+    struct second_round more = {.file = file_create(c)};
+    struct ll_call first = {0};
+    struct result again = {0};
+    uint8_t content[3];
+
+    assert_int_equal(file_put(c, more.file, 0, "a", 1), 0);
+    c->hold_nn = true;
+    ll_flush(more.file, &first, write_and_flush_more, &more);
+    CLUSTER_UNTIL(c, c->commits == 1);
+    ll_open(&c->ll, &again.call, &test_root, ll_file_ino(more.file), O_RDWR, result_open, &again);
+    cluster_release_nn(c);
+    CLUSTER_UNTIL(c, again.done && more.flush.done);
+    assert_int_equal(again.status, 0);
+    assert_int_equal(more.flush.status, 0);
+    assert_int_equal(file_put(c, more.file, 2, "c", 1), 0);
+    assert_int_equal(file_flush(c, more.file), 0);
+    file_expect(c, more.file, 0, "abc", 3);
+    cluster_content(c, ll_file_ino(more.file), content, 3);
+    assert_memory_equal(content, "abc", 3);
+    ll_release(again.file);
+    ll_release(more.file);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, cluster_set_up, cluster_tear_down)
     const struct CMUnitTest tests[] = {
         T(truncate_zeroes_the_tail_before_the_file_grows),
+        T(an_open_overtaken_by_a_commit_does_not_bring_old_content_back),
         T(truncate_of_unsent_bytes_cuts_them),
         T(truncate_waits_for_what_flies),
         T(inline_file_is_extended_beyond_inline),

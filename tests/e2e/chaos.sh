@@ -3,10 +3,10 @@
 # writers on two mounts check every sector (chaos_io.c). No call may fail, nothing may be lost, all
 # copies are the same at the end, nothing deleted stays on a disk. Then everything is killed at once.
 #
-#   DURATION=60 SEED=1 DATANODES=4 DATA_TLS=on WRITERS=4 tests/e2e/chaos.sh
+#   DURATION=60 SEED=1 DATANODES=3 DATA_TLS=on WRITERS=4 tests/e2e/chaos.sh
 . "$(dirname "$0")/lib.sh"
 
-: "${DURATION:=60}" "${SEED:=$((RANDOM * 32768 + RANDOM))}" "${DATANODES:=4}" "${DATA_TLS:=on}"
+: "${DURATION:=60}" "${SEED:=$((RANDOM * 32768 + RANDOM))}" "${DATANODES:=3}" "${DATA_TLS:=on}"
 : "${WRITERS:=4}" "${CRASH_SECONDS:=10}"
 chaos_io=$DFS_BUILDDIR/tests/e2e/chaos_io
 echo "# chaos: SEED=$SEED DURATION=$DURATION DATANODES=$DATANODES DATA_TLS=$DATA_TLS WRITERS=$WRITERS"

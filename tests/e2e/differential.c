@@ -1,7 +1,8 @@
 /*
- * differential REFERENCE SUBJECT OPS SEED: does the same random operations in two directories, the
+ * differential REFERENCE SUBJECT OPS SEED [MAX]: does the same random operations in two directories, the
  * first on the local file system, the second on the mount, and compares after each: result, errno,
- * attributes, content, listings. Prints the seed and the last operations when they differ.
+ * attributes, content, listings. Prints the seed and the last operations when they differ. No file
+ * grows beyond MAX bytes (3300000), which at 4096 leaves the datanodes out of it.
  *
  * What legitimately differs is not compared: inode and device numbers, times that the system chose,
  * sizes and link counts of directories on file systems that don't count them, blocks.
@@ -19,13 +20,15 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
-enum { SIDES = 2, PATHS = 40, FDS = 6, DATA_MAX = 300000, TRACE = 24 };
+enum { SIDES = 2, PATHS = 40, FDS = 6, DATA_MAX = 300000, TRACE = 24, DEPTH = 12 };
 
 static uint64_t state;
 static int root[SIDES];
 static int fds[FDS][SIDES];
 static char trace[TRACE][512];
 static unsigned long step, seed;
+static uint64_t size_max = 3300000;
+static int verbose;
 static uint8_t data[DATA_MAX], got[SIDES][DATA_MAX];
 
 static uint64_t next(void)
@@ -49,6 +52,8 @@ __attribute__((format(printf, 1, 2))) static void note(const char *fmt, ...)
     va_start(ap, fmt);
     vsnprintf(trace[step % TRACE], sizeof(trace[0]), fmt, ap);
     va_end(ap);
+    if (verbose)
+        printf("# %lu %s\n", step, trace[step % TRACE]);
 }
 
 __attribute__((format(printf, 1, 2), noreturn)) static void differ(const char *fmt, ...)
@@ -225,16 +230,31 @@ static void fill_data(size_t n)
 
 static size_t pick_len(void)
 {
+    size_t len = 0;
+
     switch (below(4)) {
     case 0:
-        return below(100);
+        len = below(100);
+        break;
     case 1:
-        return below(5000);
+        len = below(5000);
+        break;
     case 2:
-        return 4096 * (1 + below(8));
+        len = 4096 * (1 + below(8));
+        break;
     default:
-        return below(DATA_MAX);
+        len = below(DATA_MAX);
+        break;
     }
+    return len < size_max ? len : len % size_max;
+}
+
+/* Where to read or write len bytes. */
+static off_t pick_offset(size_t len)
+{
+    uint64_t at = below(3) == 0 ? next() % 3000000 : next() % 100000;
+
+    return (off_t)(at + len <= size_max ? at : at % (size_max - len + 1));
 }
 
 static void open_some(const char *path)
@@ -267,7 +287,7 @@ static void use_fd(void)
 {
     int slot = (int)below(FDS);
     size_t len = pick_len();
-    off_t at = (off_t)(below(3) == 0 ? next() % 3000000 : next() % 100000);
+    off_t at = pick_offset(len);
     struct stat st[SIDES];
     ssize_t n;
 
@@ -278,11 +298,18 @@ static void use_fd(void)
     switch (below(9)) {
     case 0:
     case 1:
+        /* With O_APPEND the offset does not count. */
+        if (lseek(fds[slot][0], 0, SEEK_END) + (off_t)len > (off_t)size_max)
+            len = 0;
+        (void)lseek(fds[slot][1], 0, SEEK_END);
         fill_data(len);
         note("pwrite slot %d at %ld len %zu", slot, (long)at, len);
         BOTH("pwrite", pwrite(fds[slot][s], data, len, at));
         break;
     case 2:
+        if (lseek(fds[slot][0], 0, SEEK_END) + (off_t)len > (off_t)size_max)
+            len = 0;
+        BOTH("lseek", lseek(fds[slot][s], at, SEEK_SET));
         fill_data(len);
         note("write slot %d len %zu", slot, len);
         BOTH("write", write(fds[slot][s], data, len));
@@ -324,7 +351,8 @@ static void change_attr(const char *path)
                              {.tv_sec = 1500000000 + below(1000000), .tv_nsec = 123456789}};
     char value[64], back[SIDES][256];
     mode_t mode = below(010000);
-    off_t size = (off_t)(next() % 200000);
+    int follow = below(2) ? 0 : AT_SYMLINK_NOFOLLOW;
+    off_t size = (off_t)(next() % (size_max < 200000 ? size_max : 200000));
     ssize_t n;
 
     switch (below(6)) {
@@ -334,7 +362,7 @@ static void change_attr(const char *path)
         break;
     case 1:
         note("utimens %s", path);
-        BOTH("utimensat", utimensat(root[s], path, ts, below(1) ? 0 : AT_SYMLINK_NOFOLLOW));
+        BOTH("utimensat", utimensat(root[s], path, ts, follow));
         break;
     case 2:
         note("chown %s", path);
@@ -474,19 +502,44 @@ static void compare_trees(const char *path, int depth)
     free(copy);
 }
 
+/*
+ * The directory to work in, some levels below the given one: symbolic links with `..` climb, and
+ * what they find there has to be the same on both sides.
+ */
+static int open_root(const char *path)
+{
+    int fd = open(path, O_RDONLY | O_DIRECTORY);
+
+    for (int i = 0; i < DEPTH && fd >= 0; i++) {
+        int below_fd;
+
+        if (mkdirat(fd, "below", 0755) < 0) {
+            close(fd);
+            return -1;
+        }
+        below_fd = openat(fd, "below", O_RDONLY | O_DIRECTORY);
+        close(fd);
+        fd = below_fd;
+    }
+    return fd;
+}
+
 int main(int argc, char **argv)
 {
     unsigned long ops;
 
-    if (argc != 5) {
-        fputs("usage: differential REFERENCE SUBJECT OPS SEED\n", stderr);
+    if (argc < 5 || argc > 6) {
+        fputs("usage: differential REFERENCE SUBJECT OPS SEED [MAX]\n", stderr);
         return 2;
     }
     ops = strtoul(argv[3], NULL, 10);
     state = seed = strtoul(argv[4], NULL, 10);
+    if (argc > 5)
+        size_max = strtoull(argv[5], NULL, 10);
+    verbose = getenv("VERBOSE") != NULL;
     umask(022);
     for (int s = 0; s < SIDES; s++) {
-        root[s] = open(argv[1 + s], O_RDONLY | O_DIRECTORY);
+        root[s] = open_root(argv[1 + s]);
         if (root[s] < 0) {
             perror(argv[1 + s]);
             return 2;

@@ -97,7 +97,8 @@ static void on_opened(void *ctx, int status, const Dfs__MetaReply *reply)
     o->keep_cache = inode_opened(o->inode, entry);
     if (o->inode->tail_pending && (o->flags & O_ACCMODE) != O_RDONLY && o->inode->truncates == NULL)
         truncate_finish_tail(o->inode);
-    if ((o->flags & O_TRUNC) != 0 && !entry->created && inode_size(o->inode) > 0) {
+    /* An empty file, too: its times change. */
+    if ((o->flags & O_TRUNC) != 0 && !entry->created) {
         ll_truncate(o->ll, o->call, &o->cred, o->inode->ino, 0, on_open_truncated, o);
         return;
     }

@@ -1,0 +1,28 @@
+#!/usr/bin/env bash
+# The same random operations on the mount and on a local directory: same errno, attributes, content.
+# SEEDS and OPS make it longer by hand; OPS operations a seed.
+. "$(dirname "$0")/lib.sh"
+: "${SEEDS:=1 2 3 8 14}" "${OPS:=3000}"
+
+compare() { # SEED [COMMAND BEFORE IT]...
+    local seed=$1
+    shift
+    "$@" "$DFS_BUILDDIR/tests/e2e/differential" "$DIR/ref/$seed" "$MNT/$seed" "$OPS" "$seed"
+}
+
+cluster_up
+chmod 755 "$DIR"
+mkdir "$DIR/ref"
+for seed in $SEEDS; do
+    mkdir "$DIR/ref/$seed" "$MNT/$seed"
+    check "as root, seed $seed: no difference in $OPS operations" compare "$seed"
+done
+for seed in $SEEDS; do
+    seed=1$seed
+    mkdir "$DIR/ref/$seed" "$MNT/$seed"
+    chown 65534:65534 "$DIR/ref/$seed" "$MNT/$seed"
+    check "as nobody, seed $seed: no difference in $OPS operations" compare "$seed" \
+        setpriv --reuid 65534 --regid 65534 --clear-groups
+done
+check_logs
+done_testing

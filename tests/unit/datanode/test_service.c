@@ -25,6 +25,7 @@
 #include "datanode/dn.h"
 #include "rpc/msg.h"
 #include "rpc/server.h"
+#include "rpc/token.h"
 #include "tests/unit/datanode/service_cluster.h"
 
 /* ---- stories ---- */
@@ -312,6 +313,33 @@ static void inventories_of_equal_members_are_equal(void **state)
     assert_int_equal(digest[0], digest[2]);
 }
 
+/* A client's token opens its own chunks to it, not the chain nor what the others hold. */
+static void a_clients_token_is_for_reading_and_writing_alone(void **state)
+{
+    static const uint16_t types[] = {MSG_INVENTORY, MSG_CHAIN_HELLO, MSG_SYNC_LIST};
+    static const uint8_t key[32] = {1, 2, 3};
+    struct cluster *c = *state;
+    uint8_t token[TOKEN_BYTES];
+    Dfs__DataHello hello = DFS__DATA_HELLO__INIT;
+    Dfs__Empty empty = DFS__EMPTY__INIT;
+
+    assert_int_equal(token_make(key, sizeof(key), 77, token), 0);
+    hello.session = 77;
+    hello.token = (ProtobufCBinaryData){sizeof(token), token};
+    hello.cluster_uuid = (ProtobufCBinaryData){sizeof(c->uuid.b), c->uuid.b};
+    for (size_t i = 0; i <= ARRAY_COUNT(types); i++) {
+        struct answer *a = MEM_NEW(struct answer);
+
+        if (i == 0)
+            (void)conn_call(client_of(c, 0), MSG_DATA_HELLO, &hello.base, NULL, 5000, on_answer, a);
+        else
+            (void)conn_call(client_of(c, 0), types[i - 1], &empty.base, NULL, 5000, on_answer, a);
+        assert_true(wait_for(c, answered, a));
+        assert_int_equal(a->status, i == 0 ? 0 : -EACCES);
+        free(a);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -332,6 +360,8 @@ int main(void)
                                         teardown),
         cmocka_unit_test_setup_teardown(a_target_of_another_cluster_is_left_alone, setup, teardown),
         cmocka_unit_test_setup_teardown(a_second_datanode_on_the_same_target_is_refused, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(a_clients_token_is_for_reading_and_writing_alone, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(inventories_of_equal_members_are_equal, setup, teardown),
     };

@@ -108,12 +108,13 @@ static void bad_names_roles_and_hosts_are_refused(void **state)
 static void missing_ca_and_directory_are_told(void **state)
 {
     const char *dir = *state;
-    char err[512] = "";
+    char err[512] = "", absent[256];
 
     assert_int_equal(pki_issue(dir, "x", "client", NULL, 0, dir, err, sizeof(err)), -ENOENT);
     assert_non_null(strstr(err, "ca.crt"));
-    assert_int_equal(pki_ca_create("/nonexistent/dir", "test", err, sizeof(err)), -ENOENT);
-    assert_non_null(strstr(err, "/nonexistent/dir"));
+    snprintf(absent, sizeof(absent), "%s/absent/dir", dir);
+    assert_int_equal(pki_ca_create(absent, "test", err, sizeof(err)), -ENOENT);
+    assert_non_null(strstr(err, absent));
 }
 
 static void foreign_ca_key_is_refused(void **state)

@@ -18,6 +18,7 @@
 #include "common/log.h"
 #include "common/loop.h"
 #include "common/mem.h"
+#include "fuse/interrupt.h"
 #include "fuse/mount.h"
 #include "fuse/removed.h"
 #include "fuse/transport.h"
@@ -217,6 +218,7 @@ static int serve(struct program *p)
     }
     transport_free(m->transport);
     removed_clear(m);
+    interrupt_done(m);
     loop_signal_free(p->term);
     loop_signal_free(p->interrupt);
     loop_signal_free(p->hangup);

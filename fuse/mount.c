@@ -7,6 +7,7 @@
 #include <sys/sysmacros.h>
 
 #include "common/mem.h"
+#include "fuse/interrupt.h"
 
 struct mount *mount_of(fuse_req_t req)
 {
@@ -27,11 +28,8 @@ struct ll_cred mount_cred(fuse_req_t req)
 
 static void on_interrupt(fuse_req_t req, void *data)
 {
-    struct mount_op *op = data;
-
     (void)req;
-    op->m->interrupts++;
-    ll_interrupt(&op->call);
+    interrupt_begin(data);
 }
 
 struct mount_op *mount_op_new(struct mount *m, fuse_req_t req)
@@ -46,6 +44,7 @@ struct mount_op *mount_op_new(struct mount *m, fuse_req_t req)
 
 void mount_op_free(struct mount_op *op)
 {
+    interrupt_forget(op);
     free(op);
 }
 

@@ -16,6 +16,8 @@
 #include "libdfs/dfs_ll.h"
 
 struct loop;
+struct loop_timer;
+struct mount_op;
 struct removed_dir;
 struct transport;
 
@@ -26,6 +28,10 @@ struct mount {
     struct transport *transport;
     struct ino root;             /* what the kernel knows as nodeid 1 */
     struct removed_dir *removed; /* see removed.h */
+    /* Calls whose process got a signal, see interrupt.h; the number of the present look at them. */
+    struct mount_op *interrupted;
+    struct loop_timer *interrupt_timer;
+    uint64_t interrupt_look;
     /* Counters of /metrics and of the mount's ioctl. */
     uint64_t requests, writes, reads, interrupts;
 };
@@ -39,6 +45,10 @@ struct mount_op {
     size_t size;
     struct ino ino;
     struct fuse_file_info fi;
+    /* In mount.interrupted, and when it was last looked at. */
+    bool interrupted;
+    uint64_t looked;
+    struct mount_op *prev, *next;
 };
 
 struct mount_op *mount_op_new(struct mount *m, fuse_req_t req);

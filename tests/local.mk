@@ -415,6 +415,13 @@ tests_unit_shell_test_summary_CFLAGS = $(TEST_CFLAGS)
 tests_unit_shell_test_summary_LDADD = libshell.la $(CMOCKA_LIBS) $(JANSSON_LIBS)
 # ---- end of shell ----
 
+# ---- fuse ----
+check_PROGRAMS += tests/unit/fuse/test_signals
+TESTS += tests/unit/fuse/test_signals
+tests_unit_fuse_test_signals_CFLAGS = $(TEST_CFLAGS)
+tests_unit_fuse_test_signals_LDADD = libfusesignals.la $(CMOCKA_LIBS)
+# ---- end of fuse ----
+
 # ---- man ----
 TESTS += tests/man.sh
 EXTRA_DIST += tests/man.sh

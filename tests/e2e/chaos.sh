@@ -1,15 +1,17 @@
 #!/usr/bin/env bash
 # Random faults under random work: namenodes and datanodes are killed, stopped and paused while
 # writers on two mounts check every sector (chaos_io.c). No call may fail, nothing may be lost, all
-# copies are the same at the end, nothing deleted stays on a disk. Then everything is killed at once.
+# copies are the same at the end, nothing deleted stays on a disk. Once a datanode loses its data
+# directory on the way. Then bytes on the disk of one datanode are flipped while the others come and
+# go. Then everything is killed at once.
 #
-#   DURATION=60 SEED=1 DATANODES=3 DATA_TLS=on WRITERS=4 tests/e2e/chaos.sh
+#   DURATION=60 SEED=1 DATANODES=3 DATA_TLS=on WRITERS=4 WIPE=yes tests/e2e/chaos.sh
 . "$(dirname "$0")/lib.sh"
 
 : "${DURATION:=60}" "${SEED:=$((RANDOM * 32768 + RANDOM))}" "${DATANODES:=3}" "${DATA_TLS:=on}"
-: "${WRITERS:=4}" "${CRASH_SECONDS:=10}"
+: "${WRITERS:=4}" "${WIPE:=no}" "${DAMAGE_SECONDS:=12}" "${CRASH_SECONDS:=10}"
 chaos_io=$DFS_BUILDDIR/tests/e2e/chaos_io
-echo "# chaos: SEED=$SEED DURATION=$DURATION DATANODES=$DATANODES DATA_TLS=$DATA_TLS WRITERS=$WRITERS"
+echo "# chaos: SEED=$SEED DURATION=$DURATION DATANODES=$DATANODES DATA_TLS=$DATA_TLS WRITERS=$WRITERS WIPE=$WIPE"
 
 cluster() {
     local verb=$1
@@ -68,9 +70,25 @@ namenode_faults() {
     done
 }
 
+# Every group has all its copies.
+fully_replicated() { "$dfs" report | grep -q 'degraded 0, not writable 0, down 0'; }
+
+# A new disk in the place of the old one: only when no copy is missing, or it may be the last.
+wipe() {
+    wait_until 40 fully_replicated || {
+        echo "DIED BY ITSELF: never fully replicated, no datanode can be wiped" >>"$DIR/faults"
+        return
+    }
+    fault kill "$1"
+    echo "wiped $1" >>"$DIR/faults"
+    rm -rf "${DIR:?}/$1"/t1/*
+    fault start "$1"
+}
+
 datanode_faults() {
     local first
     RANDOM=$(((SEED + 1) % 32768))
+    [ "$WIPE" = no ] || wipe dn$((1 + RANDOM % DATANODES))
     while [ $SECONDS -lt "$1" ]; do
         sleep_between 500 6000
         first=$((RANDOM % DATANODES))
@@ -128,16 +146,14 @@ garbage_goes() {
 }
 
 kill_everything() {
-    local io pids
+    local io
     rm -rf "$DIR/shadow" "$MNT/crash"
     mkdir "$DIR/shadow" "$MNT/crash"
     "$chaos_io" run "$DIR/shadow" 600 "$SEED" "$WRITERS" "$MNT/crash" "$DIR/mnt2/crash" >"$DIR/io.out" 2>&1 &
     io=$!
     sleep "$CRASH_SECONDS"
     grep FAILED "$DIR/io.out" && return 1
-    pids=$(cat "$DIR"/run/*.pid)
-    # shellcheck disable=SC2086 # one word each
-    kill -9 $pids
+    kill_all_nodes
     wait $io
     cluster down
     cluster up

@@ -27,7 +27,7 @@ free_base_port() {
 }
 
 cluster_up() {
-    DIR=$(mktemp -d /tmp/dfs-e2e-XXXXXX)
+    DIR=$(mktemp -d "${TMPDIR:-/tmp}/dfs-e2e-XXXXXX")
     MNT=$DIR/mnt
     trap cluster_end EXIT
     trap 'exit 1' INT TERM HUP
@@ -117,6 +117,11 @@ wait_until() {
         [ $SECONDS -lt $end ] || return 1
         sleep 0.2
     done
+}
+# kill -9 of every process of the cluster, mounts too, in one go.
+kill_all_nodes() {
+    # shellcheck disable=SC2046 # one word each
+    kill -9 $(cat "$DIR"/run/*.pid)
 }
 all_serving() { "$dfs" cluster status --dir "$DIR"; }
 

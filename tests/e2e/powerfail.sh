@@ -1,13 +1,11 @@
 #!/usr/bin/env bash
 # All processes killed at once: what was synced is there, and what was written six seconds ago too.
+#
+#   FILES=20000 BIG_MB=1024 ROUNDS=3 DATANODES=4 DATA_TLS=off tests/e2e/powerfail.sh
 . "$(dirname "$0")/lib.sh"
-: "${FILES:=600}"
+: "${FILES:=400}" "${BIG_MB:=24}" "${ROUNDS:=1}" "${DATANODES:=3}" "${DATA_TLS:=on}"
 
-kill_all() {
-    local pid
-    for pid in "$DIR"/run/*.pid; do kill -9 "$(cat "$pid")"; done
-    wait_until 10 nobody_left
-}
+kill_all() { kill_all_nodes && wait_until 10 nobody_left; }
 nobody_left() {
     local pid
     for pid in "$DIR"/run/*.pid; do
@@ -15,28 +13,44 @@ nobody_left() {
     done
 }
 again() { "$dfs" cluster up --dir "$DIR"; }
-writes() { dd if=/dev/urandom of="$MNT/$1" bs=1M count=24 status=none && sha256sum <"$MNT/$1" >"$DIR/$1.sum"; }
-same_sum() { sha256sum <"$MNT/$1" | cmp - "$DIR/$1.sum"; }
+same_tree() {
+    diff -r --no-dereference "$DIR/tree" "$MNT/$1" &&
+        [ -z "$(rsync -nacHX --delete --out-format=%n "$DIR/tree/" "$MNT/$1/" | tee /dev/stderr)" ]
+}
+writes() { # NAME: random bytes; and a file kept open, written in small pieces, as a log is
+    local i
+    head -c "${BIG_MB}M" /dev/urandom >"$DIR/$1" && cp "$DIR/$1" "$MNT/$1" &&
+        for i in $(seq 500); do echo "$1 line $i"; done | tee "$DIR/$1.log" >"$MNT/$1.log"
+}
+same_writes() { cmp "$DIR/$1" "$MNT/$1" && cmp "$DIR/$1.log" "$MNT/$1.log"; }
+healed() {
+    wait_until 60 "$dfs" report || "$dfs" report
+    wait_until 30 "$dfs" fsck --replicas || "$dfs" fsck --replicas
+}
 
-cluster_up
-check "a tree is copied in" bash -c "'$DFS_BUILDDIR/tests/e2e/mktree' '$DIR/tree' $FILES && cp -a '$DIR/tree' '$MNT/tree'"
-check "and a big file" writes big
-check "dfs sync" "$dfs" sync "$MNT"
-check "kill -9 of everything" kill_all
-check "the cluster comes up again" again
-check "the tree is there" diff -r --no-dereference "$DIR/tree" "$MNT/tree"
-check "rsync finds nothing to do" bash -c "[ -z \"\$(rsync -nac --delete --out-format=%n '$DIR/tree/' '$MNT/tree/')\" ]"
-check "the big file is there" same_sum big
+cluster_up --datanodes "$DATANODES" --data-tls "$DATA_TLS"
+check "a tree of $FILES files" make_tree "$DIR/tree" "$FILES"
+for round in $(seq "$ROUNDS"); do
+    check "$round: a tree is copied in" cp -a "$DIR/tree" "$MNT/synced$round"
+    check "$round: and $BIG_MB MiB" writes big
+    check "$round: dfs sync" "$dfs" sync "$MNT"
+    check "$round: kill -9 of everything" kill_all
+    check "$round: the cluster comes up again" again
+    check "$round: the tree is there" same_tree "synced$round"
+    check "$round: the big file is there" same_writes big
 
-check "a second tree, and a second big file" bash -c "cp -a '$DIR/tree' '$MNT/tree2' && rm -r '$MNT/tree/d00/sub1'"
-check "written" writes big2
-sleep 6
-check "kill -9 of everything, six seconds after the last write" kill_all
-check "the cluster comes up again" again
-check "the second tree is there" diff -r --no-dereference "$DIR/tree" "$MNT/tree2"
-check "the second big file is there" same_sum big2
-check "what was removed stays removed" test ! -e "$MNT/tree/d00/sub1"
-check "the replicas are equal" wait_until 30 "$dfs" fsck --replicas
+    check "$round: a second tree, the first loses a part" bash -c \
+        "cp -a '$DIR/tree' '$MNT/late$round' && rm -r '$MNT/synced$round/d00/sub1'"
+    check "$round: and $BIG_MB MiB over those that are there" writes big
+    sleep 6
+    check "$round: kill -9 of everything, six seconds after the last write" kill_all
+    check "$round: the cluster comes up again" again
+    check "$round: the second tree is there" same_tree "late$round"
+    check "$round: the new content of the big file is there" same_writes big
+    check "$round: what was removed stays removed" test ! -e "$MNT/synced$round/d00/sub1"
+    check "$round: all is well, and the replicas are equal" healed
+    check "$round: the trees can be removed" rm -r "$MNT/synced$round" "$MNT/late$round"
+done
 log_ignore='mount1|dfs-fuse'
 check_logs
 done_testing

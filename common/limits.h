@@ -34,7 +34,8 @@ enum {
     /* Frames. */
     FRAME_BODY_MAX = 4 << 20,
     FRAME_DATA_MAX = (1 << 20) + (1 << 20) / CHUNK_BLOCK_SIZE * 4, /* data and its CRC table */
-    SLAB_SIZE_MAX = (1 << 20) + CHUNK_BLOCK_SIZE,                  /* holds FRAME_DATA_MAX */
+    DIRECT_WRITE_MIN = 128 << 10, /* so much in one write goes past a datanode's page cache */
+    SLAB_SIZE_MAX = (1 << 20) + CHUNK_BLOCK_SIZE, /* holds FRAME_DATA_MAX */
     CONN_CALLS_MAX = 65536,            /* requests of one connection waiting for replies */
     CONN_QUEUED_BYTES_MAX = 256 << 20, /* over it the peer is given up */
     READDIR_ENTRIES_MAX = 1000,        /* names in one reply */

@@ -205,6 +205,20 @@ static int fake_sync(struct vfs_file *file)
     return 0;
 }
 
+static int check_direct(const struct fake_file *o, const struct iovec *iov, int count,
+                        uint64_t offset)
+{
+    if (!(o->flags & O_DIRECT))
+        return 0;
+    for (int i = 0; i < count; i++) {
+        if (offset % IMAGE_SECTOR != 0 || iov[i].iov_len % IMAGE_SECTOR != 0 ||
+            (uintptr_t)iov[i].iov_base % IMAGE_SECTOR != 0)
+            return -EINVAL;
+        offset += iov[i].iov_len;
+    }
+    return 0;
+}
+
 static int fake_pwritev(struct vfs_file *file, const struct iovec *iov, int count, uint64_t offset)
 {
     struct fake_file *o = file_of(file);
@@ -215,6 +229,9 @@ static int fake_pwritev(struct vfs_file *file, const struct iovec *iov, int coun
     for (int i = 0; i < count; i++)
         len += iov[i].iov_len;
     r = check_writable(o);
+    if (r < 0)
+        return r;
+    r = check_direct(o, iov, count, offset);
     if (r < 0)
         return r;
     r = try_op(f, VFS_FAKE_WRITE);

@@ -1,4 +1,11 @@
-/* A write is two pwrites: the data, then the slots it changes; see the header for the layout. */
+/*
+ * A write is two pwrites: the data, then the slots it changes; see the header for the layout.
+ *
+ * Data of direct_min bytes and more that is whole blocks goes to the disk with O_DIRECT: the copy
+ * into the page cache, the pages for it and their write-back cost several times what the disk
+ * itself takes, and three replicas need no three caches of what was just written. All else, slots
+ * too, is buffered. The kernel keeps both views of a file in step, and there is one writer.
+ */
 #include "datanode/chunk_file.h"
 
 #include <assert.h>
@@ -81,6 +88,7 @@ static void close_locked(struct chunk_file *f)
         f->pages[i] = NULL;
     }
     f->loaded = 0;
+    vfs_close(STEAL(f->direct));
     vfs_close(STEAL(f->file));
 }
 
@@ -337,6 +345,35 @@ static int new_slots_locked(struct chunk_file *f, uint32_t offset, uint32_t len,
     return r;
 }
 
+static bool is_for_direct(const struct chunk_file *f, uint32_t offset, uint32_t len,
+                          const uint8_t *bytes)
+{
+    uint32_t min = atomic_load(&f->dir->direct_min);
+
+    return min > 0 && len >= min && (offset | len | (uintptr_t)bytes) % BLOCK == 0;
+}
+
+static int write_data_locked(struct chunk_file *f, uint32_t offset, uint32_t len,
+                             const uint8_t *bytes)
+{
+    char path[PATH_BYTES_MAX + 1];
+    int r = 0;
+
+    if (is_for_direct(f, offset, len, bytes)) {
+        if (!f->direct) {
+            chunk_file_path(f->dir, f->id, path);
+            r = vfs_open(f->dir->vfs, path, O_WRONLY | O_DIRECT, 0, &f->direct);
+        }
+        if (r == 0)
+            r = vfs_pwrite(f->direct, bytes, len, CHUNK_DATA_AT + (uint64_t)offset);
+        if (r != -EINVAL)
+            return r;
+        /* This file system has no direct writes, or not in blocks of this size. */
+        atomic_store(&f->dir->direct_min, 0);
+    }
+    return vfs_pwrite(f->file, bytes, len, CHUNK_DATA_AT + (uint64_t)offset);
+}
+
 static int write_locked(struct chunk_file *f, uint32_t offset, uint32_t len, const uint8_t *bytes,
                         const uint32_t *crcs, uint32_t *ret_result_crc)
 {
@@ -352,7 +389,7 @@ static int write_locked(struct chunk_file *f, uint32_t offset, uint32_t len, con
     if (header_first)
         r = write_slots_locked(f, first, count, slots);
     if (r == 0)
-        r = vfs_pwrite(f->file, bytes, len, CHUNK_DATA_AT + (uint64_t)offset);
+        r = write_data_locked(f, offset, len, bytes);
     if (r == 0 && !header_first)
         r = write_slots_locked(f, first, count, slots);
     if (r < 0) {

@@ -41,6 +41,8 @@ struct chunk_dir {
     const char *path; /* of the target */
     struct uuid cluster;
     atomic_bool made_dir; /* a directory of chunks was made since this was last cleared */
+    /* Writes of so many bytes go past the page cache; 0: none, also where that cannot be. */
+    _Atomic uint32_t direct_min;
 };
 
 struct chunk_file {
@@ -52,6 +54,7 @@ struct chunk_file {
     pthread_mutex_t lock;
     uint32_t pg;                       /* for the header of a new file */
     struct vfs_file *file;             /* NULL: closed */
+    struct vfs_file *direct;           /* the same file with O_DIRECT; NULL: not needed yet */
     uint32_t len;                      /* of the data, valid while open */
     uint32_t *pages[CHUNK_SLOT_PAGES]; /* slots; NULL with its bit set: all zero */
     uint16_t loaded;                   /* which pages are known */

@@ -121,6 +121,7 @@ static void read_datanode(struct conf *conf, struct dn_conf *c)
         conf_problem(conf, section, "namenodes", "names no namenode");
     c->reserve_percent = (unsigned)conf_u64(conf, section, "reserve", DISK_RESERVE_PERCENT, 0, 50);
     c->capacity_bytes = conf_size(conf, section, "capacity", 0, 0, UINT64_MAX);
+    c->direct_io = conf_bool(conf, section, "direct_io", true);
 }
 
 int dn_conf_read(struct conf *conf, const char *path, struct dn_conf *c)

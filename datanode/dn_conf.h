@@ -11,6 +11,7 @@
  *               namenodes   (required)       id@host:port or host:port, ...
  *               reserve     5                percent of each disk that is kept free
  *               capacity    0                bytes of each target, when less than the disk's
+ *               direct_io   on               big writes go to the disk past the page cache
  *   [tls]       ca, cert, key (required)     PEM files
  *   [data]      tls         on               off: chunk traffic in plain text
  *   [log]       level       info             error, warn, info, debug
@@ -38,6 +39,7 @@ struct dn_conf {
     unsigned namenode_count;
     unsigned reserve_percent;
     uint64_t capacity_bytes;
+    bool direct_io;
     bool rebuild; /* of the command line: see store_options */
     char *tls_ca, *tls_cert, *tls_key;
     bool data_tls;

@@ -117,6 +117,7 @@ int dn_open_store(struct dn *dn, const struct uuid *cluster)
         .boot_id = dn->boot_id,
         .reserve_percent = dn->conf->reserve_percent,
         .capacity_bytes = dn->conf->capacity_bytes,
+        .direct_min = dn->conf->direct_io ? DIRECT_WRITE_MIN : 0,
         .rebuild = dn->conf->rebuild,
         .inline_io = dn->inline_io,
         .on_failed = on_target_failed,

@@ -74,6 +74,8 @@ struct store_options {
     unsigned open_files_max;  /* of one target; 0: default */
     unsigned reserve_percent; /* of the disk, kept free; 100 or more: default */
     uint64_t capacity_bytes;  /* a smaller disk than the file system says; 0: as it says */
+    uint32_t direct_min;      /* writes of so many bytes go past the page cache, where the file
+                                 system can; 0: none */
     bool inline_io;           /* no threads: disk work is done by the loop in posted calls */
     uint64_t inline_seed;     /* in which order it comes to them */
     bool rebuild;             /* a target without its chunk table is opened all the same: every

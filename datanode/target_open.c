@@ -449,7 +449,8 @@ int store_open_target(struct store *s, const char *dir, char *err, size_t err_si
     t->index = s->target_count;
     t->path = mem_strdup(dir);
     t->chunks = chunk_table_new();
-    t->dir = (struct chunk_dir){.vfs = s->o.vfs, .path = t->path, .cluster = s->o.cluster};
+    t->dir = (struct chunk_dir){
+        .vfs = s->o.vfs, .path = t->path, .cluster = s->o.cluster, .direct_min = s->o.direct_min};
     if (s->target_count == TARGETS_PER_NODE_MAX)
         return fail(&o, -E2BIG, "%s: more than %d targets", dir, TARGETS_PER_NODE_MAX);
     r = open_steps(&o);

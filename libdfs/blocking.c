@@ -73,7 +73,7 @@ void dfs_options_init(struct dfs_options *o)
 {
     *o = (struct dfs_options){
         .io_timeout_ms = 60000,
-        .dirty_bytes_max = 256U << 20,
+        .dirty_bytes_max = 64U << 20,
         .uid = geteuid(),
         .gid = getegid(),
     };

@@ -46,7 +46,7 @@ struct dfs_options {
     const char *cert_file;
     const char *key_file;
     uint32_t io_timeout_ms; /* 0: wait for ever; default 60000 */
-    size_t dirty_bytes_max; /* write-behind memory; default 256 MiB */
+    size_t dirty_bytes_max; /* write-behind memory; default 64 MiB */
     /* Whose permissions count; default: the effective ids of the process. Its supplementary groups
      * count too as long as uid is its own. */
     uint32_t uid, gid;

@@ -38,7 +38,7 @@ struct ll_options {
     const char *ca_file, *cert_file, *key_file; /* all NULL: plain (tests only) */
     const char *client_name;                    /* told to operators; e.g. "host:/mnt" */
     uint32_t io_timeout_ms;                     /* 0: wait for ever */
-    size_t dirty_bytes_max;                     /* write-behind memory, default 256 MiB */
+    size_t dirty_bytes_max;                     /* write-behind memory, default 64 MiB */
     size_t readahead_bytes_max;                 /* read-ahead memory, default 256 MiB */
     uint32_t readahead_window; /* bytes in flight beyond a sequential reader, default 8 MiB */
     uint32_t flush_age_ms;     /* dirty data is sent at the latest after this, default 500 */

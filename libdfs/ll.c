@@ -23,7 +23,7 @@
 #include "libdfs/pgmap.h"
 #include "rpc/tls.h"
 
-enum { SLAB_KEEP_BYTES = 64 << 20, TLS_PROBLEM_MAX = 256 };
+enum { SLAB_KEEP_BYTES = 96 << 20, TLS_PROBLEM_MAX = 256 };
 
 /* The life of the client; see ll_new() and ll_close(). */
 struct ll_meta {
@@ -44,7 +44,7 @@ void ll_options_init(struct ll_options *o)
 {
     *o = (struct ll_options){
         .io_timeout_ms = 0,
-        .dirty_bytes_max = 256U << 20,
+        .dirty_bytes_max = 64U << 20,
         .readahead_bytes_max = 256U << 20,
         .readahead_window = 8U << 20,
         .flush_age_ms = 500,

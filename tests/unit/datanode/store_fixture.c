@@ -42,6 +42,7 @@ static struct fixture *make(bool on_fake_disk)
         .slabs = f->slabs,
         .inline_io = on_fake_disk,
         .reserve_percent = 5,
+        .direct_min = CHUNK_BLOCK_SIZE,
         .on_failed = on_failed,
         .ctx = f,
     };

@@ -191,10 +191,12 @@ static void tell(struct story *s)
            do_write(s, 3, 0, 12288, STORE_COPY) == 0 && do_truncate(s, 3, 11000, STORE_COPY) == 0 &&
            do_complete(s, 3) == 0 && do_incomplete(s, 4) == 0 &&
            do_write(s, 4, 0, 8192, STORE_COPY) == 0 && do_write(s, 5, 0, 6000, STORE_CREATE) == 0 &&
-           do_delete(s, 5) == 0 && do_checkpoint(s) == 0 && do_write(s, 1, 0, 300, 0) == 0 &&
-           do_sync(s, 1) == 0 && do_tick(s, 11000) == 0 && do_tick(s, 11000) == 0 &&
-           do_reopen(s) == 0 && do_write(s, 2, 100, 20000, 0) == 0 && do_tick(s, 11000) == 0 &&
-           do_tick(s, 1000) == 0 && do_checkpoint(s) == 0 && do_write(s, 2, 7000, 200, 0) == 0 &&
+           do_write(s, 7, 0, 16384, STORE_CREATE) == 0 && do_write(s, 7, 4096, 8192, 0) == 0 &&
+           do_delete(s, 5) == 0 && do_sync(s, 7) == 0 && do_write(s, 7, 12288, 24576, 0) == 0 &&
+           do_checkpoint(s) == 0 && do_write(s, 1, 0, 300, 0) == 0 && do_sync(s, 1) == 0 &&
+           do_tick(s, 11000) == 0 && do_tick(s, 11000) == 0 && do_reopen(s) == 0 &&
+           do_write(s, 2, 100, 20000, 0) == 0 && do_tick(s, 11000) == 0 && do_tick(s, 1000) == 0 &&
+           do_checkpoint(s) == 0 && do_write(s, 2, 7000, 200, 0) == 0 &&
            do_write(s, 6, 0, 100, STORE_CREATE) == 0);
 }
 

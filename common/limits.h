@@ -16,7 +16,7 @@ enum {
     CHUNK_BLOCK_SIZE = 4096, /* checksum grain */
     CHUNK_SIZE = 64 << 20,   /* of a file, but its last */
     CHUNK_BLOCKS = CHUNK_SIZE / CHUNK_BLOCK_SIZE,
-    CHUNK_OP_MAX = 256 << 10, /* bytes one chunk operation writes or reads at its best */
+    CHUNK_OP_MAX = 512 << 10, /* bytes one chunk operation writes or reads at its best */
     IO_SIZE_MAX = 1 << 20,    /* bytes of one write(2) or read(2) from the kernel */
     INLINE_MAX = 4096,        /* file bytes that may live in the metadata store */
 

@@ -37,6 +37,7 @@ struct vfs_fake {
     struct tree tree;
     struct fake_file *open_files;
     uint64_t capacity_bytes;
+    bool refuses_direct;
     uint64_t change_count;
     uint64_t stop_after;
     bool stopped;
@@ -380,6 +381,8 @@ static int fake_open(struct vfs *v, const char *path, int flags, mode_t mode,
     r = try_op(f, VFS_FAKE_OPEN);
     if (r < 0)
         return r;
+    if (f->refuses_direct && flags & O_DIRECT)
+        return -EINVAL;
     r = open_node(f, path, flags, &n);
     if (r < 0)
         return r;
@@ -667,6 +670,11 @@ uint64_t vfs_fake_op_count(const struct vfs_fake *f, enum vfs_fake_op op)
 void vfs_fake_set_capacity(struct vfs_fake *f, uint64_t bytes)
 {
     f->capacity_bytes = bytes;
+}
+
+void vfs_fake_refuse_direct(struct vfs_fake *f)
+{
+    f->refuses_direct = true;
 }
 
 int vfs_fake_flip_bit(struct vfs_fake *f, const char *path, uint64_t offset, unsigned bit)

@@ -71,6 +71,9 @@ uint64_t vfs_fake_op_count(const struct vfs_fake *f, enum vfs_fake_op op);
 /* Bytes (in 4 KiB blocks) that fit on it; a write of more fails whole with -ENOSPC. */
 void vfs_fake_set_capacity(struct vfs_fake *f, uint64_t bytes);
 
+/* From now on a file system without O_DIRECT: opening with it is -EINVAL. */
+void vfs_fake_refuse_direct(struct vfs_fake *f);
+
 /*
  * Rot: flips one bit of the file, in cache and on the medium.
  * -ENOENT, -ERANGE (beyond the end)

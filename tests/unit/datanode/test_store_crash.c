@@ -377,7 +377,7 @@ static bool crash_after(uint64_t calls, uint64_t seed, bool lose_power)
     for (unsigned c = 1; c < CHUNKS; c++)
         check_chunk(&s, c, lose_power);
     check_laundered(&s, lose_power);
-    assert_ok(write_fill(s.f, 7, 0, 5000, 1, STORE_CREATE | STORE_SYNC));
+    assert_ok(write_fill(s.f, CHUNKS, 0, 5000, 1, STORE_CREATE | STORE_SYNC));
     fixture_close(s.f);
     fixture_free(s.f);
     for (unsigned c = 0; c < CHUNKS; c++)

@@ -180,6 +180,39 @@ static void free_space_leaves_the_reserve_out(void **state)
     assert_in_range(target_free_bytes(f->t), (8 << 20) - 9000, (8 << 20) + 200);
 }
 
+/* One more descriptor, once: what is whole blocks, and big enough, goes past the page cache. */
+static void only_big_whole_blocks_are_written_directly(void **state)
+{
+    struct fixture *f = *state;
+    uint64_t opens;
+
+    fixture_close(f);
+    f->options.direct_min = 16384;
+    assert_ok(fixture_open(f));
+    assert_ok(write_fill(f, 5, 0, 100, 1, STORE_CREATE));
+    opens = vfs_fake_op_count(f->fake, VFS_FAKE_OPEN);
+    assert_ok(write_fill(f, 5, 0, 12288, 1, 0));
+    assert_ok(write_fill(f, 5, 100, 16384, 1, 0));
+    assert_ok(write_fill(f, 5, 0, 16385, 1, 0));
+    assert_int_equal(vfs_fake_op_count(f->fake, VFS_FAKE_OPEN), opens);
+    assert_ok(write_fill(f, 5, 0, 16384, 2, 0));
+    assert_ok(write_fill(f, 5, 16384, 32768, 2, 0));
+    assert_int_equal(vfs_fake_op_count(f->fake, VFS_FAKE_OPEN), opens + 1);
+    check_fill(f, 5, 0, 49152, 2);
+}
+
+static void where_direct_writes_cannot_be_the_page_cache_serves(void **state)
+{
+    struct fixture *f = *state;
+
+    vfs_fake_refuse_direct(f->fake);
+    assert_ok(write_fill(f, 5, 0, 16384, 1, STORE_CREATE | STORE_SYNC));
+    assert_ok(write_fill(f, 6, 4096, 16384, 1, STORE_CREATE));
+    assert_false(target_is_failed(f->t));
+    check_fill(f, 5, 0, 16384, 1);
+    check_fill(f, 6, 4096, 16384, 1);
+}
+
 /* ---- opening ---- */
 
 static void another_cluster_is_refused(void **state)
@@ -409,6 +442,8 @@ int main(void)
         T(an_append_does_not_launder_a_rotten_block),
         T(a_rotten_slot_is_found_too),
         T(a_full_disk_fails_the_op_and_not_the_target),
+        T(only_big_whole_blocks_are_written_directly),
+        T(where_direct_writes_cannot_be_the_page_cache_serves),
         T(free_space_leaves_the_reserve_out),
         T(another_cluster_is_refused),
         T(a_target_without_its_table_opens_only_when_told),

@@ -7,4 +7,4 @@ noinst_PROGRAMS += bench/store_bench
 bench_store_bench_LDADD = libdatanode.la
 
 noinst_PROGRAMS += bench/io_bench
-EXTRA_DIST += bench/run
+EXTRA_DIST += bench/run bench/README.md

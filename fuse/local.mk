@@ -8,7 +8,11 @@ dfs_fuse_SOURCES = fuse/interrupt.c fuse/interrupt.h fuse/main.c fuse/mount.c fu
 	fuse/transport.c fuse/transport.h
 dfs_fuse_LDADD = libfusesignals.la libdfs_core.la librpc.la libcommon.la $(FUSE_LIBS)
 
+# mount(8) runs mount.dfs for `mount -t dfs` and for fstab.
 install-exec-hook:
-	cd $(DESTDIR)$(sbindir) && rm -f mount.dfs && $(LN_S) dfs-fuse mount.dfs
+	$(MKDIR_P) $(DESTDIR)$(mounthelperdir)
+	cd $(DESTDIR)$(mounthelperdir) && rm -f mount.dfs && $(LN_S) $(sbindir)/dfs-fuse mount.dfs
+install-data-hook:
+	cd $(DESTDIR)$(man8dir) && rm -f mount.dfs.8 && $(LN_S) dfs-fuse.8 mount.dfs.8
 uninstall-hook:
-	rm -f $(DESTDIR)$(sbindir)/mount.dfs
+	rm -f $(DESTDIR)$(mounthelperdir)/mount.dfs $(DESTDIR)$(man8dir)/mount.dfs.8

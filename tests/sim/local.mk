@@ -31,3 +31,4 @@ tests_sim_sim_chain_mutants_SOURCES = tests/sim/sim_chain.c $(BOX_SOURCES) $(CHA
 tests_sim_sim_chain_mutants_CFLAGS = $(TEST_CFLAGS) -DCHAIN_MUTANTS
 tests_sim_sim_chain_mutants_LDADD = libcommon.la
 # ---- end of the chain ----
+EXTRA_DIST += tests/sim/README.md

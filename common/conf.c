@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,6 +24,7 @@ struct entry {
     char *section, *key, *value;
     unsigned line; /* 0: command line */
     bool asked;
+    bool is_joined; /* conf_file() has put the directory before it */
 };
 
 struct conf {
@@ -157,19 +159,25 @@ static int on_entry(void *ctx, const char *section, const char *key, const char 
     return 1;
 }
 
+/* Debian's build of inih takes its limits from variables. */
+static void set_limits(void)
+{
+    ini_max_line = LINE_BYTES_MAX;
+    ini_use_stack = false;
+    ini_initial_alloc = LINE_BYTES_MAX;
+    ini_allow_multiline = false;
+}
+
 int conf_load_text(const char *name, const char *text, size_t len, struct conf **ret_conf)
 {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
     struct conf *c = conf_new();
     struct reading rd = {.conf = c, .text = text, .len = len};
     int bad_line;
 
     free(c->name);
     c->name = mem_strdup(name);
-    /* Debian's build takes its limits from variables; the same values each time. */
-    ini_max_line = LINE_BYTES_MAX;
-    ini_use_stack = false;
-    ini_initial_alloc = LINE_BYTES_MAX;
-    ini_allow_multiline = false;
+    (void)pthread_once(&once, set_limits);
     bad_line = ini_parse_stream(next_line, &rd, on_entry, &rd);
     if (bad_line > 0) {
         problem_begin(c, (unsigned)bad_line);
@@ -256,6 +264,24 @@ const char *conf_str_required(struct conf *c, const char *section, const char *k
     buf_printf(&c->problems, "%s: %s.%s must be set\n",
                c->name[0] != '\0' ? c->name : "command line", section, key);
     return NULL;
+}
+
+const char *conf_file(struct conf *c, const char *section, const char *key)
+{
+    struct entry *e = ask(c, section, key);
+    const char *slash = strrchr(c->name, '/');
+
+    if (e == NULL)
+        return NULL;
+    if (e->line > 0 && e->value[0] != '/' && e->value[0] != '\0' && slash != NULL &&
+        !e->is_joined) {
+        char *joined = mem_printf("%.*s/%s", (int)(slash - c->name), c->name, e->value);
+
+        free(e->value);
+        e->value = joined;
+        e->is_joined = true;
+    }
+    return e->value;
 }
 
 uint64_t conf_u64(struct conf *c, const char *section, const char *key, uint64_t fallback,

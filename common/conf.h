@@ -40,6 +40,8 @@ void conf_set(struct conf *c, const char *section, const char *key, const char *
 const char *conf_str(struct conf *c, const char *section, const char *key, const char *fallback);
 /* Like conf_str, but it must be there. */
 const char *conf_str_required(struct conf *c, const char *section, const char *key);
+/* A path, or NULL: what the file has as a relative one is taken from the directory of the file. */
+const char *conf_file(struct conf *c, const char *section, const char *key);
 uint64_t conf_u64(struct conf *c, const char *section, const char *key, uint64_t fallback,
                   uint64_t min, uint64_t max);
 /* "64M", "1.5 GiB", "4096": bytes. */

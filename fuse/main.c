@@ -195,6 +195,7 @@ static char *client_name(const struct mount_conf *c)
 static int serve(struct program *p)
 {
     struct mount *m = &p->mount;
+    char problem[256] = "";
     int r;
 
     r = loop_new(&m->loop);
@@ -203,6 +204,8 @@ static int serve(struct program *p)
     m->conf = &p->conf;
     p->client_name = client_name(&p->conf);
     p->conf.ll.client_name = p->client_name;
+    p->conf.ll.problem = problem;
+    p->conf.ll.problem_size = sizeof(problem);
     r = loop_signal_new(m->loop, SIGTERM, on_signal, p, &p->term);
     if (r == 0)
         r = loop_signal_new(m->loop, SIGINT, on_signal, p, &p->interrupt);
@@ -211,7 +214,7 @@ static int serve(struct program *p)
     if (r == 0)
         r = ll_new(m->loop, &p->conf.ll, true, connected, p, &m->ll);
     if (r < 0) {
-        daemon_fail(&p->daemon, "cannot start: %s", strerror(-r));
+        daemon_fail(&p->daemon, "cannot start: %s", problem[0] != '\0' ? problem : strerror(-r));
         p->exit_code = 1;
     } else {
         loop_run(m->loop);

@@ -206,9 +206,9 @@ static void read_values(struct mount_conf *c)
     else
         (void)conf_str(f, "client", "namenodes", NULL);
     c->ll.namenodes = c->namenodes;
-    c->ll.ca_file = conf_str(f, "tls", "ca", NULL);
-    c->ll.cert_file = conf_str(f, "tls", "cert", NULL);
-    c->ll.key_file = conf_str(f, "tls", "key", NULL);
+    c->ll.ca_file = conf_file(f, "tls", "ca");
+    c->ll.cert_file = conf_file(f, "tls", "cert");
+    c->ll.key_file = conf_file(f, "tls", "key");
     c->ll.io_timeout_ms = (uint32_t)conf_duration_ms(f, "client", "io_timeout", 0, 0, 86400000);
     c->ll.dirty_bytes_max =
         conf_size(f, "client", "dirty_max", c->ll.dirty_bytes_max, 8 * MIB, 64 * GIB);

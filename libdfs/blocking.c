@@ -90,6 +90,29 @@ static void PRINTF_LIKE(3, 4) say(char *err, size_t size, const char *fmt, ...)
     va_end(ap);
 }
 
+/* The file has more than what is asked here; mistakes in what is asked are told with their line. */
+static int check_conf(struct conf *conf, char *err, size_t err_size)
+{
+    static const char *const others[] = {"namenode", "datanode", "cluster", "data", "log"};
+    static const char *const of_mounts[] = {"io_timeout", "dirty_max", "readahead_max",
+                                            "read_ahead_kb", "http"};
+    char *text;
+
+    for (size_t i = 0; i < ARRAY_COUNT(others); i++)
+        conf_ignore_section(conf, others[i]);
+    for (size_t i = 0; i < ARRAY_COUNT(of_mounts); i++)
+        (void)conf_str(conf, "client", of_mounts[i], NULL);
+    if (conf_check(conf) == 0)
+        return 0;
+    text = mem_strdup(conf_problems(conf));
+    text[strlen(text) - 1] = '\0'; /* Each problem is a line; err is a sentence. */
+    for (char *p = text; (p = strchr(p, '\n')) != NULL;)
+        *p = ';';
+    say(err, err_size, "%s", text);
+    free(text);
+    return -EINVAL;
+}
+
 /* What the caller left open comes from the configuration file. */
 static int fill_options(struct dfs *dfs, const struct dfs_options *o, struct ll_options *ll,
                         char *err, size_t err_size)
@@ -101,9 +124,6 @@ static int fill_options(struct dfs *dfs, const struct dfs_options *o, struct ll_
     ll->io_timeout_ms = o->io_timeout_ms;
     ll->dirty_bytes_max = o->dirty_bytes_max;
     ll->namenodes = o->namenodes;
-    ll->ca_file = o->ca_file;
-    ll->cert_file = o->cert_file;
-    ll->key_file = o->key_file;
     if (path == NULL)
         path = DFS_SYSCONFDIR "/dfs.conf";
     if (o->namenodes == NULL || o->config_file != NULL) {
@@ -112,17 +132,21 @@ static int fill_options(struct dfs *dfs, const struct dfs_options *o, struct ll_
             say(err, err_size, "the configuration %s cannot be read: %s", path, strerror(-r));
             return r;
         }
-        ll->namenodes = o->namenodes != NULL ? o->namenodes
-                                             : conf_str_required(dfs->conf, "client", "namenodes");
-        if (o->ca_file == NULL) {
-            ll->ca_file = conf_str(dfs->conf, "tls", "ca", NULL);
-            ll->cert_file = conf_str(dfs->conf, "tls", "cert", NULL);
-            ll->key_file = conf_str(dfs->conf, "tls", "key", NULL);
-        }
+        if (o->namenodes == NULL)
+            ll->namenodes = conf_str_required(dfs->conf, "client", "namenodes");
+        else
+            (void)conf_str(dfs->conf, "client", "namenodes", NULL);
+        ll->ca_file = conf_file(dfs->conf, "tls", "ca");
+        ll->cert_file = conf_file(dfs->conf, "tls", "cert");
+        ll->key_file = conf_file(dfs->conf, "tls", "key");
+        r = check_conf(dfs->conf, err, err_size);
+        if (r < 0)
+            return r;
     }
-    if (ll->namenodes == NULL) {
-        say(err, err_size, "%s: [client] namenodes is missing", path);
-        return -EINVAL;
+    if (o->ca_file != NULL || o->cert_file != NULL || o->key_file != NULL) {
+        ll->ca_file = o->ca_file;
+        ll->cert_file = o->cert_file;
+        ll->key_file = o->key_file;
     }
     if ((ll->ca_file == NULL) != (ll->cert_file == NULL) ||
         (ll->ca_file == NULL) != (ll->key_file == NULL)) {
@@ -144,6 +168,7 @@ static void *run_loop(void *ctx)
 
 struct connect {
     struct op op;
+    char problem[256];
     struct ll_options options;
     int started;
 };
@@ -207,7 +232,10 @@ int dfs_connect(const struct dfs_options *o, struct dfs **ret_dfs, char *err, si
         free(dfs);
         return r;
     }
+    c.problem[0] = '\0';
     c.options.client_name = "libdfs";
+    c.options.problem = c.problem;
+    c.options.problem_size = sizeof(c.problem);
     take_cred(dfs, o);
     r = -pthread_create(&dfs->thread, NULL, run_loop, dfs->loop);
     if (r < 0) {
@@ -222,6 +250,7 @@ int dfs_connect(const struct dfs_options *o, struct dfs **ret_dfs, char *err, si
     if (r < 0) {
         say(err, err_size, "%s",
             dfs->ll != NULL && ll_problem(dfs->ll)[0] != '\0' ? ll_problem(dfs->ll)
+            : c.problem[0] != '\0'                            ? c.problem
                                                               : dfs_strerror(r));
         if (dfs->ll != NULL) {
             op_init(&end, dfs, close_start);

@@ -43,6 +43,8 @@ struct ll_options {
     uint32_t readahead_window; /* bytes in flight beyond a sequential reader, default 8 MiB */
     uint32_t flush_age_ms;     /* dirty data is sent at the latest after this, default 500 */
     uint32_t sync_age_ms;      /* and synced on the datanodes after this, default 5000 */
+    char *problem;             /* a sentence when ll_new() gives an error; may be NULL */
+    size_t problem_size;
 };
 void ll_options_init(struct ll_options *o);
 
@@ -186,6 +188,8 @@ void ll_release(struct ll_file *file);
 void ll_fallocate(struct ll_file *file, struct ll_call *call, int mode, uint64_t offset,
                   uint64_t len, ll_status_fn fn, void *ctx);
 struct ino ll_file_ino(const struct ll_file *file);
+/* Where the write ended whose callback is running. */
+uint64_t ll_file_write_end(const struct ll_file *file);
 /* Everything dirty of this client is written and synced on all replicas (dfs sync MNT). */
 void ll_sync_all(struct ll *ll, struct ll_call *call, ll_status_fn fn, void *ctx);
 

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -121,8 +122,8 @@ static int open_tls(struct ll *ll)
         return 0;
     r = tls_new(ll->options.ca_file, ll->options.cert_file, ll->options.key_file, &ll->tls, text,
                 sizeof(text));
-    if (r < 0)
-        log_error("certificates can't be used", "%s", text);
+    if (r < 0 && ll->options.problem_size > 0)
+        snprintf(ll->options.problem, ll->options.problem_size, "%s", text);
     return r;
 }
 

@@ -125,6 +125,8 @@ static void call_interrupt(struct ll_call *ll)
 
 static void set_problem(struct nn *nn, const char *addr, int code, const char *text)
 {
+    if (code == -ECONNRESET && nn->tls == NULL)
+        text = "it may want TLS; set ca, cert and key in section [tls]";
     snprintf(nn->problem, sizeof(nn->problem), "namenode %s: %s%s%s", addr, dfs_strerror(code),
              text[0] != '\0' ? ": " : "", text);
 }
@@ -265,6 +267,13 @@ static bool leader_refused(struct nn *nn, int status, const struct rpc_frame *f)
     return true;
 }
 
+/* Why a request to attach failed: what the namenode said, or how the connection ended. */
+static const char *refusal_text(const struct nn *nn, const struct rpc_frame *f,
+                                char text[RPC_ERROR_TEXT_MAX])
+{
+    return f == NULL && nn->conn != NULL ? conn_close_text(nn->conn) : rpc_error_text(f, text);
+}
+
 /* ---- the session ---- */
 
 static void attached(struct nn *nn, uint64_t term, int64_t leader_time_ns, uint64_t pg_version)
@@ -337,7 +346,7 @@ static void session_opened(void *ctx, int status, const struct rpc_frame *f)
     if (reply == NULL || reply->data_token.len != sizeof(nn->token) ||
         reply->cluster_uuid.len != sizeof(nn->cluster_uuid)) {
         set_problem(nn, present_addr(nn), status < 0 ? status : DFS_EPROTO,
-                    rpc_error_text(f, text));
+                    refusal_text(nn, f, text));
         nn->silence_ms = MIN(nn->silence_ms * 2, (uint32_t)SILENCE_MAX_MS);
         seek_again(nn, NULL);
         return;
@@ -370,7 +379,7 @@ static void session_renewed(void *ctx, int status, const struct rpc_frame *f)
                                     f->header.body_len);
     if (reply == NULL) {
         set_problem(nn, present_addr(nn), status < 0 ? status : DFS_EPROTO,
-                    rpc_error_text(f, text));
+                    refusal_text(nn, f, text));
         nn->silence_ms = MIN(nn->silence_ms * 2, (uint32_t)SILENCE_MAX_MS);
         seek_again(nn, NULL);
         return;

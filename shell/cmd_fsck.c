@@ -274,8 +274,8 @@ static int open_admin(struct fsck *f)
 
     if (conf_load(client_config_path(&f->client), &conf) < 0)
         return admin_new(NULL, NULL, NULL, &f->admin);
-    return admin_new(conf_str(conf, "tls", "ca", NULL), conf_str(conf, "tls", "cert", NULL),
-                     conf_str(conf, "tls", "key", NULL), &f->admin);
+    return admin_new(conf_file(conf, "tls", "ca"), conf_file(conf, "tls", "cert"),
+                     conf_file(conf, "tls", "key"), &f->admin);
 }
 
 static int get_report(struct fsck *f)

@@ -39,6 +39,26 @@ static void values_come_with_their_types_and_defaults(void **state)
     conf_free(c);
 }
 
+/* A directory with a configuration and certificates can be moved, or shared, as it is. */
+static void relative_files_are_beside_the_configuration(void **state)
+{
+    static const char text[] = "[tls]\nca = ca.crt\nkey = /k/nn.key\n";
+    struct conf *c = NULL;
+
+    (void)state;
+    assert_int_equal(conf_load_text("/etc/dfs/dfs.conf", text, strlen(text), &c), 0);
+    conf_set(c, "tls", "cert", "typed.crt");
+    assert_string_equal(conf_file(c, "tls", "ca"), "/etc/dfs/ca.crt");
+    assert_string_equal(conf_file(c, "tls", "ca"), "/etc/dfs/ca.crt");
+    assert_string_equal(conf_file(c, "tls", "key"), "/k/nn.key");
+    assert_string_equal(conf_file(c, "tls", "cert"), "typed.crt");
+    assert_null(conf_file(c, "tls", "none"));
+    conf_free(c);
+    assert_int_equal(conf_load_text("dfs.conf", text, strlen(text), &c), 0);
+    assert_string_equal(conf_file(c, "tls", "ca"), "ca.crt");
+    conf_free(c);
+}
+
 static void all_mistakes_are_told_at_once_with_line_and_range(void **state)
 {
     static const char *const words[] = {"off", "on", NULL};
@@ -162,6 +182,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(values_come_with_their_types_and_defaults),
+        cmocka_unit_test(relative_files_are_beside_the_configuration),
         cmocka_unit_test(all_mistakes_are_told_at_once_with_line_and_range),
         cmocka_unit_test(unknown_keys_get_a_hint),
         cmocka_unit_test(bad_syntax_and_double_keys_are_told),

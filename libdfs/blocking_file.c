@@ -175,12 +175,23 @@ ssize_t dfs_pread(struct dfs_file *f, void *buf, size_t size, uint64_t offset)
     return (ssize_t)done;
 }
 
-static void write_start(struct op *op)
+static void written(void *ctx, int status)
 {
-    ll_write(op->file, &op->call, op->offset, op->in, op->size, NULL, op_status, op);
+    struct op *op = ctx;
+
+    if (status == 0)
+        op->offset = ll_file_write_end(op->file);
+    op_end(op, status);
 }
 
-ssize_t dfs_pwrite(struct dfs_file *f, const void *buf, size_t size, uint64_t offset)
+static void write_start(struct op *op)
+{
+    ll_write(op->file, &op->call, op->offset, op->in, op->size, NULL, written, op);
+}
+
+/* *ret_end: behind the last byte, which with O_APPEND does not follow from the offset. */
+static ssize_t write_at(struct dfs_file *f, const void *buf, size_t size, uint64_t offset,
+                        uint64_t *ret_end)
 {
     if (!may(f, O_RDONLY))
         return -EBADF;
@@ -197,6 +208,7 @@ ssize_t dfs_pwrite(struct dfs_file *f, const void *buf, size_t size, uint64_t of
         if (r < 0)
             return r;
         done += op.size;
+        *ret_end = op.offset;
     }
     if (f->flags & O_SYNC) {
         int r = dfs_fsync(f);
@@ -205,6 +217,13 @@ ssize_t dfs_pwrite(struct dfs_file *f, const void *buf, size_t size, uint64_t of
             return r;
     }
     return (ssize_t)size;
+}
+
+ssize_t dfs_pwrite(struct dfs_file *f, const void *buf, size_t size, uint64_t offset)
+{
+    uint64_t end;
+
+    return write_at(f, buf, size, offset, &end);
 }
 
 ssize_t dfs_read(struct dfs_file *f, void *buf, size_t size)
@@ -221,12 +240,13 @@ ssize_t dfs_read(struct dfs_file *f, void *buf, size_t size)
 
 ssize_t dfs_write(struct dfs_file *f, const void *buf, size_t size)
 {
+    uint64_t end = 0;
     ssize_t n;
 
     pthread_mutex_lock(&f->lock);
-    n = dfs_pwrite(f, buf, size, f->position);
+    n = write_at(f, buf, size, f->position, &end);
     if (n > 0)
-        f->position += (uint64_t)n;
+        f->position = end;
     pthread_mutex_unlock(&f->lock);
     return n;
 }

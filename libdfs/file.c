@@ -17,6 +17,11 @@
 #include "libdfs/truncate.h"
 #include "libdfs/writeback.h"
 
+uint64_t ll_file_write_end(const struct ll_file *file)
+{
+    return file->write_end;
+}
+
 struct ino ll_file_ino(const struct ll_file *file)
 {
     return file->inode->ino;
@@ -199,6 +204,7 @@ static void take_write(struct ll_file *file, uint64_t offset, const void *bytes,
     if ((file->flags & O_APPEND) != 0)
         offset = inode_size(i);
     wb_write(i, offset, bytes, len, slab);
+    file->write_end = offset + len;
 }
 
 static void end_wait(struct inode_table *t, struct write_wait *w, int status)

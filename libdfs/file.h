@@ -13,6 +13,7 @@ struct ll_file {
     struct inode *inode;  /* a reference */
     int flags;            /* of open(2) */
     uint64_t errors_told; /* errseq */
+    uint64_t write_end;   /* of the last write: with O_APPEND only we know it */
     struct readahead ahead;
 };
 

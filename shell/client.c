@@ -7,6 +7,7 @@
 
 #include "common/args.h"
 #include "shell/command.h"
+#include "shell/format.h"
 #include "shell/progress.h"
 
 void client_init(struct client *c, const char *program)
@@ -63,7 +64,11 @@ void client_complain_text(struct client *c, const char *path, const char *text)
 {
     c->failures++;
     progress_hide(c->progress);
-    fprintf(stderr, "%s: %s: %s\n", c->program, path, text);
+    flockfile(stderr); /* A line of one thread is not mixed with that of another. */
+    fprintf(stderr, "%s: ", c->program);
+    format_name(stderr, path, isatty(STDERR_FILENO));
+    fprintf(stderr, ": %s\n", text);
+    funlockfile(stderr);
 }
 
 void client_complain(struct client *c, const char *path, int error)

@@ -24,6 +24,7 @@ struct cluster_node {
     enum node_kind kind;
     unsigned number;              /* from 1 */
     unsigned port, http_port;     /* 0 for mounts */
+    int ready_fd;                 /* hears of a daemon that was started; -1 */
     char where[CLUSTER_PATH_MAX]; /* mounts: the mount point */
 };
 
@@ -57,14 +58,19 @@ void cluster_namenodes(const struct cluster *c, char *out, size_t size);
 /* The pid of a node that runs, 0 if it doesn't. */
 pid_t node_pid(const struct cluster *c, const struct cluster_node *n);
 /* Starts it if it does not run. */
-int node_start(const struct cluster *c, const struct cluster_node *n);
-/* Waits until a started mount is mounted. */
-int node_wait_mounted(const struct cluster *c, const struct cluster_node *n, unsigned timeout_ms);
+int node_start(const struct cluster *c, struct cluster_node *n);
+/*
+ * Waits until what was started says that it is ready, as it says to systemd: its port is served,
+ * the mount is mounted. What ran already is ready.
+ * -ECHILD    it ended
+ * -ETIMEDOUT
+ */
+int node_wait_ready(const struct cluster *c, struct cluster_node *n, unsigned timeout_ms);
 /* Sends the signal; with wait_ms, until it is gone (then SIGKILL). */
 int node_signal(const struct cluster *c, const struct cluster_node *n, int signum,
                 unsigned wait_ms);
 bool node_is_mounted(const struct cluster_node *n);
-/* Takes a mount point whose daemon is dead away. */
+/* Takes away a mount whose daemon is dead. */
 void node_clear_mount(const struct cluster_node *n);
 
 /* ---- cluster_state.c ---- */

@@ -42,7 +42,7 @@ static struct cluster_node *add_node(struct cluster *c, enum node_kind kind, con
 {
     struct cluster_node *n = &c->nodes[c->node_count++];
 
-    *n = (struct cluster_node){.kind = kind, .number = number};
+    *n = (struct cluster_node){.kind = kind, .number = number, .ready_fd = -1};
     snprintf(n->name, sizeof(n->name), "%s%u", prefix, number);
     return n;
 }

@@ -4,16 +4,23 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "common/clock.h"
+#include "common/compiler.h"
+
+enum { READY_NAME_MAX = 108 };
 
 static const char *const programs[] = {"dfs-namenode", "dfs-datanode", "dfs-fuse"};
 
@@ -75,14 +82,42 @@ static void find_program(const char *name, char *out, size_t size)
     snprintf(out, size, "%s", name);
 }
 
+/*
+ * What systemd would listen on: the daemon says READY=1 there. The kernel chooses the name, an
+ * abstract one, which is written with "@" for its first byte.
+ */
+static int ready_socket(char ret_name[READY_NAME_MAX])
+{
+    struct sockaddr_un sa = {.sun_family = AF_UNIX};
+    socklen_t len = sizeof(sa.sun_family);
+    size_t name_len;
+    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+    if (fd < 0)
+        return -errno;
+    if (bind(fd, (struct sockaddr *)&sa, len) < 0 ||
+        (len = sizeof(sa), getsockname(fd, (struct sockaddr *)&sa, &len)) < 0) {
+        int r = -errno;
+
+        (void)close(fd);
+        return r;
+    }
+    name_len = MIN(len - offsetof(struct sockaddr_un, sun_path), (size_t)READY_NAME_MAX - 1);
+    memcpy(ret_name, sa.sun_path, name_len);
+    ret_name[0] = '@';
+    ret_name[name_len] = '\0';
+    return fd;
+}
+
 /* In the child: a session of its own, output to the log, nothing of ours left open. */
 static _Noreturn void run_child(const struct cluster *c, const struct cluster_node *n,
-                                const char *program, int exec_fd)
+                                const char *program, int exec_fd, const char *ready_name)
 {
     char conf[CLUSTER_PATH_MAX], log[CLUSTER_PATH_MAX];
     int in, out;
 
     (void)setsid();
+    (void)setenv("NOTIFY_SOCKET", ready_name, 1);
     in = open("/dev/null", O_RDONLY);
     out = open(cluster_path(c, log, "log/%s.log", n->name), O_WRONLY | O_CREAT | O_APPEND, 0644);
     if (in < 0 || out < 0 || dup2(in, 0) < 0 || dup2(out, 1) < 0 || dup2(out, 2) < 0)
@@ -99,9 +134,9 @@ static _Noreturn void run_child(const struct cluster *c, const struct cluster_no
     _exit(127);
 }
 
-int node_start(const struct cluster *c, const struct cluster_node *n)
+int node_start(const struct cluster *c, struct cluster_node *n)
 {
-    char program[PATH_MAX], path[CLUSTER_PATH_MAX];
+    char program[PATH_MAX], path[CLUSTER_PATH_MAX], ready_name[READY_NAME_MAX];
     FILE *f;
     pid_t pid;
     int fd, exec_pipe[2];
@@ -114,13 +149,14 @@ int node_start(const struct cluster *c, const struct cluster_node *n)
     /* Closed by exec: until then the child can't be told from us by its command line. */
     if (pipe2(exec_pipe, O_CLOEXEC) < 0)
         return -errno;
-    pid = fork();
+    n->ready_fd = ready_socket(ready_name);
+    pid = n->ready_fd < 0 ? -1 : fork();
     if (pid < 0) {
         fprintf(stderr, "dfs cluster: cannot start %s: %s\n", n->name, strerror(errno));
         return -errno;
     }
     if (pid == 0)
-        run_child(c, n, program, exec_pipe[1]);
+        run_child(c, n, program, exec_pipe[1], ready_name);
     (void)close(exec_pipe[1]);
     (void)read(exec_pipe[0], path, 1);
     (void)close(exec_pipe[0]);
@@ -137,6 +173,22 @@ int node_start(const struct cluster *c, const struct cluster_node *n)
     return 0;
 }
 
+/* "\\040" for a blank, and so on, as /proc/mounts has it. */
+static void unescape(char *text)
+{
+    char *out = text;
+
+    for (const char *p = text; *p != '\0';) {
+        if (p[0] == '\\' && p[1] != '\0' && p[2] != '\0' && p[3] != '\0') {
+            *out++ = (char)((p[1] - '0') << 6 | (p[2] - '0') << 3 | (p[3] - '0'));
+            p += 4;
+        } else {
+            *out++ = *p++;
+        }
+    }
+    *out = '\0';
+}
+
 bool node_is_mounted(const struct cluster_node *n)
 {
     FILE *f = fopen("/proc/self/mounts", "re");
@@ -146,8 +198,10 @@ bool node_is_mounted(const struct cluster_node *n)
     if (f == NULL)
         return false;
     while (fgets(line, sizeof(line), f) != NULL)
-        if (sscanf(line, "%*s %2047s", where) == 1 && strcmp(where, n->where) == 0)
-            found = true;
+        if (sscanf(line, "%*s %2047s", where) == 1) {
+            unescape(where);
+            found |= strcmp(where, n->where) == 0;
+        }
     (void)fclose(f);
     return found;
 }
@@ -158,17 +212,39 @@ void node_clear_mount(const struct cluster_node *n)
         ;
 }
 
-int node_wait_mounted(const struct cluster *c, const struct cluster_node *n, unsigned timeout_ms)
+static bool hears_ready(int fd)
 {
+    char text[256];
+    ssize_t n = recv(fd, text, sizeof(text) - 1, MSG_DONTWAIT);
+
+    text[n > 0 ? n : 0] = '\0';
+    return strstr(text, "READY=1") != NULL;
+}
+
+static int wait_ready(const struct cluster *c, const struct cluster_node *n, unsigned timeout_ms)
+{
+    struct pollfd p = {.fd = n->ready_fd, .events = POLLIN};
+
     for (unsigned t = 0; t < timeout_ms; t += 20) {
-        (void)waitpid(-1, NULL, WNOHANG);
-        if (node_is_mounted(n))
+        if (poll(&p, 1, 20) > 0 && hears_ready(n->ready_fd))
             return 0;
+        (void)waitpid(-1, NULL, WNOHANG);
         if (node_pid(c, n) == 0)
             return -ECHILD;
-        clock_sleep_ms(20);
     }
     return -ETIMEDOUT;
+}
+
+int node_wait_ready(const struct cluster *c, struct cluster_node *n, unsigned timeout_ms)
+{
+    int r;
+
+    if (n->ready_fd < 0)
+        return 0;
+    r = wait_ready(c, n, timeout_ms);
+    (void)close(n->ready_fd);
+    n->ready_fd = -1;
+    return r;
 }
 
 int node_signal(const struct cluster *c, const struct cluster_node *n, int signum, unsigned wait_ms)

@@ -1,14 +1,16 @@
 /* How the nodes of a cluster are: namenodes are asked one by one, datanodes the leader knows about. */
 #include "shell/cluster.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "common/clock.h"
 #include "rpc/frame.h"
 #include "rpc/node.pb-c.h"
 #include "shell/admin.h"
 
-enum { ASK_MS = 1000 };
+enum { ASK_MS = 1000, ASK_TRIES = 4, ASK_PAUSE_MS = 250 };
 
 static struct admin *admin_of(const struct cluster *c)
 {
@@ -46,6 +48,8 @@ static const char *datanode_state(const Dfs__ReportReply *report, const struct c
 {
     uint32_t target = 0;
 
+    if (report == NULL) /* It runs; without a leader nobody knows more. */
+        return "syncing";
     for (size_t i = 0; i < report->n_targets; i++)
         if (strcmp(report->targets[i]->node, n->name) == 0 && report->targets[i]->alive)
             target = report->targets[i]->target;
@@ -68,9 +72,14 @@ bool cluster_states(const struct cluster *c, const char *states[CLUSTER_NODES_MA
     bool good = true;
 
     cluster_namenodes(c, addrs, sizeof(addrs));
-    if (a != NULL)
-        (void)admin_call_leader(a, addrs, MSG_REPORT, &req.base, &dfs__report_reply__descriptor,
-                                ASK_MS, &msg);
+    /* In the second of an election there is none. */
+    for (unsigned i = 0; i < ASK_TRIES && a != NULL && msg == NULL; i++) {
+        if (i > 0)
+            clock_sleep_ms(ASK_PAUSE_MS);
+        if (admin_call_leader(a, addrs, MSG_REPORT, &req.base, &dfs__report_reply__descriptor,
+                              ASK_MS, &msg) == -ECONNREFUSED)
+            break;
+    }
     for (size_t i = 0; i < c->node_count; i++) {
         const struct cluster_node *n = &c->nodes[i];
         bool runs = node_pid(c, n) != 0;
@@ -80,7 +89,7 @@ bool cluster_states(const struct cluster *c, const char *states[CLUSTER_NODES_MA
             states[i] = runs && node_is_mounted(n) ? "mounted" : "down";
         else if (runs && n->kind == NODE_NAMENODE && a != NULL)
             states[i] = namenode_state(a, n);
-        else if (runs && n->kind == NODE_DATANODE && msg != NULL)
+        else if (runs && n->kind == NODE_DATANODE)
             states[i] = datanode_state((const Dfs__ReportReply *)msg, n);
         if (n->kind != NODE_MOUNT && strcmp(states[i], "down") == 0)
             good = false;

@@ -21,7 +21,7 @@ enum {
     UP_MS = 60000,
     STOP_MS = 15000,
     MOUNT_STOP_MS = 65000,
-    MOUNT_MS = 30000,
+    START_MS = 30000,
     POLL_MS = 50,
     BASE_PORT = 8670,
 };
@@ -56,7 +56,11 @@ static const struct args_spec up_spec = {
 
 static const struct arg_option dir_options[] = {
     {"dir", 'd', "DIR", "the cluster's directory (required)", OPT_DIR},
-    {"json", 'j', NULL, "print JSON (status)", OPT_JSON},
+    {0},
+};
+static const struct arg_option status_options[] = {
+    {"dir", 'd', "DIR", "the cluster's directory (required)", OPT_DIR},
+    {"json", 'j', NULL, "print JSON", OPT_JSON},
     {0},
 };
 static const struct args_spec status_spec = {
@@ -64,7 +68,7 @@ static const struct args_spec status_spec = {
     .usage = "--dir DIR [--json]",
     .about = "Shows each node: leader, follower, learner, serving, syncing, mounted or down.\n"
              "Exit status 0 when all are up and in step, 1 otherwise.",
-    .options = dir_options,
+    .options = status_options,
 };
 static const struct args_spec down_spec = {
     .program = "dfs cluster down",
@@ -72,11 +76,12 @@ static const struct args_spec down_spec = {
     .about = "Unmounts and stops everything. The data stays; `dfs cluster up` continues with it.",
     .options = dir_options,
 };
+/* Of start, stop, kill, pause and resume; program is filled in. */
 static const struct args_spec node_spec = {
-    .program = "dfs cluster start|stop|kill|pause|resume",
     .usage = "--dir DIR NODE...",
-    .about = "Starts, stops cleanly, kills (SIGKILL), pauses (SIGSTOP) or resumes nodes:\n"
-             "nn1 nn2 ... dn1 dn2 ... mount1 mount2 ...",
+    .about =
+        "Starts, stops cleanly, kills (SIGKILL), pauses (SIGSTOP) or resumes (SIGCONT) nodes:\n"
+        "nn1 nn2 ... dn1 dn2 ... mount1 mount2 ...",
     .options = dir_options,
     .rest_min = 1,
     .rest_max = -1,
@@ -216,6 +221,14 @@ static int resolve_dir(const char *dir, struct cluster *c)
         free(real);
         return EXIT_FAILED;
     }
+    if (strpbrk(real, " \t\n,;#") != NULL) {
+        fprintf(stderr,
+                "dfs cluster up: %s: blanks, commas, ; and # in the path would be misread in "
+                "configuration files; choose another directory\n",
+                real);
+        free(real);
+        return EXIT_FAILED;
+    }
     snprintf(c->dir, sizeof(c->dir), "%s", real);
     free(real);
     return 0;
@@ -253,12 +266,15 @@ static bool one_died(const struct cluster *c)
 static int wait_serving(const struct cluster *c)
 {
     const char *states[CLUSTER_NODES_MAX];
+    uint64_t end_ns = clock_monotonic_ns(clock_system()) + UP_MS * CLOCK_NS_PER_MS;
 
-    for (unsigned t = 0; t < UP_MS; t += POLL_MS) {
+    for (;;) {
         if (cluster_states(c, states))
             return EXIT_OK;
         if (one_died(c))
             return EXIT_FAILED;
+        if (clock_monotonic_ns(clock_system()) > end_ns)
+            break;
         clock_sleep_ms(POLL_MS);
     }
     fprintf(stderr, "dfs cluster up: the cluster does not serve after %d s:\n", UP_MS / 1000);
@@ -267,24 +283,37 @@ static int wait_serving(const struct cluster *c)
     return EXIT_FAILED;
 }
 
-static int start_kind(const struct cluster *c, bool mounts)
+/* EXIT_OK when it is ready, else it is told why not. */
+static int wait_started(const struct cluster *c, struct cluster_node *n)
+{
+    int r = node_wait_ready(c, n, START_MS);
+
+    if (r == 0)
+        return EXIT_OK;
+    if (r == -ETIMEDOUT)
+        fprintf(stderr, "dfs cluster: %s is not ready after %d s\n", n->name, START_MS / 1000);
+    else
+        fprintf(stderr, "dfs cluster: %s ended at once\n", n->name);
+    show_log_end(c, n);
+    return EXIT_FAILED;
+}
+
+static int start_kind(struct cluster *c, bool mounts)
 {
     int r = EXIT_OK;
 
-    for (size_t i = 0; i < c->node_count && r == EXIT_OK; i++) {
-        const struct cluster_node *n = &c->nodes[i];
-
-        if ((n->kind == NODE_MOUNT) != mounts)
-            continue;
-        if (node_start(c, n) < 0)
+    for (size_t i = 0; i < c->node_count; i++)
+        if ((c->nodes[i].kind == NODE_MOUNT) == mounts && node_start(c, &c->nodes[i]) < 0)
             return EXIT_FAILED;
-        if (mounts && node_wait_mounted(c, n, MOUNT_MS) < 0) {
-            fprintf(stderr, "dfs cluster: %s was not mounted\n", n->where);
-            show_log_end(c, n);
+    for (size_t i = 0; i < c->node_count; i++)
+        if ((c->nodes[i].kind == NODE_MOUNT) == mounts && wait_started(c, &c->nodes[i]) != EXIT_OK)
             r = EXIT_FAILED;
-        }
-    }
     return r;
+}
+
+static const char *plural(unsigned n)
+{
+    return n == 1 ? "" : "s";
 }
 
 static int run_up(int argc, char **argv)
@@ -314,8 +343,9 @@ static int run_up(int argc, char **argv)
     if (r == EXIT_OK)
         r = start_kind(&c, true);
     if (r == EXIT_OK)
-        printf("The cluster in %s serves: %u namenodes, %u datanodes, %u mounts.\n", c.dir,
-               c.namenodes, c.datanodes, c.mount_count);
+        printf("The cluster in %s serves: %u namenode%s, %u datanode%s, %u mount%s.\n", c.dir,
+               c.namenodes, plural(c.namenodes), c.datanodes, plural(c.datanodes), c.mount_count,
+               plural(c.mount_count));
     return r;
 }
 
@@ -431,13 +461,21 @@ static int run_down(int argc, char **argv)
         (void)node_signal(&d.c, &d.c.nodes[i], SIGCONT, 0);
         (void)node_signal(&d.c, &d.c.nodes[i], SIGTERM, 0);
     }
-    for (size_t i = 0; i < d.c.node_count; i++)
-        if (d.c.nodes[i].kind != NODE_MOUNT)
-            (void)node_signal(&d.c, &d.c.nodes[i], SIGTERM, STOP_MS);
-    return EXIT_OK;
+    r = EXIT_OK;
+    for (size_t i = 0; i < d.c.node_count; i++) {
+        const struct cluster_node *n = &d.c.nodes[i];
+
+        if (n->kind != NODE_MOUNT)
+            (void)node_signal(&d.c, n, SIGTERM, STOP_MS);
+        if (node_pid(&d.c, n) == 0 && !(n->kind == NODE_MOUNT && node_is_mounted(n)))
+            continue;
+        fprintf(stderr, "dfs cluster down: %s is still there\n", n->name);
+        r = EXIT_FAILED;
+    }
+    return r;
 }
 
-static const struct cluster_node *find_node(const struct cluster *c, const char *name)
+static struct cluster_node *find_node(struct cluster *c, const char *name)
 {
     for (size_t i = 0; i < c->node_count; i++)
         if (strcmp(c->nodes[i].name, name) == 0)
@@ -445,42 +483,67 @@ static const struct cluster_node *find_node(const struct cluster *c, const char 
     return NULL;
 }
 
-static int start_one(const struct cluster *c, const struct cluster_node *n)
-{
-    int r = node_start(c, n);
-
-    if (r == 0 && n->kind == NODE_MOUNT)
-        r = node_wait_mounted(c, n, MOUNT_MS);
-    return r;
-}
-
-static int pause_one(const struct cluster *c, const struct cluster_node *n)
+static int pause_node(const struct cluster *c, const struct cluster_node *n)
 {
     return node_signal(c, n, SIGSTOP, 0);
 }
 
-static int resume_one(const struct cluster *c, const struct cluster_node *n)
+static int resume_node(const struct cluster *c, const struct cluster_node *n)
 {
     return node_signal(c, n, SIGCONT, 0);
 }
 
 typedef int (*node_fn)(const struct cluster *c, const struct cluster_node *n);
 
-static int run_nodes(const char *verb, node_fn fn, int argc, char **argv)
-{
+struct node_request {
     struct dir_request d;
-    int r = parse_dir(&node_spec, argc, argv, &d), exit_code = EXIT_OK;
+    char program[32];
+    struct args_spec spec;
+};
+
+/* EXIT_OK to go on, or 1 + the exit code. */
+static int parse_nodes(const char *verb, int argc, char **argv, struct node_request *q)
+{
+    int r;
+
+    snprintf(q->program, sizeof(q->program), "dfs cluster %s", verb);
+    q->spec = node_spec;
+    q->spec.program = q->program;
+    r = parse_dir(&q->spec, argc, argv, &q->d);
+    for (int i = 0; r == EXIT_OK && i < q->d.a.rest_count; i++)
+        if (find_node(&q->d.c, q->d.a.rest[i]) == NULL)
+            r = 1 + args_usage_error(&q->spec, "there is no node '%s'; see: dfs cluster status",
+                                     q->d.a.rest[i]);
+    return r;
+}
+
+static int run_start(int argc, char **argv)
+{
+    struct node_request q;
+    int r = parse_nodes("start", argc, argv, &q), exit_code = EXIT_OK;
 
     if (r != EXIT_OK)
         return r - 1;
-    for (int i = 0; i < d.a.rest_count; i++)
-        if (find_node(&d.c, d.a.rest[i]) == NULL)
-            return args_usage_error(&node_spec, "there is no node '%s'; see: dfs cluster status",
-                                    d.a.rest[i]);
-    for (int i = 0; i < d.a.rest_count; i++) {
-        r = fn(&d.c, find_node(&d.c, d.a.rest[i]));
+    for (int i = 0; i < q.d.a.rest_count; i++)
+        if (node_start(&q.d.c, find_node(&q.d.c, q.d.a.rest[i])) < 0)
+            exit_code = EXIT_FAILED;
+    for (int i = 0; i < q.d.a.rest_count; i++)
+        if (wait_started(&q.d.c, find_node(&q.d.c, q.d.a.rest[i])) != EXIT_OK)
+            exit_code = EXIT_FAILED;
+    return exit_code;
+}
+
+static int run_nodes(const char *verb, node_fn fn, int argc, char **argv)
+{
+    struct node_request q;
+    int r = parse_nodes(verb, argc, argv, &q), exit_code = EXIT_OK;
+
+    if (r != EXIT_OK)
+        return r - 1;
+    for (int i = 0; i < q.d.a.rest_count; i++) {
+        r = fn(&q.d.c, find_node(&q.d.c, q.d.a.rest[i]));
         if (r < 0) {
-            fprintf(stderr, "dfs cluster %s: %s: %s\n", verb, d.a.rest[i],
+            fprintf(stderr, "dfs cluster %s: %s: %s\n", verb, q.d.a.rest[i],
                     r == -ESRCH ? "it is not running" : strerror(-r));
             exit_code = EXIT_FAILED;
         }
@@ -505,12 +568,11 @@ int cmd_cluster(int argc, char **argv)
     static const struct {
         const char *verb;
         node_fn fn;
-    } verbs[] = {{"start", start_one},
-                 {"stop", stop_node},
-                 {"kill", kill_node},
-                 {"pause", pause_one},
-                 {"resume", resume_one}};
-    const char *verb = argc > 1 ? argv[1] : "";
+    } verbs[] = {
+        {"stop", stop_node}, {"kill", kill_node}, {"pause", pause_node}, {"resume", resume_node}};
+    static const char *const words[] = {"up",    "status", "start", "stop", "kill",
+                                        "pause", "resume", "down",  NULL};
+    const char *verb = argc > 1 ? argv[1] : "", *hint;
 
     if (strcmp(verb, "up") == 0)
         return run_up(argc - 1, argv + 1);
@@ -518,6 +580,8 @@ int cmd_cluster(int argc, char **argv)
         return run_status(argc - 1, argv + 1);
     if (strcmp(verb, "down") == 0)
         return run_down(argc - 1, argv + 1);
+    if (strcmp(verb, "start") == 0)
+        return run_start(argc - 1, argv + 1);
     for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++)
         if (strcmp(verb, verbs[i].verb) == 0)
             return run_nodes(verb, verbs[i].fn, argc - 1, argv + 1);
@@ -525,6 +589,13 @@ int cmd_cluster(int argc, char **argv)
         help(stdout);
         return EXIT_OK;
     }
-    help(stderr);
+    if (verb[0] == '\0') {
+        help(stderr);
+        return EXIT_USAGE;
+    }
+    hint = args_hint(verb, words);
+    fprintf(stderr, "dfs cluster: there is no '%s'%s%s%s\nTry 'dfs cluster --help'.\n", verb,
+            hint == NULL ? "" : "; did you mean '", hint == NULL ? "" : hint,
+            hint == NULL ? "" : "'?");
     return EXIT_USAGE;
 }

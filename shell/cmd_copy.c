@@ -27,7 +27,8 @@ static const struct args_spec put_spec = {
     .usage = "[OPTION]... FILE... PATH\n[OPTION]... - PATH",
     .about = "Copies files and trees into dfs: into PATH when it is a directory, else to PATH.\n"
              "Keeps modes, times, symbolic links and, as root, owners. - is standard input.\n"
-             "A file appears under its name when it is complete.",
+             "A file appears under its name when it is complete. When it ends, what was copied\n"
+             "survives a power failure of the whole cluster.",
     .options = put_options,
     .rest_min = 2,
     .rest_max = -1,
@@ -113,7 +114,7 @@ static int finish(struct request *q, const char *dest, int r)
     if (r == -ENOTDIR)
         client_complain_text(&q->client, dest, "is not a directory");
     else if (r == -EINTR)
-        client_complain_text(&q->client, dest, "interrupted; what was copied so far is there");
+        client_complain_text(&q->client, dest, "interrupted; files that were complete are there");
     else if (r < 0)
         client_complain(&q->client, dest, r);
     else if (failures > 0)

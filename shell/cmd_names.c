@@ -67,6 +67,21 @@ static const struct args_spec mv_spec = {
     .rest_max = -1,
 };
 
+/* Which of the two names is at fault only shows when both are looked at. */
+static void complain_move(struct client *c, const char *from, const char *to, int error)
+{
+    char *both = mem_printf("%s to %s", from, to);
+    struct dfs_stat st;
+    const char *name = both;
+
+    if (error == -EEXIST || error == -ENOTEMPTY)
+        name = to;
+    else if (error == -ENOENT)
+        name = dfs_lstat(c->dfs, from, &st) == -ENOENT ? from : to;
+    client_complain(c, name, error);
+    free(both);
+}
+
 int cmd_mv(int argc, char **argv)
 {
     unsigned flags = 0;
@@ -101,7 +116,7 @@ int cmd_mv(int argc, char **argv)
 
         r = dfs_rename2(c.dfs, a.rest[i], to, flags);
         if (r < 0)
-            client_complain(&c, r == -EEXIST || r == -ENOTEMPTY ? to : a.rest[i], r);
+            complain_move(&c, a.rest[i], to, r);
         free(to);
     }
     return client_done(&c);

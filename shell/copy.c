@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -18,10 +19,13 @@
 #include "shell/progress.h"
 #include "shell/walk.h"
 
+enum { LOOK_FOR_INTERRUPT_MS = 100 };
+
 /* A file to copy, or a directory to finish. */
 struct copy_item {
     char *from, *to;
     struct dfs_stat st;
+    const char *blamed; /* from or to: which of them a failure is about */
 };
 
 struct copy {
@@ -63,7 +67,8 @@ static bool is_zero(const char *data, size_t len)
 }
 
 /* Blocks of zeros are left out, so that sparse files stay so. */
-static int copy_data(struct copy *c, struct place_file *in, struct place_file *out)
+static int copy_data(struct copy *c, struct copy_item *item, struct place_file *in,
+                     struct place_file *out)
 {
     char *data = mem_alloc(IO_SIZE_MAX);
     uint64_t at = 0, written_end = 0;
@@ -86,8 +91,10 @@ static int copy_data(struct copy *c, struct place_file *in, struct place_file *o
             break;
     }
     free(data);
-    if (n < 0)
+    if (n < 0) {
+        item->blamed = item->from;
         return (int)n;
+    }
     if (r == 0 && written_end < at)
         r = c->to->ops->set_size(out, at);
     return r;
@@ -108,16 +115,17 @@ static int keep_attributes(const struct copy *c, const char *path, const struct 
     return r;
 }
 
-static int make_regular(struct copy *c, const struct copy_item *item, const char *temporary)
+static int make_regular(struct copy *c, struct copy_item *item, const char *temporary)
 {
     struct place_file *in, *out;
     int r = c->from->ops->open(c->from, item->from, &in), closed;
 
     if (r < 0)
         return r;
+    item->blamed = item->to;
     r = c->to->ops->create(c->to, temporary, item->st.mode & 0777, &out);
     if (r == 0) {
-        r = copy_data(c, in, out);
+        r = copy_data(c, item, in, out);
         closed = c->to->ops->close(out);
         if (r == 0)
             r = closed;
@@ -132,7 +140,7 @@ static int make_regular(struct copy *c, const struct copy_item *item, const char
                                (item->st.mode & 07000) != 0);
 }
 
-static int make_other(struct copy *c, const struct copy_item *item, const char *temporary)
+static int make_other(struct copy *c, struct copy_item *item, const char *temporary)
 {
     char *target;
     int r;
@@ -141,20 +149,23 @@ static int make_other(struct copy *c, const struct copy_item *item, const char *
         r = c->from->ops->readlink(c->from, item->from, &target);
         if (r < 0)
             return r;
+        item->blamed = item->to;
         r = c->to->ops->symlink(c->to, target, temporary);
         free(target);
     } else {
+        item->blamed = item->to;
         r = c->to->ops->mknod(c->to, temporary, item->st.mode, item->st.rdev);
     }
     return r < 0 ? r : keep_attributes(c, temporary, &item->st, true);
 }
 
-static int copy_item(struct copy *c, const struct copy_item *item)
+static int copy_item(struct copy *c, struct copy_item *item)
 {
     char *temporary;
     struct dfs_stat there;
     int r;
 
+    item->blamed = item->from;
     if (!c->options.overwrite && c->to->ops->stat(c->to, item->to, false, &there) == 0)
         return -EEXIST;
     temporary = temporary_name(item->to);
@@ -176,7 +187,7 @@ static void copy_job(void *ctx, void *arg)
     if (r == -EEXIST && !c->options.overwrite)
         client_complain_text(c->client, item->to, "is there already; -f overwrites it");
     else if (r < 0 && r != -EINTR)
-        client_complain(c->client, item->from, r);
+        client_complain(c->client, item->blamed, r);
     progress_add(c->client->progress, r == 0, 0);
     item_done(item);
     free(item);
@@ -345,6 +356,11 @@ int copy_run(struct client *client, const struct place *from, const struct place
     copy_all(&c, sources, source_count, dest, into_dir);
     pool_free(c.pool);
     finish_dirs(&c);
+    if (to->dfs != NULL) {
+        r = dfs_sync(to->dfs); /* What is told to be copied survives a power failure. */
+        if (r < 0)
+            client_complain_text(client, dest, "what was copied may not be on stable storage");
+    }
     progress_free(client->progress);
     client->progress = NULL;
     interrupts_done(&c.interrupts);
@@ -388,15 +404,24 @@ int copy_to_fd(const struct place *from, const char *source, int fd)
     return r;
 }
 
-static int drain_fd(const struct place *to, int fd, struct place_file *out)
+static int drain_fd(const struct place *to, int fd, struct place_file *out,
+                    const struct interrupts *interrupts)
 {
+    struct pollfd ready = {.fd = fd, .events = POLLIN};
     char *data = mem_alloc(IO_SIZE_MAX);
     uint64_t at = 0;
     int r = 0;
 
     for (;;) {
-        ssize_t n = read(fd, data, IO_SIZE_MAX);
+        ssize_t n;
 
+        if (interrupts->stop) {
+            r = -EINTR;
+            break;
+        }
+        if (poll(&ready, 1, LOOK_FOR_INTERRUPT_MS) == 0)
+            continue;
+        n = read(fd, data, IO_SIZE_MAX);
         if (n < 0 && errno == EINTR)
             continue;
         if (n <= 0) {
@@ -415,14 +440,16 @@ static int drain_fd(const struct place *to, int fd, struct place_file *out)
 int copy_from_fd(const struct place *to, int fd, const char *dest, bool overwrite)
 {
     char *temporary = temporary_name(dest);
+    struct interrupts interrupts;
     struct place_file *out;
     mode_t mask = umask(0);
     int r, closed;
 
     (void)umask(mask);
+    interrupts_init(&interrupts);
     r = to->ops->create(to, temporary, 0666 & ~mask, &out);
     if (r == 0) {
-        r = drain_fd(to, fd, out);
+        r = drain_fd(to, fd, out, &interrupts);
         closed = to->ops->close(out);
         if (r == 0)
             r = closed;
@@ -430,7 +457,10 @@ int copy_from_fd(const struct place *to, int fd, const char *dest, bool overwrit
             r = to->ops->rename(to, temporary, dest, overwrite);
         if (r < 0)
             (void)to->ops->unlink(to, temporary);
+        else if (to->dfs != NULL)
+            r = dfs_sync(to->dfs);
     }
+    interrupts_done(&interrupts);
     free(temporary);
     return r;
 }

@@ -1,12 +1,17 @@
 #include "shell/interrupts.h"
 
+#include <stdint.h>
 #include <unistd.h>
 
-enum { EXIT_KILLED = 130 };
+#include "common/clock.h"
+
+/* timeout(1) sends each signal twice, to the process and to its group: those are one. */
+enum { EXIT_KILLED = 130, SAME_MS = 300 };
 
 static void *wait_for_signals(void *arg)
 {
     struct interrupts *i = arg;
+    uint64_t first_ns = 0, now_ns;
     sigset_t set;
     int signum;
 
@@ -15,7 +20,10 @@ static void *wait_for_signals(void *arg)
     sigaddset(&set, SIGTERM);
     sigaddset(&set, SIGHUP);
     while (sigwait(&set, &signum) == 0) {
-        if (i->stop)
+        now_ns = clock_monotonic_ns(clock_system());
+        if (!i->stop)
+            first_ns = now_ns;
+        else if (now_ns - first_ns > SAME_MS * CLOCK_NS_PER_MS)
             _exit(EXIT_KILLED);
         i->stop = true;
     }

@@ -4,6 +4,8 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "common/clock.h"
@@ -18,6 +20,17 @@ struct progress {
     struct progress_state state;
     bool is_shown;
 };
+
+/* In whole seconds, rounded up: tenths would only flicker. */
+static char *time_left(uint64_t ms, char out[STR_SIZE_MAX])
+{
+    uint64_t s = (ms + 999) / 1000;
+
+    if (s >= 60)
+        return str_duration(s * 1000, out);
+    snprintf(out, STR_SIZE_MAX, "%" PRIu64 " s", s);
+    return out;
+}
 
 char *progress_line(const struct progress_state *s, char out[PROGRESS_LINE_MAX])
 {
@@ -39,8 +52,20 @@ char *progress_line(const struct progress_state *s, char out[PROGRESS_LINE_MAX])
     n += snprintf(out + n, (size_t)(PROGRESS_LINE_MAX - n), ", %s/s", str_size(per_s, rate));
     if (per_s > 0 && s->bytes_total > s->bytes_done)
         snprintf(out + n, (size_t)(PROGRESS_LINE_MAX - n), ", %s left",
-                 str_duration((s->bytes_total - s->bytes_done) * 1000 / per_s, left));
+                 time_left((s->bytes_total - s->bytes_done) * 1000 / per_s, left));
     return out;
+}
+
+/* A line that is wider than the terminal could not be drawn over. */
+static void draw(const struct progress_state *s)
+{
+    char line[PROGRESS_LINE_MAX];
+    struct winsize ws;
+
+    progress_line(s, line);
+    if (ioctl(STDERR_FILENO, TIOCGWINSZ, &ws) == 0 && ws.ws_col > 1 && strlen(line) >= ws.ws_col)
+        line[ws.ws_col - 1] = '\0';
+    fprintf(stderr, "\r%s\033[K", line);
 }
 
 struct progress *progress_new(bool wanted)
@@ -88,7 +113,6 @@ void progress_expect(struct progress *p, uint64_t files, uint64_t bytes)
 
 void progress_add(struct progress *p, uint64_t files, uint64_t bytes)
 {
-    char line[PROGRESS_LINE_MAX];
     uint64_t now;
 
     if (p == NULL)
@@ -100,7 +124,7 @@ void progress_add(struct progress *p, uint64_t files, uint64_t bytes)
     if (now - p->drawn_ns >= REDRAW_MS * CLOCK_NS_PER_MS) {
         p->drawn_ns = now;
         p->state.elapsed_ms = (now - p->start_ns) / CLOCK_NS_PER_MS;
-        fprintf(stderr, "\r%s\033[K", progress_line(&p->state, line));
+        draw(&p->state);
         p->is_shown = true;
     }
     pthread_mutex_unlock(&p->lock);

@@ -1,6 +1,6 @@
 /*
  * One line on a terminal, kept up to date while a copy runs:
- *   1.2 GiB of 3.0 GiB, 812 of 20000 files, 214.3 MiB/s, 8.4 s left
+ *   1.2 GiB of 3.0 GiB, 812 of 20000 files, 214.3 MiB/s, 9 s left
  * Any thread may tell what it has done. Nothing is printed when stderr is no terminal.
  */
 #ifndef SHELL_PROGRESS_H

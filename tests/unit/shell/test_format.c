@@ -103,7 +103,10 @@ static void progress_tells_rate_and_time_left(void **state)
 
     (void)state;
     assert_string_equal(progress_line(&s, line),
-                        "2.0 MiB of 8.0 MiB, 2 of 8 files, 2.0 MiB/s, 3.0 s left");
+                        "2.0 MiB of 8.0 MiB, 2 of 8 files, 2.0 MiB/s, 3 s left");
+    s.bytes_total = 300 << 20;
+    assert_string_equal(progress_line(&s, line),
+                        "2.0 MiB of 300.0 MiB, 2 of 8 files, 2.0 MiB/s, 2 min 29 s left");
     s.files_total = s.bytes_total = 0;
     assert_string_equal(progress_line(&s, line), "2.0 MiB, 2 files, 2.0 MiB/s");
     s.elapsed_ms = 10; /* A rate now would be noise. */

@@ -7,9 +7,9 @@
  *    dfs_pread: pread(2), ...) the errnos are those of POSIX.1-2017 for it.
  *  - Any thread may call anything at any time, unless a function says otherwise. Calls on one
  *    struct dfs run in parallel. Do not use a struct dfs in a child after fork(2).
- *  - Paths are absolute, separated by '/', bytes other than '/' and NUL, each name at most 255
- * bytes.
- *    "." and ".." are resolved lexically. Symbolic links are followed as POSIX says (at most 40).
+ *  - Paths are absolute; names are at most 255 bytes other than '/' and NUL; strings are borrowed
+ *    until the call returns. "." and ".." are resolved lexically, symbolic links followed as POSIX
+ *    says (at most 40).
  *  - Offsets and sizes are bytes, times nanoseconds since 1970-01-01 UTC.
  *  - Calls wait while the cluster fails over; after dfs_options.io_timeout_ms they give up with
  *    -ETIMEDOUT. Durability is as on a local disk: dfs_pwrite() reaches the buffer, dfs_close()
@@ -90,7 +90,7 @@ DFS_API int dfs_connect(const struct dfs_options *o, struct dfs **ret_dfs, char 
  */
 DFS_API void dfs_disconnect(struct dfs *dfs);
 
-/* ---- names ---- */
+/* ---- names: as the POSIX functions; modes are taken as they are, without a umask ---- */
 DFS_API int dfs_stat(struct dfs *dfs, const char *path, struct dfs_stat *ret_st);
 DFS_API int dfs_lstat(struct dfs *dfs, const char *path, struct dfs_stat *ret_st);
 DFS_API int dfs_mkdir(struct dfs *dfs, const char *path, mode_t mode);
@@ -113,6 +113,7 @@ DFS_API int dfs_lchown(struct dfs *dfs, const char *path, uint32_t uid, uint32_t
 DFS_API int dfs_utimens(struct dfs *dfs, const char *path, int64_t atime_ns, int64_t mtime_ns);
 DFS_API int dfs_lutimens(struct dfs *dfs, const char *path, int64_t atime_ns, int64_t mtime_ns);
 DFS_API int dfs_truncate(struct dfs *dfs, const char *path, uint64_t size);
+/* Extended attributes: as getxattr(2) and its like. With a size of 0 the length is given. */
 DFS_API ssize_t dfs_getxattr(struct dfs *dfs, const char *path, const char *name, void *value,
                              size_t size);
 DFS_API int dfs_setxattr(struct dfs *dfs, const char *path, const char *name, const void *value,
@@ -128,8 +129,10 @@ DFS_API int dfs_readdir(struct dfs_dir *dir, struct dfs_dirent *ret_entry);
 DFS_API void dfs_closedir(struct dfs_dir *dir);
 
 /* ---- files ---- */
-/* flags: O_RDONLY, O_WRONLY, O_RDWR with O_CREAT, O_EXCL, O_TRUNC, O_APPEND, O_NOFOLLOW,
- * O_DIRECTORY. */
+/*
+ * flags: O_RDONLY, O_WRONLY, O_RDWR with O_CREAT, O_EXCL, O_TRUNC, O_APPEND, O_SYNC, O_NOFOLLOW,
+ * O_DIRECTORY. *ret_file is the caller's, and any thread's, until dfs_close().
+ */
 DFS_API int dfs_open(struct dfs *dfs, const char *path, int flags, mode_t mode,
                      struct dfs_file **ret_file);
 /* Publishes what was written and frees file, in any case. An error of an earlier write is told
@@ -139,7 +142,10 @@ DFS_API int dfs_close(struct dfs_file *file);
 DFS_API ssize_t dfs_pread(struct dfs_file *file, void *buf, size_t size, uint64_t offset);
 /* All of size, or an error. With O_APPEND the offset is ignored. */
 DFS_API ssize_t dfs_pwrite(struct dfs_file *file, const void *buf, size_t size, uint64_t offset);
-/* At the file's own position, as read(2), write(2), lseek(2) (SEEK_SET, SEEK_CUR, SEEK_END). */
+/*
+ * At the file's own position, as read(2), write(2), lseek(2) (SEEK_SET, SEEK_CUR, SEEK_END).
+ * Threads that share it take turns.
+ */
 DFS_API ssize_t dfs_read(struct dfs_file *file, void *buf, size_t size);
 DFS_API ssize_t dfs_write(struct dfs_file *file, const void *buf, size_t size);
 DFS_API int64_t dfs_lseek(struct dfs_file *file, int64_t offset, int whence);
@@ -152,7 +158,7 @@ DFS_API int dfs_fallocate(struct dfs_file *file, int mode, uint64_t offset, uint
 /* Everything written through this connection is on stable storage of all replicas. */
 DFS_API int dfs_sync(struct dfs *dfs);
 
-/* ---- operators' view: JSON documents, malloc'ed, freed by the caller; see dfs-report(1) ---- */
+/* ---- operators' view: JSON documents, malloc'ed, freed by the caller; what dfs(1) shows as `report` and `why` ---- */
 DFS_API int dfs_report_json(struct dfs *dfs, char **ret_json);
 /* The chunks of a file, their PGs, targets and states. */
 DFS_API int dfs_why_json(struct dfs *dfs, const char *path, char **ret_json);

@@ -257,6 +257,7 @@ int main(int argc, char **argv)
         return EXIT_FAILURE;
     }
     if (p.check_only) {
+        (void)printf("%s: no mistakes\n", p.conf_path);
         dn_conf_done(&p.conf);
         return EXIT_SUCCESS;
     }

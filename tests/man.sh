@@ -52,7 +52,7 @@ verdict "dfs.1 has exactly the commands that there are" < <(
 # "l long", "j jobs=", "- json" of the options in a program's help.
 help_options() { # PROGRAM ARGUMENT...
     "$@" --help | sed -nE '/^Options:/,/^$/s/^  (-(.),|   ) --([a-z-]+)(=?).*/\2 \3\4/p' |
-        sed 's/^ /- /' | grep -vE '^. (help|version|config=|namenodes=)$'
+        sed 's/^ /- /' | grep -vE '^(. (help|version|config=)|- namenodes=)$'
 }
 # The same of a page: of those items that follow ".It Cm COMMAND", or of the whole page.
 page_options() { # PAGE [COMMAND]

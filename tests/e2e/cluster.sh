@@ -140,6 +140,7 @@ key = $node.key
 END
 done
 check "the configuration is checked" "$DFS_BUILDDIR/dfs-namenode" --check-config --config nn1.conf
+check "of datanodes too" bash -c "$DFS_BUILDDIR/dfs-datanode --check-config --config dn1.conf | grep -q 'no mistakes'"
 check "a namenode goes to the background" "$DFS_BUILDDIR/dfs-namenode" --daemon --config nn1.conf --log-file nn1.log --pid-file "$DIR/run/h-nn.pid"
 check "a datanode too" "$DFS_BUILDDIR/dfs-datanode" --daemon --config dn1.conf --log-file dn1.log --pid-file "$DIR/run/h-dn.pid"
 refuse "a second one on the same disk is refused" "running" "$DFS_BUILDDIR/dfs-datanode" --daemon --config dn1.conf --log-file dn1.log

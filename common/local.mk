@@ -17,6 +17,7 @@ libcommon_la_SOURCES = \
 	common/loop.c common/loop.h \
 	common/mem.c common/mem.h \
 	common/metrics.c common/metrics.h \
+	common/mount_ioctl.h \
 	common/rng.c common/rng.h \
 	common/slab.c common/slab.h \
 	common/strutil.c common/strutil.h \

@@ -6,6 +6,7 @@ dfs_fuse_SOURCES = fuse/interrupt.c fuse/interrupt.h fuse/main.c fuse/mount.c fu
 	fuse/ops_dir.c fuse/ops_io.c fuse/ops_meta.c fuse/ops_xattr.c \
 	fuse/removed.c fuse/removed.h \
 	fuse/transport.c fuse/transport.h
+EXTRA_DIST += fuse/README.md
 dfs_fuse_LDADD = libfusesignals.la libdfs_core.la librpc.la libcommon.la $(FUSE_LIBS)
 
 # mount(8) runs mount.dfs for `mount -t dfs` and for fstab.

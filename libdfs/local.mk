@@ -1,7 +1,7 @@
 # What libdfs/ builds.
 noinst_LTLIBRARIES += libdfs_core.la
 libdfs_core_la_SOURCES = \
-	libdfs/blocking.c libdfs/blocking.h libdfs/blocking_file.c libdfs/dfs.h libdfs/path.c \
+	libdfs/blocking.c libdfs/blocking.h libdfs/blocking_file.c libdfs/dfs.h libdfs/dfs_ll.h libdfs/path.c \
 	libdfs/chunk_op.c libdfs/chunk_read.c \
 	libdfs/data.c \
 	libdfs/dirty.c libdfs/dirty.h \

@@ -186,7 +186,10 @@ static void written(void *ctx, int status)
 
 static void write_start(struct op *op)
 {
-    ll_write(op->file, &op->call, op->offset, op->in, op->size, NULL, written, op);
+    if (op->flags & O_APPEND)
+        ll_append(op->file, &op->call, op->in, op->size, NULL, written, op);
+    else
+        ll_write(op->file, &op->call, op->offset, op->in, op->size, NULL, written, op);
 }
 
 /* *ret_end: behind the last byte, which with O_APPEND does not follow from the offset. */
@@ -202,6 +205,7 @@ static ssize_t write_at(struct dfs_file *f, const void *buf, size_t size, uint64
         op_init(&op, f->dfs, write_start);
         op.file = f->file;
         op.in = (const char *)buf + done;
+        op.flags = (unsigned)f->flags;
         op.offset = offset + done;
         op.size = MIN(size - done, (size_t)IO_SIZE_MAX);
         r = op_run(&op);

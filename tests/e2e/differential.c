@@ -10,11 +10,13 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/falloc.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <sys/xattr.h>
@@ -283,6 +285,74 @@ static void open_some(const char *path)
     }
 }
 
+static void allocate_some(int slot, off_t at, off_t len)
+{
+    static const int modes[] = {0,
+                                FALLOC_FL_KEEP_SIZE,
+                                FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+                                FALLOC_FL_ZERO_RANGE,
+                                FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE,
+                                FALLOC_FL_PUNCH_HOLE};
+    int mode = modes[below(6)];
+
+    note("fallocate slot %d mode %d at %ld len %ld", slot, mode, (long)at, (long)len);
+    BOTH("fallocate", fallocate(fds[slot][s], mode, at, len));
+}
+
+static void copy_some(int slot, off_t at, size_t len)
+{
+    int from = (int)below(FDS);
+    off_t in = pick_offset(len);
+
+    if (fds[from][0] < 0) {
+        note("no fd in slot %d", from);
+        return;
+    }
+    note("copy_file_range slot %d at %ld to slot %d at %ld len %zu", from, (long)in, slot, (long)at,
+         len);
+    BOTH("copy_file_range", ({
+             off_t a = in, b = at;
+             ssize_t done = 0, n;
+
+             /* How much one call does is the file system's business. */
+             while ((n = copy_file_range(fds[from][s], &a, fds[slot][s], &b, len - (size_t)done,
+                                         0)) > 0 &&
+                    (size_t)(done += n) < len)
+                 ;
+             n < 0 && done == 0 ? -1 : done;
+         }));
+}
+
+/* Through a mapping as far as there is a file, the rest is left. */
+static void map_some(int slot, off_t at, size_t len)
+{
+    off_t start = at / 4096 * 4096;
+    struct stat st;
+
+    if (fstat(fds[slot][0], &st) < 0 || !S_ISREG(st.st_mode) || at >= st.st_size)
+        len = 0;
+    else if (at + (off_t)len > st.st_size)
+        len = (size_t)(st.st_size - at);
+    if (len == 0) {
+        note("nothing to map of slot %d", slot);
+        return;
+    }
+    fill_data(len);
+    note("write by mapping to slot %d at %ld len %zu", slot, (long)at, len);
+    BOTH("mmap", ({
+             size_t size = len + (size_t)(at - start);
+             char *m = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fds[slot][s], start);
+             int r = m == MAP_FAILED ? -1 : 0;
+
+             if (r == 0) {
+                 memcpy(m + (at - start), data, len);
+                 r = msync(m, size, MS_SYNC);
+                 (void)munmap(m, size);
+             }
+             r;
+         }));
+}
+
 static void use_fd(void)
 {
     int slot = (int)below(FDS);
@@ -295,7 +365,7 @@ static void use_fd(void)
         note("no fd in slot %d", slot);
         return;
     }
-    switch (below(9)) {
+    switch (below(13)) {
     case 0:
     case 1:
         /* With O_APPEND the offset does not count. */
@@ -332,6 +402,15 @@ static void use_fd(void)
         note("fstat slot %d", slot);
         if (BOTH("fstat", fstat(fds[slot][s], &st[s])) == 0)
             compare_stat("a descriptor", &st[0], &st[1]);
+        break;
+    case 9:
+        allocate_some(slot, at, (off_t)len);
+        break;
+    case 10:
+        copy_some(slot, at, len);
+        break;
+    case 11:
+        map_some(slot, at, len);
         break;
     case 7:
         note("lseek slot %d end", slot);

@@ -68,16 +68,32 @@ static void become_out(struct chain *c, bool was_joining, struct chain_actions *
     chain_drop_all(c, DFS_ESTALE_EPOCH, out);
 }
 
-/* After a local error only a SYNCING listing, which starts from nothing, brings us back. */
+/*
+ * After a local error only a SYNCING listing, which starts from nothing, brings us back; or a cold
+ * start from us, when all have left: what was acknowledged is here, and the rest is laundered.
+ */
 static const char *why_not(struct chain *c, enum chain_role was)
 {
+    bool is_cold_start = c->config.reset_epoch == c->config.epoch;
+
     if (c->failed)
         return "the target failed";
-    if (c->left_in_epoch != 0 && c->place.role == CHAIN_SERVING)
+    if (c->left_in_epoch != 0 && c->place.role == CHAIN_SERVING && !is_cold_start)
         return "a local write failed";
     if (was == CHAIN_SYNCING && c->place.role == CHAIN_SERVING && !c->synced)
         return "listed as serving before it was synced";
     return NULL;
+}
+
+/* The one whose bytes were not ours is no longer next: what it said counts for nothing. */
+static void forget_divergence(struct chain *c)
+{
+    for (struct unstable *u = c->window.unstable; u != NULL; u = u->next) {
+        if (!u->diverged)
+            continue;
+        u->diverged = u->acked = false;
+        u->succ_crc = 0;
+    }
 }
 
 void chain_adopt(struct chain *c, const struct chain_event *ev, struct chain_actions *out)
@@ -106,8 +122,13 @@ void chain_adopt(struct chain *c, const struct chain_event *ev, struct chain_act
     why = why_not(c, was.role);
     if (why != NULL) {
         become_out(c, was.role == CHAIN_SYNCING, out);
+        c->left_in_epoch = c->config.epoch;
         chain_accuse(c, c->o.self, why, out);
         return;
+    }
+    if (c->left_in_epoch != 0) { /* It calls operations executed that failed here. */
+        dedup_done(&c->dedup);
+        dedup_init(&c->dedup);
     }
     c->left_in_epoch = 0;
     chain_hold_end(c, DFS_ESTALE_EPOCH, out);
@@ -123,6 +144,9 @@ void chain_adopt(struct chain *c, const struct chain_event *ev, struct chain_act
         return;
     }
 
+    if (!ID_EQUAL(was.succ.target, c->place.succ.target) ||
+        was.succ.incarnation != c->place.succ.incarnation)
+        forget_divergence(c);
     if (was.role != CHAIN_SERVING)
         (void)chain_emit(out, c, CHAIN_ACT_SERVING);
     c->synced = false;

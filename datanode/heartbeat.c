@@ -326,6 +326,7 @@ static void report_pg(struct dn_pg *pg, Dfs__PgReport *m)
     m->epoch = pg_epoch(pg);
     m->recv_seq = chain_recv_seq(pg->chain);
     m->sync_done = chain_is_synced(pg->chain);
+    m->left = chain_is_failed(pg->chain);
     joiner_progress(pg, &m->sync_bytes_done, &m->sync_bytes_total);
 }
 

@@ -13,10 +13,13 @@ enum { ACCUSERS_MAX = 8 };
 static const uint64_t accusation_ttl_ns = 60ULL * 1000000000ULL;
 /* An accusation by a neighbour counts as silence for this long if the accused isn't heard again. */
 static const uint64_t settle_ns = 1000000000ULL;
+/* Who was taken out for more than silence doesn't join again before this, unless nobody else can:
+ * what broke may break again, and each attempt costs everybody a new epoch. */
+static const uint64_t rest_ns = 3000000000ULL;
 
 struct accuser {
     uint32_t by;
-    uint64_t at_ns;
+    uint64_t since_ns, at_ns; /* first, last */
 };
 
 struct target {
@@ -38,9 +41,18 @@ struct target {
     UT_hash_handle hh;
 };
 
+/* It left this PG by itself: of no use from that epoch on until it is taken in anew. */
+struct departure {
+    uint32_t target;
+    uint64_t incarnation, epoch;
+};
+
 struct pg {
     struct pg_rec rec;
     bool outstanding;
+    struct departure departures[REC_PG_MEMBERS_MAX];
+    uint32_t resting; /* a target, see rest_ns */
+    uint64_t resting_until_ns;
     uint64_t offline_since_ns; /* since when fewer than `copies` are in the chain; 0: not */
     uint64_t dead_since_ns;    /* since when every SERVING member is dead; 0: not */
     uint32_t done_target;      /* SYNC_DONE as told by a heartbeat */
@@ -216,7 +228,42 @@ void pg_mgr_accused(struct pg_mgr *m, uint32_t by, uint32_t target, uint64_t inc
         }
     }
     if (t->accuser_count < ACCUSERS_MAX)
-        t->accusers[t->accuser_count++] = (struct accuser){.by = by, .at_ns = now_ns};
+        t->accusers[t->accuser_count++] =
+            (struct accuser){.by = by, .since_ns = now_ns, .at_ns = now_ns};
+}
+
+void pg_mgr_left(struct pg_mgr *m, uint32_t pg, uint32_t target, uint64_t incarnation,
+                 uint64_t epoch)
+{
+    struct pg *p = pg_find(m, pg);
+    struct departure *oldest;
+
+    if (p == NULL || epoch != p->rec.epoch)
+        return;
+    oldest = &p->departures[0];
+    for (size_t i = 0; i < ARRAY_COUNT(p->departures); i++) {
+        struct departure *d = &p->departures[i];
+
+        if (d->target == target) {
+            oldest = d;
+            break;
+        }
+        if (d->epoch < oldest->epoch)
+            oldest = d;
+    }
+    *oldest = (struct departure){target, incarnation, epoch};
+}
+
+static bool has_left(const struct pg *p, const struct pg_member_rec *mem)
+{
+    for (size_t i = 0; i < ARRAY_COUNT(p->departures); i++) {
+        const struct departure *d = &p->departures[i];
+
+        if (d->target == mem->target && d->incarnation == mem->incarnation &&
+            d->epoch == p->rec.epoch)
+            return true;
+    }
+    return false;
 }
 
 void pg_mgr_sync_done(struct pg_mgr *m, uint32_t pg, uint32_t target, uint64_t incarnation,
@@ -247,9 +294,6 @@ static enum health member_health(const struct pg_mgr *m, const struct pg_member_
         return HEALTH_DEAD;
     if (t->incarnation != mem->incarnation)
         return HEALTH_DEAD; /* It has registered anew: whatever it had in memory is gone. */
-    for (uint32_t i = 0; i < t->accuser_count; i++)
-        if (t->accusers[i].by == t->id)
-            return HEALTH_DEAD; /* It says itself that it can't go on. */
     if (t->lost && t->accuser_count > 0)
         return HEALTH_DEAD;
     since = MAX(t->heard_ns, m->since_ns);
@@ -258,6 +302,21 @@ static enum health member_health(const struct pg_mgr *m, const struct pg_member_
     if (t->heard_ns != 0 && !t->lost && now_ns - t->heard_ns < m->o.heard_ns)
         return HEALTH_ALIVE;
     return HEALTH_UNKNOWN;
+}
+
+/* The same for a member of this PG, which may also have left it by itself. */
+static enum health pg_member_health(const struct pg_mgr *m, const struct pg *p, uint32_t i,
+                                    uint64_t now_ns)
+{
+    const struct pg_member_rec *mem = &p->rec.members[i];
+
+    return has_left(p, mem) ? HEALTH_DEAD : member_health(m, mem, now_ns);
+}
+
+static void rest(struct pg *p, uint32_t target, uint64_t now_ns)
+{
+    p->resting = target;
+    p->resting_until_ns = now_ns + rest_ns;
 }
 
 bool pg_mgr_target_alive(const struct pg_mgr *m, uint32_t target)
@@ -309,7 +368,7 @@ static void record_finish(const struct pg *p, struct pg_rec *next)
 }
 
 /* A member leaves the chain; a target that was taken out for a spare is dropped by the caller. */
-static bool drop_dead_members(const struct pg_mgr *m, const struct pg *p, uint64_t now_ns,
+static bool drop_dead_members(const struct pg_mgr *m, struct pg *p, uint64_t now_ns,
                               struct pg_rec *next)
 {
     bool changed = false;
@@ -317,48 +376,62 @@ static bool drop_dead_members(const struct pg_mgr *m, const struct pg *p, uint64
     for (uint32_t i = 0; i < next->member_count; i++) {
         struct pg_member_rec *mem = &next->members[i];
 
-        if (mem->state == PG_OFFLINE || member_health(m, &p->rec.members[i], now_ns) != HEALTH_DEAD)
+        if (mem->state == PG_OFFLINE || pg_member_health(m, p, i, now_ns) != HEALTH_DEAD)
             continue;
+        if (has_left(p, mem))
+            rest(p, mem->target, now_ns);
         mem->state = PG_OFFLINE;
         changed = true;
     }
     return changed;
 }
 
-/*
- * Two live members blame each other (one accuser is enough to act: the data path stands). The more
- * accused goes; on a tie the one further down the chain, unless somebody accuses again, which
- * then counts for the other. Never below two chain members.
- */
-static bool drop_accused_member(struct pg_mgr *m, const struct pg *p, uint64_t now_ns,
-                                struct pg_rec *next)
+/* Of those in the chain the most accused, of several the one furthest down; UINT32_MAX: nobody, or
+ * it is too early to say: a process that died just now is to be seen as dead. */
+static uint32_t most_accused(struct pg_mgr *m, const struct pg_rec *r, uint64_t now_ns)
 {
-    uint32_t worst = UINT32_MAX, worst_score = 0;
-    uint32_t chain = count_state(&p->rec, PG_SERVING) + count_state(&p->rec, PG_SYNCING);
+    uint32_t worst = UINT32_MAX, worst_score = 1;
 
-    if (chain <= 2 && count_state(&p->rec, PG_SERVING) <= 1)
-        return false;
-    for (uint32_t i = 0; i < next->member_count; i++) {
-        struct target *t = target_find(m, next->members[i].target);
+    for (uint32_t i = 0; i < r->member_count; i++) {
+        struct target *t = target_find(m, r->members[i].target);
 
-        if (t == NULL || next->members[i].state == PG_OFFLINE ||
-            t->incarnation != next->members[i].incarnation)
+        if (t == NULL || r->members[i].state == PG_OFFLINE ||
+            t->incarnation != r->members[i].incarnation)
             continue;
         accusers_expire(t, now_ns);
         if (t->accuser_count == 0)
             continue;
-        /* Give a target whose process may just have died the time to be seen as dead. */
-        if (now_ns - t->accusers[0].at_ns < settle_ns)
-            return false;
+        if (now_ns - t->accusers[0].since_ns < settle_ns)
+            return UINT32_MAX;
         if (t->accuser_count >= worst_score) {
             worst = i;
             worst_score = t->accuser_count;
         }
     }
-    if (worst == UINT32_MAX ||
-        (next->members[worst].state == PG_SERVING && count_state(&p->rec, PG_SERVING) <= 1))
+    return worst;
+}
+
+/*
+ * Two live members blame each other (one accuser is enough to act: the data path stands). The more
+ * accused goes; on a tie the one further down the chain, unless somebody accuses again, which
+ * then counts for the other. The last SERVING member stays: then it is its joiner that goes.
+ */
+static bool drop_accused_member(struct pg_mgr *m, struct pg *p, uint64_t now_ns,
+                                struct pg_rec *next)
+{
+    uint32_t worst = most_accused(m, next, now_ns);
+
+    if (worst == UINT32_MAX)
         return false;
+    if (next->members[worst].state == PG_SERVING && count_state(&p->rec, PG_SERVING) <= 1) {
+        for (worst = 0; worst < next->member_count; worst++)
+            if (next->members[worst].state == PG_SYNCING)
+                break;
+        if (worst == next->member_count)
+            return false;
+    }
     next->members[worst].state = PG_OFFLINE;
+    rest(p, next->members[worst].target, now_ns);
     target_find(m, next->members[worst].target)->sentenced = true;
     return true;
 }
@@ -369,8 +442,8 @@ static bool same_boot(uint64_t a, uint64_t b)
 }
 
 /*
- * Every SERVING member is dead. When one returns with a new incarnation the PG starts again from
- * it: first choice a member whose host never went down (nothing of its page cache is lost), then
+ * Every SERVING member is dead, or has left by itself. When one returns with a new incarnation, or
+ * is alive and only left, the PG starts again from it: first choice a member whose host never went down (nothing of its page cache is lost), then
  * the first in chain order, which may have lost unsynced bytes: cold_epoch says so to fsync.
  */
 static bool cold_start(const struct pg_mgr *m, struct pg *p, uint64_t now_ns, struct pg_rec *next)
@@ -388,7 +461,8 @@ static bool cold_start(const struct pg_mgr *m, struct pg *p, uint64_t now_ns, st
         if (mem->state != PG_SERVING)
             continue;
         serving++;
-        if (t == NULL || !pg_mgr_target_alive(m, mem->target) || t->incarnation == mem->incarnation)
+        if (t == NULL || !pg_mgr_target_alive(m, mem->target) ||
+            (t->incarnation == mem->incarnation && !has_left(p, mem)))
             continue;
         back++;
         same = same_boot(t->incarnation, mem->incarnation);
@@ -422,7 +496,7 @@ static bool promote_synced(const struct pg_mgr *m, const struct pg *p, uint64_t 
 
         if (mem->state != PG_SYNCING || p->done_target != mem->target ||
             p->done_incarnation != mem->incarnation || p->done_epoch != p->rec.epoch ||
-            member_health(m, mem, now_ns) != HEALTH_ALIVE)
+            pg_member_health(m, p, i, now_ns) != HEALTH_ALIVE)
             continue;
         mem->state = PG_SERVING;
         return true;
@@ -447,11 +521,38 @@ static bool target_can_join(const struct pg_mgr *m, const struct target *t)
     return t->usable && pg_mgr_target_alive(m, t->id) && t->syncing_count < m->o.syncs_per_target;
 }
 
+/* Another host, free to join, fewest PGs: to stand in this place of the record. */
+static struct target *find_spare(struct pg_mgr *m, const struct pg_rec *r, uint32_t slot)
+{
+    struct target *t, *t_next, *spare = NULL;
+
+    HASH_ITER (hh, m->targets, t, t_next) {
+        if (!target_can_join(m, t) || host_in_use(m, r, slot, t->host))
+            continue;
+        if (spare == NULL || t->pg_count < spare->pg_count ||
+            (t->pg_count == spare->pg_count && t->id < spare->id))
+            spare = t;
+    }
+    return spare;
+}
+
+static bool join_again(struct pg_mgr *m, struct pg_member_rec *mem)
+{
+    struct target *t = target_find(m, mem->target);
+
+    mem->state = PG_SYNCING;
+    mem->incarnation = t->incarnation;
+    t->syncing_count++;
+    return true;
+}
+
 /* The old member is preferred: it lacks least. A spare only after the grace time, or when the PG
  * can't be written. */
 static bool add_joiner(struct pg_mgr *m, struct pg *p, uint64_t now_ns, struct pg_rec *next)
 {
-    struct target *t, *t_next, *spare = NULL;
+    bool is_urgent = !pg_is_writable(&p->rec);
+    struct pg_member_rec *tired = NULL;
+    struct target *spare = NULL;
     uint32_t slot = UINT32_MAX;
 
     if (count_state(&p->rec, PG_SYNCING) > 0 || count_state(&p->rec, PG_SERVING) >= p->rec.copies) {
@@ -462,6 +563,7 @@ static bool add_joiner(struct pg_mgr *m, struct pg *p, uint64_t now_ns, struct p
         p->offline_since_ns = now_ns;
     for (uint32_t i = 0; i < next->member_count; i++) {
         struct pg_member_rec *mem = &next->members[i];
+        struct target *t;
 
         if (mem->state != PG_OFFLINE)
             continue;
@@ -469,27 +571,18 @@ static bool add_joiner(struct pg_mgr *m, struct pg *p, uint64_t now_ns, struct p
         t = target_find(m, mem->target);
         if (t == NULL || !target_can_join(m, t))
             continue;
-        mem->state = PG_SYNCING;
-        mem->incarnation = t->incarnation;
-        t->syncing_count++;
-        return true;
+        if (mem->target != p->resting || now_ns >= p->resting_until_ns)
+            return join_again(m, mem);
+        tired = mem;
     }
-    if (pg_is_writable(&p->rec) && now_ns - p->offline_since_ns < m->o.replace_ns)
-        return false;
-    if (slot == UINT32_MAX) {
-        if (next->member_count == REC_PG_MEMBERS_MAX)
-            return false;
-        slot = next->member_count;
-    }
-    HASH_ITER (hh, m->targets, t, t_next) {
-        if (!target_can_join(m, t) || host_in_use(m, next, slot, t->host))
-            continue;
-        if (spare == NULL || t->pg_count < spare->pg_count ||
-            (t->pg_count == spare->pg_count && t->id < spare->id))
-            spare = t;
+    if (is_urgent || now_ns - p->offline_since_ns >= m->o.replace_ns) {
+        if (slot == UINT32_MAX && next->member_count < REC_PG_MEMBERS_MAX)
+            slot = next->member_count;
+        if (slot != UINT32_MAX)
+            spare = find_spare(m, next, slot);
     }
     if (spare == NULL)
-        return false;
+        return is_urgent && tired != NULL && join_again(m, tired);
     if (slot == next->member_count)
         next->member_count++;
     next->members[slot] = (struct pg_member_rec){
@@ -509,7 +602,7 @@ static bool pg_decide(struct pg_mgr *m, struct pg *p, uint64_t now_ns, struct pg
 
         if (p->rec.members[i].state != PG_SERVING)
             continue;
-        h = member_health(m, &p->rec.members[i], now_ns);
+        h = pg_member_health(m, p, i, now_ns);
         alive += h == HEALTH_ALIVE;
         dead += h == HEALTH_DEAD;
         unknown += h == HEALTH_UNKNOWN;

@@ -63,9 +63,12 @@ void pg_mgr_heard(struct pg_mgr *m, uint32_t target, uint64_t incarnation, uint6
 void pg_mgr_lost(struct pg_mgr *m, uint32_t target, uint64_t incarnation);
 /* A disk failed: never a source, never a member again until the state machine says otherwise. */
 void pg_mgr_failed(struct pg_mgr *m, uint32_t target);
-/* A chain neighbour (or the target itself: by == target) complains about that incarnation. */
+/* A chain neighbour complains about that incarnation. */
 void pg_mgr_accused(struct pg_mgr *m, uint32_t by, uint32_t target, uint64_t incarnation,
                     uint64_t now_ns);
+/* A member of that epoch left the PG by itself, after a local error: it can't go on there. */
+void pg_mgr_left(struct pg_mgr *m, uint32_t pg, uint32_t target, uint64_t incarnation,
+                 uint64_t epoch);
 /* The joiner says that all is copied and durable, as of this epoch. */
 void pg_mgr_sync_done(struct pg_mgr *m, uint32_t pg, uint32_t target, uint64_t incarnation,
                       uint64_t epoch);

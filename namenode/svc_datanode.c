@@ -312,6 +312,8 @@ static void take_pg_report(struct svc_datanode *s, const struct datanode *n,
         pg_push_schedule(s->push);
         return;
     }
+    if (report->left)
+        pg_mgr_left(s->mgr, report->pg, report->target, n->incarnation, report->epoch);
     if (report->sync_bytes_total != 0) {
         p->sync_done = report->sync_bytes_done;
         p->sync_total = report->sync_bytes_total;
@@ -353,7 +355,10 @@ static void take_heartbeat(struct svc_datanode *s, struct datanode *n,
             continue; /* Each for its own targets. */
         log_warn("datanode accused", "by=%" PRIu32 " target=%" PRIu32 " pg=%" PRIu32 " why=\"%s\"",
                  a->by_target, a->target, a->pg, a->why);
-        pg_mgr_accused(s->mgr, a->by_target, a->target, a->incarnation, n->heard_ns);
+        if (a->by_target == a->target)
+            pg_mgr_left(s->mgr, a->pg, a->target, n->incarnation, a->epoch);
+        else
+            pg_mgr_accused(s->mgr, a->by_target, a->target, a->incarnation, n->heard_ns);
     }
 }
 

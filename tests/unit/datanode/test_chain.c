@@ -483,12 +483,24 @@ static int one_reply(struct chain *c, const struct chain_event *ev)
     return status;
 }
 
+static struct chain_op *op_of(uint64_t opseq)
+{
+    struct chain_op *op = chain_op_new(CHAIN_WRITE);
+
+    op->session.v = 10;
+    op->opseq = opseq;
+    op->floor = 1;
+    op->chunk.v = opseq;
+    op->len = 4096;
+    return op;
+}
+
 /* T18: no room on one member: refused before it has a place, overwrites go on. */
 static void a_full_member_refuses_only_what_allocates(void **state)
 {
     struct box *b = box_with(3, "0S 1S 2S");
     struct chain *head = box_chain(b, 0);
-    struct chain_op *op = chain_op_new(CHAIN_WRITE);
+    struct chain_op *op = op_of(1);
     struct chain_event ev = {
         .kind = CHAIN_EV_CLIENT_OP, .op = op, .epoch = b->config.epoch, .waiter = 1};
 
@@ -499,10 +511,6 @@ static void a_full_member_refuses_only_what_allocates(void **state)
                &(struct chain_event){
                    .kind = CHAIN_EV_ACK, .from = {2}, .epoch = b->config.epoch, .bytes_free = 0},
                &acts);
-    op->session.v = 10;
-    op->opseq = op->floor = 1;
-    op->chunk.v = 1;
-    op->len = 4096;
     op->allocates = true;
     assert_int_equal(one_reply(head, &ev), -ENOSPC);
     assert_int_equal(chain_recv_seq(head), 0);
@@ -518,7 +526,7 @@ static void a_full_member_refuses_only_what_allocates(void **state)
 static void sync_across_a_cold_start_says_so(void **state)
 {
     struct box *b = box_with(3, "0S 1S 2S");
-    struct chain_op *op = chain_op_new(CHAIN_SYNC);
+    struct chain_op *op = op_of(1);
     struct chain_event ev = {.kind = CHAIN_EV_CLIENT_OP, .op = op, .waiter = 1};
 
     (void)state;
@@ -527,8 +535,7 @@ static void sync_across_a_cold_start_says_so(void **state)
     box_config(b, "0S 1S 2S");
     box_settle(b);
     ev.epoch = b->config.epoch;
-    op->session.v = 10;
-    op->opseq = op->floor = 1;
+    op->kind = CHAIN_SYNC;
     op->since_epoch = 6;
     assert_int_equal(one_reply(box_chain(b, 0), &ev), DFS_ECOLD);
     op->since_epoch = 7;
@@ -538,28 +545,32 @@ static void sync_across_a_cold_start_says_so(void **state)
     box_free(b);
 }
 
-static void a_full_window_lets_in_one_for_each_that_leaves(void **state)
+/* The only member of its group. */
+static struct chain *alone(uint32_t window_ops_max, struct chain_config *ret_config)
 {
-    struct chain *c = chain_new(
-        &(struct chain_options){.pg = {1}, .self = {1}, .incarnation = 5, .window_ops_max = 2});
-    struct chain_config cfg = {
+    struct chain *c = chain_new(&(struct chain_options){
+        .pg = {1}, .self = {1}, .incarnation = 5, .window_ops_max = window_ops_max});
+
+    *ret_config = (struct chain_config){
         .pg = {1},
         .epoch = 1,
         .min_write = 1,
         .member_count = 1,
         .members = {{.target = {1}, .incarnation = 5, .state = MEMBER_SERVING}}};
+    chain_step(c, &(struct chain_event){.kind = CHAIN_EV_CONFIG, .config = ret_config}, &acts);
+    return c;
+}
+
+static void a_full_window_lets_in_one_for_each_that_leaves(void **state)
+{
+    struct chain_config cfg;
+    struct chain *c = alone(2, &cfg);
     int status = 0;
 
     (void)state;
-    chain_step(c, &(struct chain_event){.kind = CHAIN_EV_CONFIG, .config = &cfg}, &acts);
     for (uint64_t i = 1; i <= 5; i++) {
-        struct chain_op *op = chain_op_new(CHAIN_WRITE);
+        struct chain_op *op = op_of(i);
 
-        op->session.v = 1;
-        op->opseq = i;
-        op->floor = 1;
-        op->chunk.v = i;
-        op->len = 1;
         status = one_reply(c, &(struct chain_event){
                                   .kind = CHAIN_EV_CLIENT_OP, .op = op, .epoch = 1, .waiter = i});
         chain_op_unref(op);
@@ -588,6 +599,68 @@ static void a_member_whose_disk_fails_leaves_and_accuses_itself(void **state)
     box_settle(b);
     assert_true(b->ops[op].acked);
     box_free(b);
+}
+
+/*
+ * All left after a full disk, and the PG starts again from one of them: it knows operations as
+ * executed that were not, and must not answer their retries from its table.
+ */
+static void who_left_and_is_the_source_of_a_cold_start_forgets_what_it_called_executed(void **state)
+{
+    struct chain_config cfg;
+    struct chain *c = alone(0, &cfg);
+    struct chain_op *op = op_of(1);
+    struct chain_event ev = {.kind = CHAIN_EV_CLIENT_OP, .op = op, .epoch = 1, .waiter = 1};
+
+    (void)state;
+    assert_int_equal(one_reply(c, &ev), 1); /* None yet. */
+    assert_int_equal(
+        one_reply(c,
+                  &(struct chain_event){.kind = CHAIN_EV_APPLIED, .io_id = 1, .status = -ENOSPC}),
+        DFS_ENOTHEAD);
+    assert_true(chain_is_failed(c));
+    cfg.epoch = cfg.reset_epoch = 3;
+    chain_step(c, &(struct chain_event){.kind = CHAIN_EV_CONFIG, .config = &cfg}, &acts);
+    assert_int_equal(chain_place_of(c)->role, CHAIN_SERVING);
+    assert_false(chain_is_failed(c));
+    ev.epoch = 3;
+    chain_actions_clear(&acts);
+    chain_step(c, &ev, &acts);
+    assert_int_equal(acts.count, 1);
+    assert_int_equal(acts.items[0].kind, CHAIN_ACT_APPLY);
+    chain_op_unref(op);
+    chain_actions_done(&acts);
+    chain_free(c);
+}
+
+/* Only the member that differs is to go: who stays must come to an end with the operation. */
+static void an_operation_on_which_two_differ_ends_when_one_of_them_is_gone(void **state)
+{
+    struct chain_config cfg;
+    struct chain *c = alone(0, &cfg);
+    struct chain_op *op = op_of(1);
+    struct chain_event ev = {.kind = CHAIN_EV_CLIENT_OP, .op = op, .epoch = 2, .waiter = 1};
+
+    (void)state;
+    cfg.epoch = cfg.member_count = 2;
+    cfg.members[1] = (struct chain_member){{2}, 5, MEMBER_SERVING, 0};
+    chain_step(c, &(struct chain_event){.kind = CHAIN_EV_CONFIG, .config = &cfg}, &acts);
+    chain_step(c, &(struct chain_event){.kind = CHAIN_EV_HELLO_ACK, .hello_id = 1}, &acts);
+    chain_step(c, &ev, &acts);
+    chain_step(c, &(struct chain_event){.kind = CHAIN_EV_APPLIED, .io_id = 1, .crc = 7}, &acts);
+    chain_step(
+        c, &(struct chain_event){.kind = CHAIN_EV_ACK, .from = {2}, .epoch = 2, .seq = 1, .crc = 8},
+        &acts);
+    assert_int_equal(chain_counters_of(c)->diverged, 1);
+    assert_int_equal(chain_unstable_count(c), 1);
+    cfg.epoch = 3;
+    cfg.members[1].state = MEMBER_OFFLINE;
+    chain_step(c, &(struct chain_event){.kind = CHAIN_EV_CONFIG, .config = &cfg}, &acts);
+    assert_int_equal(chain_unstable_count(c), 0);
+    assert_int_equal(chain_counters_of(c)->replies, 1);
+    chain_op_unref(op);
+    chain_actions_done(&acts);
+    chain_free(c);
 }
 
 static void damaged_operations_are_complained_about_by_both_sides(void **state)
@@ -627,15 +700,13 @@ static void a_chunk_that_is_held_takes_only_its_repair(void **state)
 {
     struct box *b = box_with(3, "0S 1S 2S");
     struct chain *head = box_chain(b, 0);
-    struct chain_op *op = chain_op_new(CHAIN_WRITE), *repair = chain_op_new(CHAIN_REPAIR);
+    struct chain_op *op = op_of(1), *repair = chain_op_new(CHAIN_REPAIR);
     struct chain_event ev = {
         .kind = CHAIN_EV_CLIENT_OP, .op = op, .epoch = b->config.epoch, .waiter = 2};
 
     (void)state;
-    op->session.v = 10;
-    op->opseq = op->floor = 1;
-    op->chunk.v = repair->chunk.v = 1;
-    op->len = repair->len = 4096;
+    repair->chunk.v = 1;
+    repair->len = 4096;
     ev.op = repair;
     assert_int_equal(one_reply(head, &ev), DFS_EBUSY_WINDOW); /* Not held. */
     chain_actions_clear(&acts);
@@ -715,6 +786,9 @@ int main(void)
         cmocka_unit_test(sync_across_a_cold_start_says_so),
         cmocka_unit_test(a_full_window_lets_in_one_for_each_that_leaves),
         cmocka_unit_test(a_member_whose_disk_fails_leaves_and_accuses_itself),
+        cmocka_unit_test(
+            who_left_and_is_the_source_of_a_cold_start_forgets_what_it_called_executed),
+        cmocka_unit_test(an_operation_on_which_two_differ_ends_when_one_of_them_is_gone),
         cmocka_unit_test(damaged_operations_are_complained_about_by_both_sides),
         cmocka_unit_test(a_read_waits_for_an_operation_that_it_overlaps),
         cmocka_unit_test(a_chunk_that_is_held_takes_only_its_repair),

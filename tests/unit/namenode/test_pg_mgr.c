@@ -284,6 +284,96 @@ static void two_that_blame_each_other_lose_the_one_further_down(void **state)
     assert_int_equal(state_of(f, 3), PG_SERVING);
 }
 
+/* A neighbour that cannot reach it says so again and again: that must not put the end off. */
+static void an_accusation_that_is_repeated_counts_from_the_first(void **state)
+{
+    struct fixture *f = *state;
+    unsigned proposals = 0;
+
+    pass(f, 1000, 0xe);
+    for (int i = 0; i < 20 && proposals == 0; i++) {
+        pg_mgr_accused(f->m, 1, 2, f->incarnation[2], f->now);
+        proposals = pass(f, 100, 0xe);
+    }
+    assert_int_equal(proposals, 1);
+    assert_int_equal(state_of(f, 2), PG_OFFLINE);
+}
+
+/* With one SERVING member left, it is the joiner that goes, whoever of the two complains. */
+static void a_joiner_that_its_only_source_cannot_reach_makes_room_for_another(void **state)
+{
+    struct fixture *f = *state;
+
+    f->targets = 4;
+    add_target(f, 4);
+    pass(f, 1000, 0x1e);
+    pass(f, 4000, 0x1a); /* 2 dies: 4 has to wait, 2 may come back. */
+    pass(f, 4000, 0x12); /* 3 dies too: 1 alone, so 4 takes a place at once. */
+    assert_int_equal(state_of(f, 1), PG_SERVING);
+    assert_int_equal(state_of(f, 4), PG_SYNCING);
+    pass(f, 1000, 0x1a); /* 3 is back, and would be the better joiner. */
+    pg_mgr_accused(f->m, 4, 1, f->incarnation[1], f->now);
+    assert_true(pass(f, 1500, 0x1a) >= 2);
+    assert_int_equal(state_of(f, 1), PG_SERVING);
+    assert_int_equal(state_of(f, 3), PG_SYNCING);
+}
+
+/* A local error in one PG: the others of the target go on, and it may come back here. */
+static void who_leaves_a_pg_by_itself_leaves_that_one_and_once(void **state)
+{
+    struct fixture *f = *state;
+    struct pg_rec other = f->pg, out[4];
+
+    other.pg = 2;
+    assert_int_equal(pg_mgr_set_pg(f->m, &other), 0);
+    pass(f, 1000, 0xe);
+    pg_mgr_left(f->m, 1, 3, f->incarnation[3], f->pg.epoch);
+    assert_int_equal(pass(f, 100, 0xe), 1);
+    assert_int_equal(state_of(f, 3), PG_OFFLINE);
+    assert_int_equal(f->pg.pg, 1);
+    /* Word of it that comes late is of an epoch that is over. */
+    pg_mgr_left(f->m, 1, 3, f->incarnation[3], f->pg.epoch - 1);
+    assert_int_equal(pass(f, 5000, 0xe), 1);
+    assert_int_equal(state_of(f, 3), PG_SYNCING);
+    pg_mgr_sync_done(f->m, 1, 3, f->incarnation[3], f->pg.epoch);
+    assert_int_equal(pass(f, 5000, 0xe), 1);
+    assert_int_equal(state_of(f, 3), PG_SERVING);
+    assert_int_equal(pg_mgr_tick(f->m, f->now, out, 4), 0);
+}
+
+/* All met the same full disk: what was acknowledged is with each of them, and reads must go on. */
+static void when_all_leave_by_themselves_one_begins_anew(void **state)
+{
+    struct fixture *f = *state;
+    uint64_t epoch = f->pg.epoch;
+
+    pass(f, 1000, 0xe);
+    for (uint32_t t = 1; t <= 3; t++)
+        pg_mgr_left(f->m, 1, t, f->incarnation[t], epoch);
+    pass(f, 6000, 0xe);
+    assert_int_equal(state_of(f, 1), PG_SERVING);
+    assert_int_equal(f->pg.members[0].target, 1);
+    assert_true(f->pg.reset_epoch > epoch);
+    assert_int_equal(f->pg.cold_epoch, 0);
+    assert_int_equal(f->pg.members[1].state, PG_SYNCING);
+}
+
+/* The same, but a disk that failed is no source. */
+static void a_failed_disk_is_no_source_when_all_left(void **state)
+{
+    struct fixture *f = *state;
+    uint64_t epoch = f->pg.epoch;
+
+    pass(f, 1000, 0xe);
+    for (uint32_t t = 1; t <= 3; t++)
+        pg_mgr_left(f->m, 1, t, f->incarnation[t], epoch);
+    pg_mgr_failed(f->m, 1);
+    pass(f, 6000, 0xe);
+    assert_int_equal(state_of(f, 1), PG_OFFLINE);
+    assert_int_equal(f->pg.members[0].target, 2);
+    assert_int_equal(f->pg.members[0].state, PG_SERVING);
+}
+
 static void an_accusation_of_an_older_process_is_not_heard(void **state)
 {
     struct fixture *f = *state;
@@ -349,6 +439,11 @@ int main(void)
         TEST(the_last_one_standing_is_never_replaced),
         TEST(a_spare_on_another_host_takes_over_after_the_grace_time),
         TEST(two_that_blame_each_other_lose_the_one_further_down),
+        TEST(an_accusation_that_is_repeated_counts_from_the_first),
+        TEST(a_joiner_that_its_only_source_cannot_reach_makes_room_for_another),
+        TEST(who_leaves_a_pg_by_itself_leaves_that_one_and_once),
+        TEST(when_all_leave_by_themselves_one_begins_anew),
+        TEST(a_failed_disk_is_no_source_when_all_left),
         TEST(an_accusation_of_an_older_process_is_not_heard),
         TEST(a_failed_disk_leaves_and_is_not_taken_back),
         TEST(new_pgs_spread_members_and_heads_evenly),

@@ -78,9 +78,10 @@ enum {
     NODE_HEARTBEAT_MS = 500,
     NODE_SUSPECT_MS = 2000,
     NODE_REPLACE_MS = 60000,
-    CHUNK_CLEAN_AFTER_MS = 10000, /* without a write: synced and marked clean */
-    WRITE_BEHIND_MS_MAX = 1000,   /* dirty client data is sent at the latest after this */
-    AUTO_SYNC_MS = 5000,          /* and synced on the datanodes by itself after this */
+    CHUNK_CLEAN_AFTER_MS = 10000,    /* without a write: synced and marked clean */
+    WRITE_BEHIND_MS_MAX = 1000,      /* dirty client data is sent at the latest after this */
+    TOMBSTONE_KEEP_MS = 3600 * 1000, /* of a deleted chunk, to refuse a late operation */
+    AUTO_SYNC_MS = 5000,             /* and synced on the datanodes by itself after this */
     KV_FLUSH_MS = 30000,
     KV_FLUSH_BYTES = 64 << 20,
     SCRUB_PASS_DAYS = 14,

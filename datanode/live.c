@@ -181,6 +181,8 @@ void live_free(struct live *l)
     live_drop_dirty(l);
     l->chunk->live = NULL;
     chunk_file_done(&l->file);
+    if (l->is_forgotten)
+        tombstone_remove(t, l->chunk);
     free(l);
     t->live_count--;
 }

@@ -188,6 +188,14 @@ static void dirty_logged(void *ctx, int status)
     live_unref(l);
 }
 
+void live_wait_for_record(struct live *l)
+{
+    assert(!l->is_marking);
+    l->is_marking = true;
+    l->dirty_wait = (struct table_wait){.fn = dirty_logged, .ctx = l};
+    chunk_log(l->target, l->chunk, &l->dirty_wait);
+}
+
 void change_submit(struct op *op)
 {
     struct live *l = op->live;
@@ -198,11 +206,8 @@ void change_submit(struct op *op)
     live_set_unsynced(l);
     live_touch_lru(l);
     if (!(c->flags & (CHUNK_DIRTY | CHUNK_DELETED))) {
-        assert(!l->is_marking);
-        l->is_marking = true;
         chunk_set_flags(t, c, c->flags | CHUNK_DIRTY);
-        l->dirty_wait = (struct table_wait){.fn = dirty_logged, .ctx = l};
-        chunk_log(t, c, &l->dirty_wait);
+        live_wait_for_record(l);
     }
     op_submit(op);
     live_touch_dirty(l);
@@ -518,6 +523,17 @@ size_t store_list(const struct target *t, struct pg_id pg, struct chunk_id after
     for (size_t i = 0; i < count; i++)
         chunk_get_state(chunks[i], &ret_states[i]);
     free(chunks);
+    return count;
+}
+
+size_t store_pick(const struct target *t, struct pg_id pg, size_t max,
+                  struct chunk_state *ret_states)
+{
+    const struct chunk *c = chunk_table_first(t->chunks, pg.v);
+    size_t count = 0;
+
+    for (; c && count < max; c = chunk_table_next(t->chunks, c))
+        chunk_get_state(c, &ret_states[count++]);
     return count;
 }
 

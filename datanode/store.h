@@ -192,7 +192,10 @@ void store_truncate(struct target *t, struct chunk_id chunk, uint32_t from, stru
  * same. */
 void store_delete(struct target *t, struct chunk_id chunk, struct pg_id pg, store_done_fn done,
                   void *ctx);
-/* Drops the tombstone (the namenode has forgotten the chunk). */
+/*
+ * Drops the tombstone, once the file is gone: the chunk is as if it had never been. By itself that
+ * happens TOMBSTONE_KEEP_MS after the chunk was deleted, or found so at the opening.
+ */
 void store_forget(struct target *t, struct chunk_id chunk);
 
 /*
@@ -287,6 +290,9 @@ int store_chunk_state(const struct target *t, struct chunk_id chunk, struct chun
  * were written to ret_states; fewer than max: that was all.
  */
 size_t store_list(const struct target *t, struct pg_id pg, struct chunk_id after, size_t max,
+                  struct chunk_state *ret_states);
+/* Some chunks of a PG, tombstones included, in no order: cheap. */
+size_t store_pick(const struct target *t, struct pg_id pg, size_t max,
                   struct chunk_state *ret_states);
 /* PGs of which there are chunks, in order, after `after`. */
 size_t store_list_pgs(const struct target *t, struct pg_id after, size_t max,

@@ -4,7 +4,9 @@
  */
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
+#include "common/clock.h"
 #include "common/error.h"
 #include "common/mem.h"
 #include "datanode/store_priv.h"
@@ -69,24 +71,67 @@ void store_delete(struct target *t, struct chunk_id chunk, struct pg_id pg, stor
         c = chunk_table_add(t->chunks, chunk.v, pg.v);
     /* In memory at once, so that nothing comes after it; on the disk before the file goes. */
     call = record_call_new(t, c, done, ctx, delete_logged);
+    call->live->is_forgotten = false;
     live_drop_dirty(call->live);
+    if (!(c->flags & CHUNK_DELETED))
+        tombstone_made(t, chunk.v);
     chunk_set_flags(t, c, CHUNK_DELETED);
     chunk_log(t, c, &call->wait);
 }
 
-void store_forget(struct target *t, struct chunk_id chunk)
+void tombstone_remove(struct target *t, struct chunk *c)
 {
-    struct chunk *c = chunk_table_find(t->chunks, chunk.v);
     struct chunk_state s;
 
-    /* With a live one the file is about to go; the tombstone is forgotten the next time. */
-    if (!c || !(c->flags & CHUNK_DELETED) || c->live || target_status(t) < 0)
+    if (!(c->flags & CHUNK_DELETED) || target_status(t) < 0)
         return;
     chunk_get_state(c, &s);
     table_log_put(t->log, &s, true, NULL);
     chunk_set_flags(t, c, 0);
     chunk_set_len(t, c, 0);
     chunk_table_remove(t->chunks, c);
+}
+
+void store_forget(struct target *t, struct chunk_id chunk)
+{
+    struct chunk *c = chunk_table_find(t->chunks, chunk.v);
+
+    if (c && c->live)
+        c->live->is_forgotten = true; /* First the file goes: live_free(). */
+    else if (c)
+        tombstone_remove(t, c);
+}
+
+/* ---- tombstones that have done their work ---- */
+
+void tombstone_made(struct target *t, uint64_t id)
+{
+    struct tombstones *q = &t->tombstones;
+
+    if (q->first + q->count == q->room && q->first > q->room / 2) {
+        memmove(q->items, q->items + q->first, q->count * sizeof(*q->items));
+        q->first = 0;
+    }
+    if (q->first + q->count == q->room) {
+        q->room = q->room ? q->room * 2 : 64;
+        q->items = mem_realloc(q->items, q->room, sizeof(*q->items));
+    }
+    q->items[q->first + q->count++] = (struct tombstone){id, store_now_ns(t->store)};
+}
+
+void tombstones_expire(struct target *t, uint64_t now)
+{
+    struct tombstones *q = &t->tombstones;
+
+    for (unsigned i = 0; i < TOMBSTONES_AT_ONCE && q->count; i++) {
+        const struct tombstone *s = &q->items[q->first];
+
+        if (now - s->made_ns < TOMBSTONE_KEEP_MS * CLOCK_NS_PER_MS)
+            return;
+        q->first++;
+        q->count--;
+        store_forget(t, (struct chunk_id){s->id});
+    }
 }
 
 /* ---- joining ---- */
@@ -104,6 +149,7 @@ void store_mark_incomplete(struct target *t, struct chunk_id chunk, struct pg_id
                            store_done_fn done, void *ctx)
 {
     struct chunk *c = chunk_table_find(t->chunks, chunk.v);
+    bool is_new = !c, was_clean;
     struct record_call *call;
     int r = target_status(t);
 
@@ -119,7 +165,10 @@ void store_mark_incomplete(struct target *t, struct chunk_id chunk, struct pg_id
         c = chunk_table_add(t->chunks, chunk.v, pg.v);
     call = record_call_new(t, c, done, ctx, record_logged);
     live_drop_dirty(call->live);
+    was_clean = !(c->flags & CHUNK_DIRTY);
     chunk_set_flags(t, c, c->flags | CHUNK_DIRTY | CHUNK_INCOMPLETE);
+    if (was_clean && !is_new)
+        live_wait_for_record(call->live);
     chunk_log(t, c, &call->wait);
 }
 

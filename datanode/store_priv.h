@@ -24,6 +24,7 @@ enum {
     TICK_MS = 1000,
     /* A round takes time too: begin early enough to keep the promise of AUTO_SYNC_MS. */
     AUTO_SYNC_START_MS = AUTO_SYNC_MS - 2 * TICK_MS,
+    TOMBSTONES_AT_ONCE = 1024, /* forgotten in one tick */
     CLEAN_IDLE_MIN_MS = 1000, /* over the limit of DIRTY chunks, those idle this long are cleaned */
 };
 
@@ -41,8 +42,9 @@ struct live {
     unsigned change_count;             /* changes handed to the writer and not done */
     struct op *wait_first, *wait_last; /* for the DIRTY record */
     struct table_wait dirty_wait;
-    bool is_marking; /* the DIRTY record is on its way */
-    bool is_doomed;  /* deleted: to be closed as soon as nobody uses it */
+    bool is_marking;   /* the DIRTY record is on its way */
+    bool is_doomed;    /* deleted: to be closed as soon as nobody uses it */
+    bool is_forgotten; /* and then its tombstone is no longer wanted */
     bool is_closing;
     bool was_closed; /* while not synced: its descriptor may have taken an error report with it */
     uint64_t made, done, synced;
@@ -79,6 +81,14 @@ struct sync_round {
     uint64_t start_ns;
 };
 
+/* Oldest first; some may be gone already. */
+struct tombstones {
+    struct tombstone {
+        uint64_t id, made_ns;
+    } * items;
+    size_t first, count, room;
+};
+
 struct target {
     struct store *store;
     unsigned index;
@@ -100,6 +110,8 @@ struct target {
     size_t lru_count, unsynced_count, dirty_listed;
     uint64_t unsynced_bytes;
     size_t live_count;
+
+    struct tombstones tombstones;
 
     struct sync_req *sync_ready;
     struct sync_round round;
@@ -199,6 +211,8 @@ struct op *op_new(struct live *l, enum op_kind kind, size_t number_count);
 void op_submit(struct op *op);
 /* A change: the chunk is DIRTY on the disk before a byte of it changes. */
 void change_submit(struct op *op);
+/* Logs the chunk as it is now; ops that come wait until that is durable. */
+void live_wait_for_record(struct live *l);
 void op_free(struct op *op);
 /* Ends a call with this status without more ado, later. */
 void store_done_later(struct target *t, store_done_fn fn, void *ctx, int status, uint32_t result);
@@ -228,6 +242,13 @@ void chunk_set_len(struct target *t, struct chunk *c, uint32_t len);
 void chunk_log(struct target *t, struct chunk *c, struct table_wait *wait);
 
 int target_status(const struct target *t); /* 0, -EIO, DFS_ECLOSED */
+
+/* ---- store_join.c ---- */
+/* It is DELETED from now on, or was found so. */
+void tombstone_made(struct target *t, uint64_t id);
+/* Nobody uses the chunk. */
+void tombstone_remove(struct target *t, struct chunk *c);
+void tombstones_expire(struct target *t, uint64_t now);
 
 /* ---- store_read.c ---- */
 void read_run(struct op *op);

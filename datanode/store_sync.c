@@ -343,6 +343,7 @@ void sync_tick(struct target *t)
         clean_old(t, now);
     }
     live_evict(t);
+    tombstones_expire(t, now);
     table_log_flush(t->log);
     table_log_tick(t->log, false);
     target_refresh_space(t);

@@ -325,6 +325,17 @@ static void take_missing(struct opening *o)
     }
 }
 
+/* How old they are nobody knows. */
+static void take_tombstones(struct target *t)
+{
+    for (uint32_t i = 0; i < chunk_table_end(t->chunks); i++) {
+        const struct chunk *c = chunk_table_at(t->chunks, i);
+
+        if (c && c->flags & CHUNK_DELETED)
+            tombstone_made(t, c->id);
+    }
+}
+
 static int scan_files(struct opening *o)
 {
     char path[PATH_BYTES_MAX + 1];
@@ -405,6 +416,7 @@ static int open_steps(struct opening *o)
         r = vfs_space(t->dir.vfs, t->path, &sp);
     if (r < 0)
         return r;
+    take_tombstones(t);
     target_take_space(t, sp.total_bytes, sp.free_bytes);
     return disk_new(t->store->loop, t->index, t->store->o.inline_io, t->store->o.inline_seed,
                     &t->disk);
@@ -422,11 +434,13 @@ void target_done(struct target *t)
 
         if (c && c->live) {
             assert(c->live->refs == 0 && "a read result was kept");
+            c->live->is_forgotten = false;
             live_free(c->live);
         }
     }
     assert(t->live_count == 0);
     chunk_table_free(t->chunks);
+    free(t->tombstones.items);
     pthread_mutex_destroy(&t->sb_lock);
     if (t->lock_fd >= 0)
         (void)close(t->lock_fd);

@@ -200,6 +200,65 @@ static void a_deleted_chunk_does_not_come_back(void **state)
     assert_ok(write_fill(f, 5, 0, 10, 1, STORE_CREATE));
 }
 
+/* In one go, as one drops what is only here: the file is still open when the answer comes. */
+static void a_tombstone_is_forgotten_as_soon_as_its_file_is_gone(void **state)
+{
+    struct fixture *f = *state;
+    struct answer a = {0};
+    struct chunk_state cs;
+    struct vfs_stat st;
+    char path[300];
+
+    chunk_path(f, 5, path, sizeof(path));
+    assert_ok(write_fill(f, 5, 0, 5000, 1, STORE_CREATE));
+    store_delete(f->t, (struct chunk_id){5}, (struct pg_id){PG}, answer_done, &a);
+    store_forget(f->t, (struct chunk_id){5});
+    assert_ok(wait_for(f, &a));
+    settle(f);
+    assert_int_equal(vfs_stat(f->vfs, path, &st), -ENOENT);
+    assert_int_equal(store_chunk_state(f->t, (struct chunk_id){5}, &cs), DFS_ENOCHUNK);
+    assert_ok(write_fill(f, 5, 0, 5000, 2, STORE_CREATE));
+    check_fill(f, 5, 0, 5000, 2);
+
+    /* An order to delete that comes in between wants its tombstone. */
+    a = (struct answer){0};
+    store_delete(f->t, (struct chunk_id){5}, (struct pg_id){PG}, answer_done, &a);
+    store_forget(f->t, (struct chunk_id){5});
+    assert_ok(delete_chunk(f, 5));
+    settle(f);
+    assert_int_equal(write_fill(f, 5, 0, 10, 1, STORE_CREATE), -ESTALE);
+}
+
+/* Else each file that ever was would cost memory and table for ever. */
+static void tombstones_go_after_an_hour_also_those_of_an_earlier_life(void **state)
+{
+    struct fixture *f = *state;
+    struct target_stats st;
+
+    for (uint64_t c = 10; c < 300; c++)
+        assert_ok(delete_chunk(f, c));
+    fixture_tick(f, TOMBSTONE_KEEP_MS / 2);
+    assert_ok(delete_chunk(f, 300));
+    fixture_tick(f, TOMBSTONE_KEEP_MS / 2);
+    settle(f);
+    target_stats(f->t, &st);
+    assert_int_equal(st.tombstone_count, 1);
+    assert_int_equal(write_fill(f, 300, 0, 10, 1, STORE_CREATE), -ESTALE);
+    fixture_close(f);
+    assert_ok(fixture_open(f));
+    target_stats(f->t, &st);
+    assert_int_equal(st.tombstone_count, 1);
+    fixture_tick(f, TOMBSTONE_KEEP_MS);
+    settle(f);
+    target_stats(f->t, &st);
+    assert_int_equal(st.tombstone_count, 0);
+    assert_int_equal(st.chunk_count, 0);
+    fixture_kill(f);
+    assert_ok(fixture_open(f)); /* And the table on the disk says so too. */
+    target_stats(f->t, &st);
+    assert_int_equal(st.tombstone_count, 0);
+}
+
 static void a_write_with_sync_and_a_sync_leave_nothing_unsynced(void **state)
 {
     struct fixture *f = *state;
@@ -464,6 +523,9 @@ int main(void)
         ON_BOTH(truncation_cuts_and_what_grows_again_is_zero),
         ON_BOTH(ops_on_a_chunk_happen_in_order),
         ON_BOTH(a_deleted_chunk_does_not_come_back),
+        ON_BOTH(a_tombstone_is_forgotten_as_soon_as_its_file_is_gone),
+        cmocka_unit_test_setup_teardown(tombstones_go_after_an_hour_also_those_of_an_earlier_life,
+                                        setup_fake, teardown),
         ON_BOTH(a_write_with_sync_and_a_sync_leave_nothing_unsynced),
         ON_BOTH(time_syncs_and_cleans_by_itself),
         ON_BOTH(too_many_dirty_chunks_are_cleaned_early),

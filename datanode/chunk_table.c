@@ -223,6 +223,19 @@ struct chunk *chunk_table_at(const struct chunk_table *t, uint32_t position)
     return c->is_used ? c : NULL;
 }
 
+struct chunk *chunk_table_first(const struct chunk_table *t, uint32_t pg)
+{
+    struct pg_head *h;
+
+    HASH_FIND(hh, t->pgs, &pg, sizeof(pg), h);
+    return h ? at(t, h->first) : NULL;
+}
+
+struct chunk *chunk_table_next(const struct chunk_table *t, const struct chunk *c)
+{
+    return c->pg_next != NONE ? at(t, c->pg_next) : NULL;
+}
+
 static int by_id(const void *a, const void *b)
 {
     const struct chunk *const *x = a, *const *y = b;

@@ -41,6 +41,10 @@ size_t chunk_table_count(const struct chunk_table *t);
 uint32_t chunk_table_end(const struct chunk_table *t);
 struct chunk *chunk_table_at(const struct chunk_table *t, uint32_t position);
 
+/* Walks those of a PG, in no order, without sorting; NULL at the end. Nothing may come or go. */
+struct chunk *chunk_table_first(const struct chunk_table *t, uint32_t pg);
+struct chunk *chunk_table_next(const struct chunk_table *t, const struct chunk *c);
+
 /* Of a PG, in order of the ids, those after `after`; at most max. */
 size_t chunk_table_list(const struct chunk_table *t, uint32_t pg, uint64_t after, size_t max,
                         struct chunk **ret_chunks);

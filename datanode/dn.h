@@ -7,6 +7,7 @@
  *   write.c    operations from clients, and onto the disk
  *   read.c     reads of clients and joiners
  *   joiner.c   copying from the source
+ *   strays.c   what was left here when another target took our place
  *   heartbeat.c the leader
  */
 #ifndef DATANODE_DN_H
@@ -62,8 +63,10 @@ struct dn_pg {
     const struct conn *hello_conn; /* of the oldest hello without an answer; NULL: none */
     uint64_t hello_id, hello_at_ns;
     struct joiner *joiner;
-    bool repairs;     /* a repair of ours is under way */
-    uint64_t *marked; /* INCOMPLETE by attempts that broke off */
+    size_t strays_in_hand;
+    bool tells_strays; /* it was said that there are some */
+    bool repairs;      /* a repair of ours is under way */
+    uint64_t *marked;  /* INCOMPLETE by attempts that broke off */
     size_t marked_count;
     uint64_t told_free;
     UT_hash_handle hh;
@@ -101,7 +104,7 @@ struct dn_guest {
 struct dn_metrics {
     struct metric *ops, *op_bytes, *chain_ops_sent, *chain_ops_received, *acks_sent, *acks_received;
     struct metric *reads, *read_bytes, *syncs, *stale, *bad_blocks, *accusations, *registered;
-    struct metric *pgs_serving, *pgs_syncing, *joins, *join_bytes;
+    struct metric *pgs_serving, *pgs_syncing, *joins, *join_bytes, *strays;
 };
 
 struct dn {
@@ -223,6 +226,10 @@ void joiner_start(struct dn_pg *pg, const struct chain_action *a);
 void joiner_stop(struct dn_pg *pg);
 void joiner_live(struct dn_pg *pg, const struct chain_op *op, struct chunk_ver ver);
 void joiner_progress(const struct dn_pg *pg, uint64_t *ret_done, uint64_t *ret_total);
+
+/* ---- strays.c ---- */
+/* Drops some of what is here of groups that have filled our place with another target. */
+void strays_tick(struct dn *dn);
 
 /* ---- heartbeat.c ---- */
 struct nn_link *nn_link_new(struct dn *dn);

@@ -20,6 +20,7 @@ struct join_chunk {
     bool complete;        /* nothing left to do: it lives on live operations */
     bool incomplete;      /* the mark was asked for */
     bool marked;          /* ever, in this attempt */
+    bool is_deleted;      /* by the last live operation */
     struct chunk_ver ver; /* of the last live operation; 0: none came */
     UT_hash_handle hh;
 };
@@ -293,8 +294,21 @@ static void extra_add(struct join *j, struct chunk_id id, bool keep_tombstone)
     j->extra[j->extra_count++] = (struct join_extra){id.v, keep_tombstone};
 }
 
+/*
+ * The source has none: ours is of an order that was never acknowledged, or was left when we died
+ * between deleting and forgetting. It would refuse what lives. (Unless an operation ordered it just
+ * now: then the source will have it too.) seed=5438
+ */
+static void forget_tombstone(struct join *j, struct chunk_id id, struct join_actions *out)
+{
+    const struct join_chunk *c = chunk_find(j, id.v);
+
+    if (c == NULL || !c->is_deleted)
+        (void)emit(out, JOIN_ACT_FORGET, id);
+}
+
 /* Both lists are in order: walked side by side. */
-static void plan(struct join *j)
+static void plan(struct join *j, struct join_actions *out)
 {
     size_t i = 0, k = 0;
 
@@ -305,7 +319,9 @@ static void plan(struct join *j)
         bool gone;
 
         if (their == NULL || (own != NULL && own->id.v < their->id.v)) {
-            if (!(own->flags & CHUNK_DELETED))
+            if (own->flags & CHUNK_DELETED)
+                forget_tombstone(j, own->id, out);
+            else
                 extra_add(j, own->id, false);
             i++;
             continue;
@@ -321,6 +337,8 @@ static void plan(struct join *j)
                 extra_add(j, their->id, true);
             continue;
         }
+        if (own != NULL && gone)
+            forget_tombstone(j, their->id, out);
         j->progress.bytes_total += their->len;
         if (!gone && same(their, own) && chunk_find(j, their->id.v) == NULL) {
             chunk_get(j, their->id.v)->complete = true;
@@ -355,7 +373,7 @@ static void on_list(struct join *j, const struct join_event *ev, struct join_act
         (void)emit(out, JOIN_ACT_ASK_LIST, last);
         return;
     }
-    plan(j);
+    plan(j, out);
     next_chunk(j, out);
 }
 
@@ -688,6 +706,7 @@ static void live_on(struct join *j, const struct chain_op *op, uint64_t id, stru
     struct join_chunk *c = chunk_get(j, id);
 
     c->ver = ver;
+    c->is_deleted = op->kind == CHAIN_DELETE;
     if (j->now.v == id && j->state != JOIN_OVER)
         touch_now(j, op);
     if (!c->complete && op->kind != CHAIN_DELETE)

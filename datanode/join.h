@@ -63,6 +63,7 @@ enum join_action_kind {
     JOIN_ACT_MARK_INCOMPLETE, /* chunk: before anything that follows; nobody waits for it */
     JOIN_ACT_MARK_COMPLETE,   /* chunk, ver */
     JOIN_ACT_DELETE,          /* chunk; keep_tombstone: the source has one too */
+    JOIN_ACT_FORGET,          /* chunk: our tombstone goes; nobody waits for it */
     JOIN_ACT_DONE,            /* all is here and durable */
     JOIN_ACT_FAILED,          /* status: begin again */
 };

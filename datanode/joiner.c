@@ -391,6 +391,9 @@ static void do_action(struct joiner *j, const struct join_action *a)
     case JOIN_ACT_DELETE:
         remove_chunk(j, a);
         return;
+    case JOIN_ACT_FORGET:
+        store_forget(j->pg->target, a->chunk);
+        return;
     case JOIN_ACT_DONE:
         done(j);
         return;
@@ -502,7 +505,11 @@ void joiner_start(struct dn_pg *pg, const struct chain_action *a)
 
     joiner_stop(pg);
     if (pg->pred_conn == NULL)
-        return; /* It broke just now: another hello will come. */
+        return;                   /* It broke just now: another hello will come. */
+    if (pg->strays_in_hand > 0) { /* They must be gone before we compare: in a moment. */
+        pg_post(pg, &(struct chain_event){.kind = CHAIN_EV_SYNC_FAILED, .waiter = a->waiter});
+        return;
+    }
     count = own_list(pg, &own);
     j = MEM_NEW(struct joiner);
     j->pg = pg;

@@ -295,8 +295,12 @@ void pg_learn(struct dn *dn, const struct chain_config *c, bool from_namenode)
             (void)pg_get(dn, c->pg.v, t);
     }
     for (unsigned i = 0; i < store_target_count(dn->store); i++) {
-        struct dn_pg *p = pg_find(dn, c->pg.v, target_id(store_target_at(dn->store, i)).v);
+        struct target *t = store_target_at(dn->store, i);
+        struct dn_pg *p = pg_find(dn, c->pg.v, target_id(t).v);
+        struct chunk_state any;
 
+        if (p == NULL && from_namenode && store_pick(t, c->pg, 1, &any) > 0)
+            p = pg_get(dn, c->pg.v, t); /* Also who is no member any more: see strays.c. */
         if (p != NULL)
             pg_step(p, &ev);
     }

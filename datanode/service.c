@@ -323,8 +323,10 @@ static void on_tick(void *ctx)
 {
     struct dn *dn = ctx;
 
-    if (dn->is_open)
-        pg_tick_all(dn);
+    if (!dn->is_open)
+        return;
+    pg_tick_all(dn);
+    strays_tick(dn);
 }
 
 static void make_metrics(struct dn *dn)
@@ -349,6 +351,8 @@ static void make_metrics(struct dn *dn)
     x->accusations = metrics_counter(m, "dfs_dn_accusations_total", "neighbours complained about");
     x->joins = metrics_counter(m, "dfs_dn_joins_total", "times a copy from a source began");
     x->join_bytes = metrics_counter(m, "dfs_dn_join_bytes_total", "bytes copied when joining");
+    x->strays = metrics_counter(m, "dfs_dn_strays_total",
+                                "chunks dropped because another target took the place here");
     x->registered = metrics_gauge(m, "dfs_dn_registered", "1 when a leader knows this datanode");
     x->pgs_serving = metrics_gauge(m, "dfs_dn_pgs{state=\"serving\"}", "placement groups here");
     x->pgs_syncing = metrics_gauge(m, "dfs_dn_pgs{state=\"syncing\"}", "");

@@ -48,6 +48,7 @@ struct box_io {
         BOX_IO_INCOMPLETE,
         BOX_IO_COMPLETE,
         BOX_IO_DELETE,
+        BOX_IO_FORGET,
     } kind;
     uint64_t io_id, waiter;
     struct chain_op *op;

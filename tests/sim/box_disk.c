@@ -202,6 +202,10 @@ static void store_copy(struct box_chunk *k, const struct box_io *io)
 
 static int store_do(struct box_chunk *k, const struct box_io *io, unsigned mutant)
 {
+    if (io->kind == BOX_IO_FORGET) {
+        k->tombstone = false;
+        return 0;
+    }
     if (k->tombstone)
         return io->kind == BOX_IO_DELETE ? 0 : -ESTALE;
     switch (io->kind) {
@@ -228,8 +232,9 @@ static int store_do(struct box_chunk *k, const struct box_io *io, unsigned mutan
         k->clean = true;
         return 0;
     case BOX_IO_DELETE:
-        *k = (struct box_chunk){.tombstone = !io->forget};
+        *k = (struct box_chunk){.tombstone = true};
         return 0;
+    case BOX_IO_FORGET:
     case BOX_IO_OP:
     case BOX_IO_READ:
     case BOX_IO_OWN_CRCS:
@@ -246,7 +251,14 @@ static void done_store(struct box *b, int member, const struct box_io *io)
     struct join_event je = {.kind = JOIN_EV_STORED};
 
     je.status = store_do(&me->disk[io->chunk], io, b->o.mutant);
-    if (io->kind != BOX_IO_INCOMPLETE && me->join != NULL && me->join_id == io->epoch)
+    /* Two steps: a crash between them leaves a tombstone that nobody ordered. */
+    if (io->kind == BOX_IO_DELETE && io->forget) {
+        struct box_io forget = {.kind = BOX_IO_FORGET, .chunk = io->chunk};
+
+        box_io_add(b, member, &forget);
+    }
+    if (io->kind != BOX_IO_INCOMPLETE && io->kind != BOX_IO_FORGET && me->join != NULL &&
+        me->join_id == io->epoch)
         box_join_run(b, member, &je);
 }
 
@@ -281,6 +293,7 @@ void box_io_do(struct box *b, int member, unsigned n)
     case BOX_IO_INCOMPLETE:
     case BOX_IO_COMPLETE:
     case BOX_IO_DELETE:
+    case BOX_IO_FORGET:
         done_store(b, member, io);
         break;
     }
@@ -342,6 +355,9 @@ static void join_action(struct box *b, int member, const struct join_action *a)
         break;
     case JOIN_ACT_DELETE:
         io.kind = BOX_IO_DELETE;
+        break;
+    case JOIN_ACT_FORGET:
+        io.kind = BOX_IO_FORGET;
         break;
     case JOIN_ACT_DONE:
     case JOIN_ACT_FAILED:

@@ -46,18 +46,19 @@ static void make_map(struct cluster *c, struct map *m)
     dfs__pg__init(&m->pg);
     m->pg.pg = PG;
     m->pg.epoch = c->epoch;
-    m->pg.copies = 3;
     m->pg.min_write = 2;
     m->pg.members = m->member_ptrs;
     m->pg_ptr = &m->pg;
     for (int i = 0; i < NODES; i++) {
         struct node *n = &c->nodes[c->order[i]];
 
-        dfs__pg_member__init(&m->members[i]);
-        m->members[i].target = (uint32_t)c->order[i] + 1;
-        m->members[i].incarnation = n->incarnation;
-        m->members[i].state = c->states[i];
-        m->member_ptrs[m->pg.n_members++] = &m->members[i];
+        if (c->states[i] != DFS__MEMBER_STATE__MEMBER_UNSET) {
+            dfs__pg_member__init(&m->members[i]);
+            m->members[i].target = (uint32_t)c->order[i] + 1;
+            m->members[i].incarnation = n->incarnation;
+            m->members[i].state = c->states[i];
+            m->member_ptrs[m->pg.n_members++] = &m->members[i];
+        }
         dfs__target_info__init(&m->infos[i]);
         m->infos[i].target = (uint32_t)i + 1;
         m->infos[i].addr = c->nodes[i].dn != NULL ? (char *)(uintptr_t)dn_addr(c->nodes[i].dn)
@@ -65,6 +66,7 @@ static void make_map(struct cluster *c, struct map *m)
         m->infos[i].node = c->nodes[i].name;
         m->info_ptrs[i] = &m->infos[i];
     }
+    m->pg.copies = (uint32_t)m->pg.n_members;
 }
 
 static void on_register(struct cluster *c, struct conn *conn, const struct rpc_frame *f)
@@ -167,7 +169,8 @@ void configure(struct cluster *c, const char *text)
         c->order[i] = text[i * 3] - '0';
         c->states[i] = text[i * 3 + 1] == 'S'   ? DFS__MEMBER_STATE__MEMBER_SERVING
                        : text[i * 3 + 1] == 'Y' ? DFS__MEMBER_STATE__MEMBER_SYNCING
-                                                : DFS__MEMBER_STATE__MEMBER_OFFLINE;
+                       : text[i * 3 + 1] == '-' ? DFS__MEMBER_STATE__MEMBER_OFFLINE
+                                                : DFS__MEMBER_STATE__MEMBER_UNSET;
     }
     c->epoch++;
     make_map(c, &map);

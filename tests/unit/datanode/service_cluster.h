@@ -50,6 +50,7 @@ struct answer {
 
 typedef bool (*condition)(struct cluster *c, void *ctx);
 
+/* "0S 1S 2Y": in this order; S serving, Y syncing, - offline, x no member. Copies: the members. */
 void configure(struct cluster *c, const char *text);
 bool wait_for(struct cluster *c, condition is_true, void *ctx);
 bool all_registered(struct cluster *c, void *ctx);

@@ -192,6 +192,71 @@ static void a_restarted_member_joins_and_has_it_all(void **state)
     assert_content(c, 0, 0, "\0x", 2);
 }
 
+static bool holds_nothing(struct cluster *c, void *ctx)
+{
+    struct target_stats st;
+
+    target_stats(store_target_at(c->nodes[*(int *)ctx].dn->store, 0), &st);
+    return st.chunk_count == 0;
+}
+
+static uint64_t chunks_at(struct cluster *c, int node)
+{
+    struct target_stats st;
+
+    target_stats(store_target_at(c->nodes[node].dn->store, 0), &st);
+    return st.chunk_count;
+}
+
+/*
+ * A spare took its place. It keeps all until the others are whole without it, then drops it; asked
+ * back, it takes everything, also what it had dropped.
+ */
+static void what_a_replaced_target_holds_goes_once_the_others_are_whole(void **state)
+{
+    struct cluster *c = *state;
+    int replaced = 2;
+
+    assert_int_equal(write_at(c, 0, 0, "abcd", 4), 0);
+    configure(c, "0S 1Y 2x");
+    assert_true(wait_for(c, all_know_epoch, NULL));
+    for (unsigned beats = c->nodes[2].heartbeats; c->nodes[2].heartbeats < beats + 2;)
+        loop_run_once(c->loop, true);
+    assert_int_equal(chunks_at(c, 2), 1);
+    replaced = 1;
+    assert_true(wait_for(c, is_synced, &replaced));
+    configure(c, "0S 1S 2x");
+    replaced = 2;
+    assert_true(wait_for(c, holds_nothing, &replaced));
+    assert_int_equal(chunks_at(c, 0), 1);
+    assert_int_equal(chunks_at(c, 1), 1);
+
+    assert_true(wait_for(c, all_know_epoch, NULL));
+    assert_int_equal(write_at(c, 0, 4, "efgh", 4), 0);
+    configure(c, "0S 1S 2Y");
+    assert_true(wait_for(c, all_know_epoch, NULL));
+    assert_int_equal(write_at(c, 0, 8, "live", 4), 0);
+    assert_true(wait_for(c, is_synced, &replaced));
+    configure(c, "0S 1S 2S");
+    assert_true(wait_for(c, all_know_epoch, NULL));
+    assert_content(c, 2, 0, "abcdefghlive", 12);
+}
+
+/* It learns of it when it comes back: nobody had told it that it is a member of nothing. */
+static void a_target_replaced_while_it_was_away_drops_what_it_holds(void **state)
+{
+    struct cluster *c = *state;
+    int replaced = 2;
+
+    assert_int_equal(write_at(c, 0, 0, "abcd", 4), 0);
+    kill_node(c, 2);
+    configure(c, "0S 1S 2x");
+    start(c, 2);
+    assert_true(wait_for(c, all_registered, NULL));
+    assert_true(wait_for(c, holds_nothing, &replaced));
+    assert_content(c, 1, 0, "abcd", 4);
+}
+
 static bool was_reported(struct cluster *c, void *ctx)
 {
     return c->bad_reports > *(unsigned *)ctx;
@@ -354,6 +419,10 @@ int main(void)
                                         teardown),
         cmocka_unit_test_setup_teardown(a_dead_middle_costs_only_its_own_place, setup, teardown),
         cmocka_unit_test_setup_teardown(a_restarted_member_joins_and_has_it_all, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_a_replaced_target_holds_goes_once_the_others_are_whole,
+                                        setup, teardown),
+        cmocka_unit_test_setup_teardown(a_target_replaced_while_it_was_away_drops_what_it_holds,
+                                        setup, teardown),
         cmocka_unit_test_setup_teardown(a_flipped_byte_is_found_and_healed, setup, teardown),
         cmocka_unit_test_setup_teardown(a_session_that_was_fenced_is_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(a_failed_target_leaves_its_chains_and_says_so, setup,

@@ -85,6 +85,12 @@ int vfs_punch(struct vfs_file *f, uint64_t offset, uint64_t len)
     return f->vfs->file_ops->punch(f, offset, len);
 }
 
+void vfs_drop_cache(struct vfs_file *f)
+{
+    if (f->vfs->file_ops->drop_cache)
+        f->vfs->file_ops->drop_cache(f);
+}
+
 int vfs_fstat(struct vfs_file *f, struct vfs_stat *ret_stat)
 {
     return f->vfs->file_ops->stat(f, ret_stat);

@@ -67,6 +67,7 @@ struct vfs_file_ops {
     int (*fd)(const struct vfs_file *f);
     int (*sync_fs)(struct vfs_file *f);                                  /* may be NULL */
     void (*prefetch)(struct vfs_file *f, uint64_t offset, uint64_t len); /* may be NULL */
+    void (*drop_cache)(struct vfs_file *f);                              /* may be NULL */
 };
 /* The first member of an implementation's file. */
 struct vfs_file {
@@ -106,6 +107,8 @@ int vfs_sync(struct vfs_file *f);
 int vfs_sync_fs(struct vfs_file *f);
 /* Brings the bytes into memory and waits for (about) the last of them: a hint. */
 void vfs_prefetch(struct vfs_file *f, uint64_t offset, uint64_t len);
+/* What memory has of the file and calls written is forgotten: reads come from the disk. */
+void vfs_drop_cache(struct vfs_file *f);
 /* Starts to write back: a hint, nothing becomes durable. */
 int vfs_sync_range(struct vfs_file *f, uint64_t offset, uint64_t len);
 int vfs_truncate(struct vfs_file *f, uint64_t size);

@@ -119,6 +119,11 @@ static void posix_prefetch(struct vfs_file *f, uint64_t offset, uint64_t len)
     (void)posix_pread(f, &last, 1, offset + len - 1); /* The read that counts tells of errors. */
 }
 
+static void posix_drop_cache(struct vfs_file *f)
+{
+    (void)posix_fadvise(fd_of(f), 0, 0, POSIX_FADV_DONTNEED);
+}
+
 static int posix_sync_range(struct vfs_file *f, uint64_t offset, uint64_t len)
 {
     return result_of(sync_file_range(fd_of(f), (off_t)offset, (off_t)len, SYNC_FILE_RANGE_WRITE));
@@ -301,6 +306,7 @@ struct vfs *vfs_posix(void)
         .sync_range = posix_sync_range,
         .sync_fs = posix_sync_fs,
         .prefetch = posix_prefetch,
+        .drop_cache = posix_drop_cache,
         .truncate = posix_truncate,
         .allocate = posix_allocate,
         .punch = posix_punch,

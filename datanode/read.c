@@ -245,6 +245,9 @@ static void crcs_done(void *ctx, int status, const struct store_crcs *crcs)
     Dfs__SyncCrcsReply m = DFS__SYNC_CRCS_REPLY__INIT;
     struct rpc_payload p = {.file_fd = -1};
 
+    /* We lost its file: whatever the joiner has is better than our nothing. */
+    if (status == 0 && crcs->state.flags & CHUNK_INCOMPLETE)
+        status = DFS_EBADBLOCK;
     if (status < 0) {
         dn_reply_error(dn, w->conn, w->type, w->rpc_id, w->pg, status, NULL);
     } else {

@@ -130,7 +130,7 @@ static void drain(void *ctx)
     struct closing *c = ctx;
     struct target *t = c->target;
 
-    if (disk_job_count(t->disk) || !table_log_is_idle(t->log) || t->round.is_running) {
+    if (disk_job_count(t->disk) || (t->log && !table_log_is_idle(t->log)) || t->round.is_running) {
         loop_timer_start(c->timer, 1, 0);
         return;
     }

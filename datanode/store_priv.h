@@ -112,6 +112,7 @@ struct target {
     size_t live_count;
 
     struct tombstones tombstones;
+    struct job failed_job;
 
     struct sync_req *sync_ready;
     struct sync_round round;

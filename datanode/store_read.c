@@ -1,9 +1,11 @@
 /* Reading chunks, their CRC slots and their state; on the reader's threads. */
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 
 #include "common/error.h"
 #include "common/hash.h"
+#include "common/log.h"
 #include "common/loop.h"
 #include "common/mem.h"
 #include "common/metrics.h"
@@ -83,6 +85,21 @@ static void found_bad(struct target *t, struct chunk *c, unsigned count)
     chunk_log(t, c, NULL);
 }
 
+/* What is in the table has its file, or waits for it: else the file is lost. Not "there is none",
+ * which reads as zeros, and makes a joiner delete what it has. */
+static void find_lost(struct op *op)
+{
+    struct chunk *c = op->live->chunk;
+
+    if (op->status != DFS_ENOCHUNK || c->flags & (CHUNK_DELETED | CHUNK_INCOMPLETE | CHUNK_SUSPECT))
+        return;
+    if (!(c->flags & CHUNK_BAD))
+        log_error("chunk file is gone", "target=%s chunk=%" PRIu64 " pg=%" PRIu32,
+                  op->live->target->path, c->id, c->pg);
+    op->status = DFS_EBADBLOCK;
+    chunk_set_bad(op->live->target, c);
+}
+
 static void op_release(struct op *op)
 {
     if (--op->u.rd.refs)
@@ -101,6 +118,7 @@ static void data_done(struct op *op)
     *ewma = *ewma ? (*ewma * 15 + ns) / 16 : ns;
     t->stats.reads++;
     metric_inc(t->store->m.reads);
+    find_lost(op);
     if (op->status == DFS_EBADBLOCK)
         found_bad(t, l->chunk, 1);
     if (op->status < 0) {
@@ -137,6 +155,7 @@ static void crcs_done(struct op *op)
     struct store_crcs *res = &op->u.crcs.result;
     uint32_t len = res->state.len;
 
+    find_lost(op);
     /* A chunk that is to be copied here may have no file yet. */
     if (op->status == DFS_ENOCHUNK && op->live->chunk->flags & CHUNK_INCOMPLETE)
         op->status = 0;

@@ -18,7 +18,7 @@
 #include "common/vfs.h"
 
 static const char MAGIC[8] = "dfstrgt1";
-enum { VERSION = 1, FLAG_CLEAN = 1, CRC_AT = SUPERBLOCK_SIZE - 4 };
+enum { VERSION = 1, FLAG_CLEAN = 1, FLAG_FAILED = 2, CRC_AT = SUPERBLOCK_SIZE - 4 };
 
 void superblock_encode(const struct superblock *sb, uint8_t out[SUPERBLOCK_SIZE])
 {
@@ -32,7 +32,7 @@ void superblock_encode(const struct superblock *sb, uint8_t out[SUPERBLOCK_SIZE]
     put_le64(out + 64, sb->serial);
     put_le64(out + 72, sb->generation);
     put_le64(out + 80, sb->checkpoint);
-    put_le32(out + 88, sb->is_clean ? FLAG_CLEAN : 0);
+    put_le32(out + 88, (sb->is_clean ? FLAG_CLEAN : 0U) | (sb->is_failed ? FLAG_FAILED : 0U));
     put_le32(out + CRC_AT, crc32c(out, CRC_AT));
 }
 
@@ -43,7 +43,8 @@ int superblock_decode(const uint8_t *bytes, size_t len, struct superblock *ret_s
     if (len != SUPERBLOCK_SIZE || memcmp(bytes, MAGIC, sizeof(MAGIC)) != 0 ||
         get_le32(bytes + CRC_AT) != crc32c(bytes, CRC_AT))
         return -EBADMSG;
-    if (get_le32(bytes + 8) != VERSION || get_le32(bytes + 88) & ~(uint32_t)FLAG_CLEAN)
+    if (get_le32(bytes + 8) != VERSION ||
+        get_le32(bytes + 88) & ~(uint32_t)(FLAG_CLEAN | FLAG_FAILED))
         return -EPROTONOSUPPORT;
     sb.target_id = get_le32(bytes + 12);
     memcpy(sb.cluster.b, bytes + 16, 16);
@@ -53,6 +54,7 @@ int superblock_decode(const uint8_t *bytes, size_t len, struct superblock *ret_s
     sb.generation = get_le64(bytes + 72);
     sb.checkpoint = get_le64(bytes + 80);
     sb.is_clean = get_le32(bytes + 88) & FLAG_CLEAN;
+    sb.is_failed = get_le32(bytes + 88) & FLAG_FAILED;
     *ret_sb = sb;
     return 0;
 }

@@ -19,6 +19,7 @@ struct superblock {
     struct uuid cluster, target, boot_id;
     uint32_t target_id;
     bool is_clean;       /* closed in order; nothing to look after at the next opening */
+    bool is_failed;      /* a write or sync failed: not used until an operator says so */
     uint64_t serial;     /* counts the writing of superblocks */
     uint64_t generation; /* counts the openings of the target */
     uint64_t checkpoint; /* ctab.N and ctab.log.N are the chunk table */

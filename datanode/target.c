@@ -176,6 +176,22 @@ static void tell_failed(void *ctx)
         o->on_failed(o->ctx, t, atomic_load(&t->failure));
 }
 
+/* If the disk still takes it: the failure must outlive the process, which somebody restarts. */
+static void note_run(struct job *j)
+{
+    struct target *t = CONTAINER_OF(j, struct target, failed_job);
+
+    pthread_mutex_lock(&t->sb_lock);
+    t->sb.is_failed = true;
+    (void)write_both(t);
+    pthread_mutex_unlock(&t->sb_lock);
+}
+
+static void note_done(struct job *j)
+{
+    (void)j;
+}
+
 void target_fail(struct target *t, int why)
 {
     int none = 0;
@@ -185,4 +201,9 @@ void target_fail(struct target *t, int why)
     log_error("target failed; it is not used any more until it was looked at", "dir=%s why=%s",
               t->path, dfs_strerror(why));
     loop_post(t->store->loop, tell_failed, t);
+    if (why == -ENOSPC || why == -EDQUOT)
+        return; /* Nothing is lost but the table's next record; and a full disk gets room again. */
+    t->failed_job.run = note_run;
+    t->failed_job.done = note_done;
+    disk_submit(t->disk, DISK_SYNCER, &t->failed_job);
 }

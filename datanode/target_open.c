@@ -195,8 +195,8 @@ static int read_table(struct opening *o)
     if (res.is_damaged)
         log_error("chunk table log is damaged: all chunks are taken as dirty", "target=%s",
                   t->path);
-    mark_suspects(t, res.is_damaged);
-    if (res.count || res.is_damaged)
+    mark_suspects(t, res.is_damaged || t->sb.is_failed);
+    if (res.count || res.is_damaged || t->sb.is_failed)
         t->was_clean = false;
     return 0;
 }
@@ -256,6 +256,17 @@ static int take_len(struct target *t, struct chunk *c, const char *path)
     return 0;
 }
 
+/* Pages whose writing failed look clean to the kernel: it gives them up, and reads the disk. */
+static int drop_cache(struct target *t, const char *path)
+{
+    CLEANUP(vfs_file) struct vfs_file *f = NULL;
+    int r = vfs_open(t->dir.vfs, path, O_RDONLY, 0, &f);
+
+    if (r == 0)
+        vfs_drop_cache(f);
+    return r;
+}
+
 static int take_file(void *ctx, const char *name, bool is_dir)
 {
     struct opening *o = ctx;
@@ -279,6 +290,8 @@ static int take_file(void *ctx, const char *name, bool is_dir)
     }
     if (c->flags & CHUNK_DIRTY) {
         r = take_len(t, c, path);
+        if (r == 0 && t->sb.is_failed)
+            r = drop_cache(t, path);
         if (r < 0)
             return r;
     }
@@ -368,6 +381,7 @@ static int start_table(struct opening *o)
         return r;
     t->sb.boot_id = t->store->o.boot_id;
     t->sb.is_clean = false;
+    t->sb.is_failed = false;
     t->sb.generation++;
     r = target_set_checkpoint(t, number);
     if (r == 0)
@@ -388,6 +402,22 @@ static int open_anchor(struct target *t)
     return vfs_open(t->dir.vfs, path, O_RDONLY, 0, &t->anchor);
 }
 
+/*
+ * A failed sync may have left pages in memory that look written and are not on the disk: what is
+ * read here now proves nothing, and what others compare with it neither. So it is not opened, but
+ * the other targets of this process are.
+ */
+static int open_failed(struct target *t)
+{
+    atomic_store(&t->failure, -EIO);
+    log_error(
+        "target failed in an earlier life and is not used: replace its disk and give an empty "
+        "directory, or, if the disk was found good, start once with --rebuild",
+        "dir=%s target=%" PRIu32, t->path, t->sb.target_id);
+    return disk_new(t->store->loop, t->index, t->store->o.inline_io, t->store->o.inline_seed,
+                    &t->disk);
+}
+
 static int open_steps(struct opening *o)
 {
     struct target *t = o->t;
@@ -404,6 +434,8 @@ static int open_steps(struct opening *o)
             return r;
     }
     r = read_superblock(o);
+    if (r == 0 && t->sb.is_failed && !o->is_rebuild)
+        return open_failed(t);
     if (r == 0)
         r = read_table(o);
     if (r == 0)

@@ -43,6 +43,52 @@ static void failed_sync_is_never_acked(void **state)
     assert_int_equal(st.failure, -EIO);
 }
 
+/*
+ * Somebody restarts the process: the pages that the kernel took for written are still in memory and
+ * would compare equal with the others' copies, and be called durable.
+ */
+static void a_failed_target_stays_failed_in_its_next_life(void **state)
+{
+    struct fixture *f = *state;
+    uint8_t buf[4096];
+
+    assert_ok(write_fill(f, 5, 0, 5000, 1, STORE_CREATE | STORE_SYNC));
+    assert_ok(write_fill(f, 5, 0, 5000, 2, 0));
+    vfs_fake_fail(f->fake, VFS_FAKE_SYNC, 0, EIO, false);
+    assert_int_equal(sync_chunk(f, 5), -EIO);
+    settle(f);
+    for (int i = 0; i < 2; i++) {
+        fixture_close(f);
+        assert_ok(fixture_open(f));
+        assert_true(target_is_failed(f->t));
+        assert_int_equal(write_fill(f, 5, 0, 5000, 3, STORE_CREATE), -EIO);
+        assert_int_equal(read_bytes(f, 5, 0, 4096, buf, NULL), -EIO);
+    }
+    fixture_close(f);
+    f->options.rebuild = true; /* An operator looked at it. */
+    assert_ok(fixture_open(f));
+    assert_false(target_is_failed(f->t));
+    assert_int_equal(flags_of(f, 5), CHUNK_DIRTY | CHUNK_SUSPECT);
+    f->options.rebuild = false;
+    fixture_close(f);
+    assert_ok(fixture_open(f));
+    assert_false(target_is_failed(f->t));
+}
+
+/* A full disk is none that failed: once there is room, the next life goes on. */
+static void a_target_whose_table_found_no_room_is_good_again_in_its_next_life(void **state)
+{
+    struct fixture *f = *state;
+
+    assert_ok(write_fill(f, 5, 0, 5000, 1, STORE_CREATE | STORE_SYNC));
+    target_fail(f->t, -ENOSPC);
+    settle(f);
+    fixture_close(f);
+    assert_ok(fixture_open(f));
+    assert_false(target_is_failed(f->t));
+    check_fill(f, 5, 0, 4096, 1);
+}
+
 static void a_failed_write_fails_the_target(void **state)
 {
     struct fixture *f = *state;
@@ -378,6 +424,23 @@ static void a_file_that_vanishes_is_an_error_and_no_zeros(void **state)
     assert_int_not_equal(read_bytes(f, 5, 0, 4096, buf, NULL), 0);
 }
 
+/* "There is none" reads as zeros, and makes a joiner that asks us delete what it has. */
+static void a_file_that_vanishes_is_not_taken_for_a_chunk_that_never_was(void **state)
+{
+    struct fixture *f = *state;
+    uint8_t buf[4096];
+    char path[300];
+
+    chunk_path(f, 5, path, sizeof(path));
+    assert_ok(write_fill(f, 5, 0, 5000, 1, STORE_CREATE));
+    fixture_close(f);
+    assert_ok(fixture_open(f));
+    assert_ok(vfs_unlink(f->vfs, path));
+    assert_int_equal(verify_chunk(f, 5, NULL, NULL), DFS_EBADBLOCK);
+    assert_true(flags_of(f, 5) & CHUNK_BAD);
+    assert_int_equal(read_bytes(f, 5, 0, 4096, buf, NULL), DFS_EBADBLOCK);
+}
+
 /* Torn by a kill between data and slots: refused, then laundered when this copy is the source. */
 static void a_suspect_chunk_can_be_laundered(void **state)
 {
@@ -437,6 +500,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(failed_sync_is_never_acked),
         T(a_failed_write_fails_the_target),
+        T(a_failed_target_stays_failed_in_its_next_life),
+        T(a_target_whose_table_found_no_room_is_good_again_in_its_next_life),
+        T(a_file_that_vanishes_is_not_taken_for_a_chunk_that_never_was),
         cmocka_unit_test(every_call_may_fail_and_every_op_is_answered),
         T(a_flipped_bit_is_not_given_out),
         T(an_append_does_not_launder_a_rotten_block),

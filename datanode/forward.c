@@ -136,6 +136,7 @@ struct dn_peer *forward_peer(struct dn *dn, const char *addr)
         log_warn("cannot connect to a datanode", "addr=%s error=\"%s\"", addr, dfs_strerror(r));
         return p;
     }
+    conn_want_role(p->conn, "datanode");
     if (tls == NULL)
         say_hello(dn, p);
     return p;

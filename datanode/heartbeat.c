@@ -125,6 +125,7 @@ static void connect_next(void *ctx)
         retry_soon(l, RETRY_MS);
         return;
     }
+    conn_want_role(l->conn, "namenode");
     if (dn->is_open)
         register_here(l);
     else

@@ -80,6 +80,7 @@ static int dn_connect(struct dn *dn)
     if (r < 0)
         return r;
 
+    conn_want_role(dn->conn, "datanode");
     if (tls == NULL)
         say_hello(dn);
     return 0;

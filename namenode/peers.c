@@ -115,7 +115,9 @@ static void peer_connect(struct peer *p)
                      dfs_strerror(r));
         p->last_error = r;
         try_later(p);
+        return;
     }
+    conn_want_role(p->out, "namenode");
 }
 
 static void peer_free(struct peer *p)

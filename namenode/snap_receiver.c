@@ -308,6 +308,7 @@ static void connect_leader(struct snap_receiver *r)
         end(r, res);
         return;
     }
+    conn_want_role(r->conn, "namenode");
     want.index = r->point.index;
     want.term = r->point.term;
     want.file = none;

@@ -288,6 +288,15 @@ static void handshake_step(struct conn *c)
         conn_watch(c);
         return;
     }
+    if (c->want_role != NULL && strcmp(tls_link_peer_role(c->link), c->want_role) != 0) {
+        conn_fail(
+            c, -EACCES,
+            "the certificate '%s' of %s is for the role '%s', not '%s'; is the address right? "
+            "(`dfs pki issue NAME %s` makes one)",
+            tls_link_peer_name(c->link), c->addr, tls_link_peer_role(c->link), c->want_role,
+            c->want_role);
+        return;
+    }
     c->is_authenticated = true;
     conn_opened(c);
 }
@@ -489,6 +498,11 @@ int conn_connect(struct loop *loop, struct slab_pool *slabs, const char *addr, s
     }
     *ret_conn = c;
     return 0;
+}
+
+void conn_want_role(struct conn *c, const char *role)
+{
+    c->want_role = role;
 }
 
 static void peer_text(int fd, char *out, size_t out_size)

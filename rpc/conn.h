@@ -75,6 +75,12 @@ typedef void (*rpc_reply_fn)(void *ctx, int status, const struct rpc_frame *f);
 int conn_connect(struct loop *loop, struct slab_pool *slabs, const char *addr, struct tls *tls,
                  const struct conn_handlers *h, struct conn **ret_conn);
 
+/*
+ * Of one that we connect, before the loop runs again: under TLS a peer whose certificate says
+ * another role than this is refused with -EACCES. role is kept as it is: a constant.
+ */
+void conn_want_role(struct conn *c, const char *role);
+
 /* Takes over an accepted socket, also when it fails. rpc/server.c does it for you. */
 int conn_accept_take(struct loop *loop, struct slab_pool *slabs, int fd, struct tls *tls,
                      const struct conn_handlers *h, struct conn **ret_conn);
@@ -130,7 +136,8 @@ size_t conn_queued_bytes(const struct conn *c);
 void conn_pause_reading(struct conn *c, bool pause);
 /*
  * "127.0.0.1:1234"; the common name of the peer's certificate; its OU: "namenode", "datanode",
- * "client" or "admin". The last two are "" when plain and before on_open. Owned by c.
+ * "client" or "admin", "none" without OU. The last two are "" when plain and before on_open. Owned
+ * by c.
  */
 const char *conn_peer_addr(const struct conn *c);
 const char *conn_peer_name(const struct conn *c);

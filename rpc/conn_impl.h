@@ -148,6 +148,7 @@ struct conn {
 
     struct tls *tls;
     struct tls_link *link; /* NULL: plain */
+    const char *want_role; /* of the peer; NULL: any */
     char addr[ADDR_TEXT_MAX + 16];
 
     struct out_queue out;

@@ -113,19 +113,18 @@ static int verify_own(SSL_CTX *ctx, const char *ca_file, const char *cert_file, 
                 cert_file, ca_file, X509_verify_cert_error_string(code));
 }
 
-static char *common_name_of_file(const char *file)
+static char *subject_of_file(const char *file, int nid, const char *unknown)
 {
-    char name[128] = "?";
+    char name[128] = "";
     FILE *f = fopen(file, "re");
     X509 *cert = f != NULL ? PEM_read_X509(f, NULL, NULL, NULL) : NULL;
 
     if (cert != NULL)
-        (void)X509_NAME_get_text_by_NID(X509_get_subject_name(cert), NID_commonName, name,
-                                        (int)sizeof(name));
+        (void)X509_NAME_get_text_by_NID(X509_get_subject_name(cert), nid, name, (int)sizeof(name));
     X509_free(cert);
     if (f != NULL)
         (void)fclose(f);
-    return mem_strdup(name);
+    return mem_strdup(name[0] != '\0' ? name : unknown);
 }
 
 int tls_new(const char *ca_file, const char *cert_file, const char *key_file, struct tls **ret_tls,
@@ -146,7 +145,8 @@ int tls_new(const char *ca_file, const char *cert_file, const char *key_file, st
     t->refs = 1;
     t->ca_file = mem_strdup(ca_file);
     t->cert_file = mem_strdup(cert_file);
-    t->ca_name = common_name_of_file(ca_file);
+    t->ca_name = subject_of_file(ca_file, NID_commonName, "?");
+    t->role = subject_of_file(cert_file, NID_organizationalUnitName, "");
     t->server = context_new(TLS_server_method());
     t->client = context_new(TLS_client_method());
     if (t->server == NULL || t->client == NULL)
@@ -161,6 +161,16 @@ int tls_new(const char *ca_file, const char *cert_file, const char *key_file, st
 
     *ret_tls = STEAL(t);
     return 0;
+}
+
+int tls_check_role(const struct tls *t, const char *role, char *err, size_t err_size)
+{
+    if (strcmp(t->role, role) == 0)
+        return 0;
+    return fail(err, err_size, -EACCES,
+                "the certificate %s is for the role '%s', this program needs one for '%s'; make it "
+                "with `dfs pki issue NAME %s`",
+                t->cert_file, t->role, role, role);
 }
 
 struct tls *tls_ref(struct tls *t)
@@ -179,6 +189,7 @@ void tls_free(struct tls *t)
     free(t->ca_file);
     free(t->cert_file);
     free(t->ca_name);
+    free(t->role);
     free(t);
 }
 

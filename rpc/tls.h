@@ -24,6 +24,10 @@ struct tls;
  */
 int tls_new(const char *ca_file, const char *cert_file, const char *key_file, struct tls **ret_tls,
             char *err, size_t err_size);
+/*
+ * -EACCES  our own certificate says another role than this; text in err says what to do
+ */
+int tls_check_role(const struct tls *t, const char *role, char *err, size_t err_size);
 /* Connections that use it go on. NULL is fine. */
 void tls_free(struct tls *t);
 DEFINE_CLEANUP(tls, tls_free)

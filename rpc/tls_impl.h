@@ -12,6 +12,7 @@ struct tls {
     char *ca_file;
     char *cert_file;
     char *ca_name;      /* common name of the CA, for error texts */
+    char *role;         /* what our own certificate says that we are; "" if nothing */
     uint64_t logged_ns; /* atomic; when a refusal was last logged: see tls_may_log() */
 };
 

@@ -283,6 +283,8 @@ int tls_link_handshake(struct tls_link *l, uint64_t *bytes_out)
     subject_field(cert, NID_commonName, l->peer_name);
     subject_field(cert, NID_organizationalUnitName, l->peer_role);
     X509_free(cert);
+    if (l->peer_role[0] == '\0') /* "" is what plain connections have: it may do more. */
+        (void)snprintf(l->peer_role, sizeof(l->peer_role), "none");
     return 1;
 }
 

@@ -538,6 +538,44 @@ static void tls_tells_who_the_peer_is(void **state)
     assert_true(conn_is_tls(p->client));
 }
 
+static void peer_with_another_role_is_refused(void **state)
+{
+    struct pair *p = *state;
+    struct answer a = {0};
+
+    conn_want_role(p->client, "datanode");
+    conn_call(p->client, ASK_NOTHING, NULL, NULL, 0, answer_done, &a);
+    pair_wait(p, &p->client_closed, 1);
+    assert_int_equal(p->client_reason, -EACCES);
+    assert_int_equal(a.status, -EACCES);
+    assert_non_null(
+        strstr(conn_close_text(p->client), "is for the role 'namenode', not 'datanode'"));
+    assert_int_equal(p->client_opened, 0);
+    pair_pass(p, 20);
+    assert_int_equal(p->requests, 0); /* Nothing was told to it. */
+}
+
+static void peer_with_the_wanted_role_is_taken(void **state)
+{
+    struct pair *p = *state;
+    struct answer a = {0};
+
+    conn_want_role(p->client, "namenode");
+    conn_call(p->client, ASK_NOTHING, NULL, NULL, 0, answer_done, &a);
+    pair_wait(p, &a.done, 1);
+    assert_int_equal(a.status, 0);
+}
+
+static void own_role_is_checked(void **state)
+{
+    struct pair *p = *state;
+    char err[512] = "";
+
+    assert_int_equal(tls_check_role(p->server_tls, "namenode", err, sizeof(err)), 0);
+    assert_int_equal(tls_check_role(p->server_tls, "datanode", err, sizeof(err)), -EACCES);
+    assert_non_null(strstr(err, "dfs pki issue NAME datanode"));
+}
+
 static void counters_count_frames_and_bytes(void **state)
 {
     struct pair *p = *state;
@@ -584,6 +622,9 @@ int main(void)
         BOTH(slow_reader_holds_back_the_queue),
         BOTH(counters_count_frames_and_bytes),
         cmocka_unit_test_setup_teardown(tls_tells_who_the_peer_is, setup_tls, teardown),
+        cmocka_unit_test_setup_teardown(peer_with_another_role_is_refused, setup_tls, teardown),
+        cmocka_unit_test_setup_teardown(peer_with_the_wanted_role_is_taken, setup_tls, teardown),
+        cmocka_unit_test_setup_teardown(own_role_is_checked, setup_tls, teardown),
     };
 
     return cmocka_run_group_tests_name("conn", tests, make_certs, drop_certs);

@@ -109,8 +109,7 @@ static char *next_line(char *out, int size, void *ctx)
         problem_begin(rd->conf, rd->line);
         buf_printf(&rd->conf->problems, "line is longer than %d characters\n", size - 2);
     }
-    for (size_t i = 0; i < kept; i++) /* A NUL would hide the rest of the line. */
-        out[i] = begin[i] == '\0' ? '?' : begin[i];
+    memcpy(out, begin, kept);
     out[kept] = '\n';
     out[kept + 1] = '\0';
     rd->at += len + (newline != NULL);
@@ -173,10 +172,19 @@ int conf_load_text(const char *name, const char *text, size_t len, struct conf *
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     struct conf *c = conf_new();
     struct reading rd = {.conf = c, .text = text, .len = len};
+    const char *nul = len == 0 ? NULL : memchr(text, '\0', len);
     int bad_line;
 
     free(c->name);
     c->name = mem_strdup(name);
+    if (nul != NULL) {
+        for (const char *p = text; p < nul; p++)
+            rd.line += *p == '\n';
+        problem_begin(c, rd.line + 1);
+        buf_append_str(&c->problems, "this is no text file: it holds a NUL byte\n");
+        *ret_conf = c;
+        return 0;
+    }
     (void)pthread_once(&once, set_limits);
     bad_line = ini_parse_stream(next_line, &rd, on_entry, &rd);
     if (bad_line > 0) {
@@ -459,6 +467,11 @@ int conf_check(struct conf *c)
             if (!c->entries[i].asked && !is_ignored(c, c->entries[i].section))
                 tell_unknown(c, &c->entries[i]);
         }
+        /* What is quoted from the file goes to a terminal. */
+        for (size_t i = 0; i < c->problems.len; i++)
+            if (c->problems.data[i] != '\n' &&
+                (c->problems.data[i] < 0x20 || c->problems.data[i] == 0x7f))
+                c->problems.data[i] = '?';
         buf_append_u8(&c->problems, '\0'); /* So that it is text. */
     }
     return c->problem_count == 0 ? 0 : -EINVAL;

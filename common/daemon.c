@@ -10,6 +10,7 @@
 #include <sys/file.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -159,6 +160,31 @@ void daemon_notify(const char *state)
     (void)sendto(fd, state, strlen(state), MSG_NOSIGNAL, (struct sockaddr *)&sa,
                  (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len));
     (void)close(fd);
+}
+
+int daemon_make_dir(const char *dir, char *err, size_t err_size)
+{
+    const char *slash = strrchr(dir, '/');
+    char *parent = slash == NULL  ? mem_strdup(".")
+                   : slash == dir ? mem_strdup("/")
+                                  : mem_memdup(dir, (size_t)(slash - dir));
+    struct stat st;
+    int r = stat(dir, &st) < 0 ? -errno : S_ISDIR(st.st_mode) ? 0 : -ENOTDIR;
+
+    if (r == -ENOENT && stat(parent, &st) == 0)
+        r = vfs_mkdir_all(vfs_posix(), dir, 0700);
+    if (r == -ENOENT)
+        (void)snprintf(err, err_size,
+                       "the directory %s does not exist, nor does %s to make it in: make that, "
+                       "mount the disk that belongs there, or correct the configuration",
+                       dir, parent);
+    else if (r == -ENOTDIR)
+        (void)snprintf(err, err_size, "%s is not a directory", dir);
+    else if (r < 0)
+        (void)snprintf(err, err_size, "the directory %s cannot be made: %s", dir,
+                       strerrordesc_np(-r));
+    free(parent);
+    return r;
 }
 
 static void name_holder(int fd, const char *path, char *err, size_t err_size)

@@ -21,7 +21,8 @@ struct daemon {
  * Forks; returns in the child, in a new session, with stdin from /dev/null and stdout and stderr
  * appended to log_path (NULL: /dev/null). The parent stays until daemon_ready() (then it exits 0)
  * or daemon_fail() (then it prints the reason, and exits as the child does) or the child's death
- * (it says so and exits 1). Before threads and loops exist. Relative paths stay as they are: the working directory is kept.
+ * (it says so and exits 1). Before threads and loops exist. Relative paths stay as they are: the
+ * working directory is kept.
  * SIGPIPE is ignored from then on.
  * -errno of opening the log or forking
  */
@@ -34,6 +35,13 @@ void daemon_fail(struct daemon *d, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
 /* "READY=1", "STOPPING=1", "STATUS=...": to $NOTIFY_SOCKET if there is one. */
 void daemon_notify(const char *state);
+
+/*
+ * Makes the data directory if it is not there; its parent must be: a name that was mistyped, or a
+ * disk that is not mounted, must not become a new directory somewhere else.
+ * -errno  and err says what to do
+ */
+int daemon_make_dir(const char *dir, char *err, size_t err_size);
 
 /*
  * Takes DIR/lock for this process and writes its pid into it. Held until ret_fd is closed or the

@@ -1,21 +1,25 @@
 #include "common/log.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
+enum { LINE_BYTES_MAX = 2048, LAST_ERROR_BYTES_MAX = 1024 };
+
 /* The one place with state of the whole process: where all threads of a program log to. */
 static struct {
     const char *program;
     enum log_level level;
-} sink = {"dfs", LOG_LEVEL_INFO};
+    /* Under lock. */
+    pthread_mutex_t lock;
+    char last_error[LAST_ERROR_BYTES_MAX];
+} sink = {"dfs", LOG_LEVEL_INFO, PTHREAD_MUTEX_INITIALIZER, ""};
 
 static const char *const level_names[] = {"error", "warn", "info", "debug"};
-
-enum { LINE_BYTES_MAX = 2048 };
 
 void log_init(const char *program, enum log_level level)
 {
@@ -37,6 +41,18 @@ int log_level_parse(const char *text, enum log_level *ret_level)
         }
     }
     return -EINVAL;
+}
+
+const char *log_last_error(void)
+{
+    return sink.last_error;
+}
+
+static void keep_error(const char *text, size_t len)
+{
+    pthread_mutex_lock(&sink.lock);
+    (void)snprintf(sink.last_error, sizeof sink.last_error, "%.*s", (int)len, text);
+    pthread_mutex_unlock(&sink.lock);
 }
 
 static size_t line_begin(char *line, size_t size, enum log_level level, const char *msg)
@@ -66,6 +82,7 @@ void log_write(enum log_level level, const char *msg, const char *fmt_facts, ...
 {
     char line[LINE_BYTES_MAX + 1];
     size_t len = line_begin(line, LINE_BYTES_MAX, level, msg);
+    size_t head = len - MIN(strlen(msg), len);
     int saved_errno = errno;
     va_list ap;
     int n;
@@ -76,6 +93,8 @@ void log_write(enum log_level level, const char *msg, const char *fmt_facts, ...
     if (n > 1) /* More than the space in front. */
         len = MIN(len + (size_t)n, (size_t)LINE_BYTES_MAX - 1);
     blank_controls(line, len);
+    if (level == LOG_LEVEL_ERROR)
+        keep_error(line + head, len - head);
     line[len++] = '\n';
     if (write(STDERR_FILENO, line, len) < 0) {
         /* Nowhere left to say it. */

@@ -42,4 +42,7 @@ void log_write(enum log_level level, const char *msg, const char *fmt_facts, ...
 #define log_info(msg, ...) log_at_(LOG_LEVEL_INFO, msg, __VA_ARGS__)
 #define log_debug(msg, ...) log_at_(LOG_LEVEL_DEBUG, msg, __VA_ARGS__)
 
+/* The last error that was logged, message and facts; "" if none. For those who end because of it. */
+const char *log_last_error(void);
+
 #endif

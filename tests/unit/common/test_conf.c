@@ -116,6 +116,24 @@ static void bad_syntax_and_double_keys_are_told(void **state)
     conf_free(c);
 }
 
+/* Somebody names the wrong file: one sentence, and nothing that a terminal would obey. */
+static void what_is_no_text_is_told_once(void **state)
+{
+    static const char text[] = "[a]\nx = 1\n\0\1\2\3\nwhat\n";
+    struct conf *c = NULL;
+
+    (void)state;
+    assert_int_equal(conf_load_text("dfs.conf", text, sizeof text - 1, &c), 0);
+    assert_int_equal(conf_check(c), -EINVAL);
+    assert_string_equal(conf_problems(c),
+                        "dfs.conf:3: this is no text file: it holds a NUL byte\n");
+    conf_free(c);
+    c = load("[a]\n\033[2Jkey = 1\n");
+    assert_int_equal(conf_check(c), -EINVAL);
+    assert_null(strchr(conf_problems(c), '\033'));
+    conf_free(c);
+}
+
 static void the_command_line_wins_and_is_named(void **state)
 {
     struct conf *c = load("[a]\nx = 1\n");
@@ -186,6 +204,7 @@ int main(void)
         cmocka_unit_test(all_mistakes_are_told_at_once_with_line_and_range),
         cmocka_unit_test(unknown_keys_get_a_hint),
         cmocka_unit_test(bad_syntax_and_double_keys_are_told),
+        cmocka_unit_test(what_is_no_text_is_told_once),
         cmocka_unit_test(the_command_line_wins_and_is_named),
         cmocka_unit_test(a_section_can_be_a_list),
         cmocka_unit_test(long_lines_are_whole_or_refused),

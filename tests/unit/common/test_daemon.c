@@ -104,6 +104,26 @@ static void a_child_that_just_dies_is_told_too(void **state)
     assert_non_null(strstr(said, "ended at its start with status 5"));
 }
 
+/* What is mistyped, or not mounted, must not become a new directory somewhere else. */
+static void a_directory_is_made_but_not_its_parent(void **state)
+{
+    char dir[] = "/tmp/dfs-test-XXXXXX", err[512] = "", path[64];
+
+    (void)state;
+    assert_non_null(mkdtemp(dir));
+    snprintf(path, sizeof path, "%s/data", dir);
+    assert_int_equal(daemon_make_dir(path, err, sizeof err), 0);
+    assert_int_equal(daemon_make_dir(path, err, sizeof err), 0);
+    snprintf(path, sizeof path, "%s/none/data", dir);
+    assert_int_equal(daemon_make_dir(path, err, sizeof err), -ENOENT);
+    assert_non_null(strstr(err, "/none/data does not exist, nor does "));
+    snprintf(path, sizeof path, "%s/file", dir);
+    assert_int_equal(vfs_replace_file(vfs_posix(), path, "", 0, 0600), 0);
+    assert_int_equal(daemon_make_dir(path, err, sizeof err), -ENOTDIR);
+    assert_non_null(strstr(err, "/file is not a directory"));
+    assert_int_equal(vfs_remove_all(vfs_posix(), dir), 0);
+}
+
 static void a_second_lock_names_the_holder(void **state)
 {
     char dir[] = "/tmp/dfs-test-XXXXXX", err[256] = "", want[64], absent[64];
@@ -160,6 +180,7 @@ int main(void)
         cmocka_unit_test(the_parent_leaves_when_the_child_serves),
         cmocka_unit_test(the_childs_reason_reaches_the_terminal),
         cmocka_unit_test(a_child_that_just_dies_is_told_too),
+        cmocka_unit_test(a_directory_is_made_but_not_its_parent),
         cmocka_unit_test(a_second_lock_names_the_holder),
         cmocka_unit_test(systemd_is_told),
         cmocka_unit_test(more_files_may_be_opened),

@@ -324,6 +324,13 @@ int data_dir_remove_old(struct data_dir *d)
     return vfs_list(d->vfs, d->path, remove_if_old, d);
 }
 
+int data_dir_set_sound(struct data_dir *d)
+{
+    int r = clear_diverged(d);
+
+    return r < 0 ? r : data_dir_remove_old(d);
+}
+
 /* ---- open ---- */
 
 static int create(struct data_dir *d, struct raft_id id, const struct raft_conf *founders)
@@ -344,6 +351,15 @@ static int create(struct data_dir *d, struct raft_id id, const struct raft_conf 
     return identity_write(d);
 }
 
+/* Only one that never had a log may get an identity. */
+static int check_new(struct data_dir *d)
+{
+    struct vfs_stat st;
+    int r = vfs_stat(d->vfs, data_dir_path(d, "log"), &st);
+
+    return r == -ENOENT ? 0 : r < 0 ? r : -EBADMSG;
+}
+
 static int open_dir(struct data_dir *d, struct raft_id id, const struct raft_conf *founders,
                     struct raft_id *ret_id)
 {
@@ -355,8 +371,11 @@ static int open_dir(struct data_dir *d, struct raft_id id, const struct raft_con
     if (r < 0)
         return r;
     r = identity_read(d);
-    if (r == -ENOENT)
-        r = create(d, id, founders);
+    if (r == -ENOENT) {
+        r = check_new(d);
+        if (r == 0)
+            r = create(d, id, founders);
+    }
     if (r < 0)
         return r;
     if (d->id.v != id.v) {
@@ -378,7 +397,8 @@ static int open_dir(struct data_dir *d, struct raft_id id, const struct raft_con
     if (r < 0)
         return r;
     r = vfs_remove_all(d->vfs, data_dir_path(d, "snap-out"));
-    return r < 0 ? r : data_dir_remove_old(d);
+    /* Of a store that is wrong something may still be saved, until there is a better one. */
+    return r < 0 || d->is_diverged ? r : data_dir_remove_old(d);
 }
 
 int data_dir_open(struct vfs *vfs, const char *path, struct raft_id id,

@@ -5,7 +5,7 @@
  *   members      who was in the group at the last few changes: {index, term, conf}
  *   CURRENT      the store that counts, and the point of the log it came from
  *   db-N/        a RocksDB store (namenode/kv_rocks.h); only the one in CURRENT is alive
- *   DIVERGED     is there when the store was found to differ from the leader's
+ *   DIVERGED     is there when the store was found damaged, or to differ from the leader's
  *   snap-out/    a checkpoint that is being sent
  *   snap-in/     one that is being received; kept over a restart, to go on
  *   log/         the Raft log (namenode/raft_log.h)
@@ -29,7 +29,7 @@ struct data_dir;
  * Opens, or makes and fills a new one for this id; removes what an earlier process left behind.
  * founders counts for a new one only: the members at index 0 if id is one of them, else none (a
  * replica that will be added to a group that is there).
- * -EBADMSG  a file is damaged
+ * -EBADMSG  one of the small files is damaged or gone
  * -EXDEV    it belongs to another replica id; ret_id is that
  * -errno    of the disk
  */
@@ -48,9 +48,11 @@ int data_dir_set_cluster(struct data_dir *d, struct raft_uuid cluster);
 
 /*
  * The store does not hold what it should: noted now; the next data_dir_open() begins with an empty
- * one, until data_dir_install().
+ * one, until data_dir_install() or data_dir_set_sound(). The old one stays until then.
  */
 int data_dir_set_diverged(struct data_dir *d);
+/* It was filled again from the log: the live store counts, others are removed. */
+int data_dir_set_sound(struct data_dir *d);
 bool data_dir_is_diverged(const struct data_dir *d);
 
 /* The path of the live store; of a subdirectory. Owned by d; path() until the next call. */

@@ -71,6 +71,7 @@ struct kv_ops {
 
 struct kv {
     const struct kv_ops *ops;
+    bool is_damaged;
 };
 
 struct kv_iter_ops {
@@ -147,6 +148,12 @@ static inline void kv_iter_free(struct kv_iter *it)
         it->ops->free(it);
 }
 DEFINE_CLEANUP(kv_iter, kv_iter_free)
+
+/* A call found that what is on the disk is not what was written. */
+static inline bool kv_is_damaged(const struct kv *kv)
+{
+    return kv->is_damaged;
+}
 
 static inline void kv_close(struct kv *kv)
 {

@@ -36,11 +36,12 @@ struct kv_rocks {
 
 struct rocks_iter {
     struct kv_iter it;
+    struct kv_rocks *k;
     rocksdb_iterator_t *ri;
 };
 
 /* Takes the message of a failed call apart, logs it and frees it. */
-static int failed_take(const char *what, char *err)
+static int failed_take(struct kv_rocks *k, const char *what, char *err)
 {
     int r = -EIO;
 
@@ -48,8 +49,10 @@ static int failed_take(const char *what, char *err)
         r = -ENOENT;
     else if (strstr(err, "While lock file") || strstr(err, "lock hold by current process"))
         r = -EBUSY;
-    else if (strncmp(err, "Corruption", strlen("Corruption")) == 0)
-        r = -EBADMSG;
+    else if (strncmp(err, "Corruption", strlen("Corruption")) == 0 ||
+             strstr(err, "No such file or directory"))
+        r = -EBADMSG; /* Also when one of its files is gone. */
+    k->kv.is_damaged = k->kv.is_damaged || r == -EBADMSG;
     log_warn("rocksdb failed", "call=%s message=\"%s\"", what, err);
     rocksdb_free(err);
     return r;
@@ -67,7 +70,7 @@ static int rocks_get(struct kv *kv, const void *key, size_t len, bool persisted,
     pin = rocksdb_get_pinned(k->db, persisted ? k->persisted_options : k->read_options, key, len,
                              &err);
     if (err)
-        return failed_take("get", err);
+        return failed_take(k, "get", err);
     if (!pin)
         return -ENOENT;
     value = rocksdb_pinnableslice_value(pin, &value_len);
@@ -99,7 +102,7 @@ static int rocks_write(struct kv *kv, const struct kv_batch *b)
             rocksdb_writebatch_delete(k->batch, (const char *)c.key, c.key_len);
     }
     rocksdb_write(k->db, k->write_options, k->batch, &err);
-    return err ? failed_take("write", err) : 0;
+    return err ? failed_take(k, "write", err) : 0;
 }
 
 static int rocks_flush(struct kv *kv, bool wait)
@@ -111,7 +114,7 @@ static int rocks_flush(struct kv *kv, bool wait)
     rocksdb_flushoptions_set_wait(o, wait);
     rocksdb_flush(k->db, o, &err);
     rocksdb_flushoptions_destroy(o);
-    return err ? failed_take("flush", err) : 0;
+    return err ? failed_take(k, "flush", err) : 0;
 }
 
 static int rocks_checkpoint(struct kv *kv, const char *dir)
@@ -122,11 +125,11 @@ static int rocks_checkpoint(struct kv *kv, const char *dir)
 
     c = rocksdb_checkpoint_object_create(k->db, &err);
     if (err)
-        return failed_take("checkpoint", err);
+        return failed_take(k, "checkpoint", err);
     /* 0: always flush first. Anything else could leave out the memtable, as there is no log. */
     rocksdb_checkpoint_create(c, dir, 0, &err);
     rocksdb_checkpoint_object_destroy(c);
-    return err ? failed_take("checkpoint", err) : 0;
+    return err ? failed_take(k, "checkpoint", err) : 0;
 }
 
 static int iter_stand(struct rocks_iter *i)
@@ -136,7 +139,7 @@ static int iter_stand(struct rocks_iter *i)
     i->it.valid = rocksdb_iter_valid(i->ri);
     if (!i->it.valid) {
         rocksdb_iter_get_error(i->ri, &err);
-        return err ? failed_take("iterate", err) : 0;
+        return err ? failed_take(i->k, "iterate", err) : 0;
     }
     i->it.key = (const uint8_t *)rocksdb_iter_key(i->ri, &i->it.key_len);
     i->it.value = (const uint8_t *)rocksdb_iter_value(i->ri, &i->it.value_len);
@@ -179,6 +182,7 @@ static int rocks_iter_new(struct kv *kv, struct kv_iter **ret_iter)
     struct rocks_iter *i = MEM_NEW(struct rocks_iter);
 
     i->it.ops = &rocks_iter_ops;
+    i->k = k;
     i->ri = rocksdb_create_iterator(k->db, k->read_options);
     *ret_iter = &i->it;
     return 0;
@@ -287,7 +291,7 @@ int kv_rocks_open(const char *dir, const struct kv_rocks_options *options, struc
 
     k->db = rocksdb_open(k->options, dir, &err);
     if (err)
-        return failed_take("open", err);
+        return failed_take(k, "open", err);
     *ret_kv = STEAL(kv);
     return 0;
 }

@@ -97,7 +97,10 @@ static int read_conf(struct program *p)
     int r = conf_load(p->conf_path, &conf);
 
     if (r < 0) {
-        (void)fprintf(stderr, "dfs-namenode: %s: %s\n", p->conf_path, dfs_strerror(r));
+        (void)fprintf(stderr,
+                      "dfs-namenode: the configuration %s cannot be read: %s; --config=FILE names "
+                      "another\n",
+                      p->conf_path, dfs_strerror(r));
         return r;
     }
     r = node_conf_read(conf, p->conf_path, &p->conf);
@@ -163,18 +166,19 @@ static int start(struct program *p, char *err, size_t err_size)
     p->slabs = slab_pool_new(64 * MIB);
     p->metrics = metrics_new();
     r = tls_new(p->conf.tls_ca, p->conf.tls_cert, p->conf.tls_key, &p->tls, err, err_size);
+    if (r == 0)
+        r = tls_check_role(p->tls, "namenode", err, err_size);
     if (r < 0)
         return r;
-    (void)snprintf(err, err_size, "the log says why%s%s", p->background ? ": " : "",
-                   !p->background ? " (above)"
-                   : p->log_file  ? p->log_file
-                                  : "give --log-file");
     r = node_new(p->loop, p->slabs, p->tls, &p->conf, &p->node);
-    if (r < 0)
+    if (r == 0)
+        r = services_new(p->node, p->slabs, p->tls, p->metrics, &p->services);
+    if (r < 0) {
+        const char *why = log_last_error();
+
+        (void)snprintf(err, err_size, "%s", why[0] != '\0' ? why : dfs_strerror(r));
         return r;
-    r = services_new(p->node, p->slabs, p->tls, p->metrics, &p->services);
-    if (r < 0)
-        return r;
+    }
     if (p->conf.http) {
         r = http_new(p->conf.http, on_http, p, &p->http);
         if (r < 0) {
@@ -209,14 +213,14 @@ static void stop(struct program *p)
 
 static int run(struct program *p)
 {
-    char err[512] = "";
+    char err[1024] = "";
     int r;
 
     (void)signal(SIGPIPE, SIG_IGN);
     (void)daemon_raise_nofile(1 << 20);
     r = start(p, err, sizeof(err));
     if (r < 0) {
-        daemon_fail(&p->daemon, "cannot start: %s", err);
+        daemon_fail(&p->daemon, "dfs-namenode: cannot start: %s", err);
         stop(p);
         return EXIT_FAILURE;
     }

@@ -19,11 +19,21 @@
 #include "common/strutil.h"
 #include "rpc/conn.h"
 
+enum { FAULT_EVERY_S = 10 };
+
 void node_die(struct node *n, const char *what, int error)
 {
     log_error("the namenode has to stop", "id=%" PRIu64 " failed=\"%s\" %s", n->conf->id.v, what,
               dfs_strerror(error));
+    if (n->kv && kv_is_damaged(n->kv))
+        node_note_damage(n);
     abort();
+}
+
+void node_check_store(struct node *n, int error)
+{
+    if (kv_is_damaged(n->kv))
+        node_die(n, "read the metadata store", error);
 }
 
 bool node_is_leader(const struct node *n)
@@ -68,6 +78,16 @@ static void take_snapshots(struct node *n, const struct raft_update *up)
     }
 }
 
+/* All that was lost is there again, in the log or by a snapshot. */
+static void set_recovered(struct node *n)
+{
+    int r = data_dir_set_sound(n->dir);
+
+    if (r < 0)
+        node_die(n, "note that the metadata store is whole again", r);
+    raft_log_set_recovered(n->log);
+}
+
 static void take_role(struct node *n, const struct raft_update *up)
 {
     bool led = node_is_leader(n);
@@ -79,7 +99,7 @@ static void take_role(struct node *n, const struct raft_update *up)
     if (up->leader.v != n->leader.v && up->leader.v != 0)
         n->stats.leader_changes++;
     if (n->role == RAFT_RECOVERING && up->role != RAFT_RECOVERING)
-        raft_log_set_recovered(n->log);
+        set_recovered(n);
     n->role = up->role;
     n->term = up->term;
     n->leader = up->leader;
@@ -96,14 +116,25 @@ static void take_role(struct node *n, const struct raft_update *up)
     }
 }
 
+/* Who is refused goes on sending: once in a while is enough. */
+static void tell_fault(struct node *n, const struct raft_update *up)
+{
+    uint64_t now_ns = clock_monotonic_ns(clock_system());
+
+    if (n->fault_ns != 0 && now_ns - n->fault_ns < FAULT_EVERY_S * CLOCK_NS_PER_S)
+        return;
+    n->fault_ns = now_ns;
+    log_warn("a message of a namenode was refused", "from=%" PRIu64 " why=\"%s\"", up->fault_from.v,
+             fault_text(up->fault));
+}
+
 void node_take_update(struct node *n, const struct raft_update *up)
 {
     raft_log_append_async(n->log, up);
     for (size_t i = 0; i < up->message_count; i++)
         peers_send(n->peers, &up->messages[i]);
     if (up->fault != RAFT_FAULT_NONE)
-        log_warn("a message of a namenode was refused", "from=%" PRIu64 " why=\"%s\"",
-                 up->fault_from.v, fault_text(up->fault));
+        tell_fault(n, up);
     if (up->conf_changed)
         peers_set_members(n->peers, raft_conf(n->raft));
     take_role(n, up);
@@ -389,6 +420,13 @@ static int start_parts(struct node *n)
     return snap_receiver_new(&rc, &n->snap_receiver);
 }
 
+static int open_state(struct node *n)
+{
+    int r = node_open_store(n);
+
+    return r < 0 ? r : node_open_raft(n, on_durable);
+}
+
 int node_new(struct loop *loop, struct slab_pool *slabs, struct tls *tls,
              const struct node_conf *conf, struct node **ret_node)
 {
@@ -405,13 +443,12 @@ int node_new(struct loop *loop, struct slab_pool *slabs, struct tls *tls,
     r = node_open_dir(n);
     if (r < 0)
         return r;
-    r = node_open_store(n);
+    r = open_state(n);
+    if (n->is_damaged)
+        r = node_begin_anew(n) < 0 ? r : open_state(n);
     if (r < 0)
         return r;
     n->applied = n->commit = fsm_applied(n->fsm).index;
-    r = node_open_raft(n, on_durable);
-    if (r < 0)
-        return r;
     r = start_parts(n);
     if (r < 0)
         return r;

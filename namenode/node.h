@@ -150,6 +150,8 @@ void node_raft_status(const struct node *n, struct raft_status *ret_status);
 const struct raft_conf *node_raft_conf(const struct node *n);
 /* The state machine. A snapshot that is installed replaces it: ask each time, do not keep it. */
 struct fsm *node_fsm(struct node *n);
+/* A read of it failed: when the store is damaged the process ends, and another one serves. */
+void node_check_store(struct node *n, int error);
 struct loop *node_loop(struct node *n);
 const struct node_conf *node_conf_of(const struct node *n);
 const struct node_stats *node_stats(const struct node *n);

@@ -61,7 +61,11 @@ static const struct known_namenode *find_known(struct node *n, struct raft_id id
 bool node_peer_is_known(struct node *n, const struct raft_msg *msg)
 {
     const struct known_namenode *k = find_known(n, msg->from);
+    struct raft_uuid ours = data_dir_cluster(n->dir);
 
+    if (!uuid_is_zero_raft(&ours) && !uuid_is_zero_raft(&msg->cluster) &&
+        memcmp(&ours, &msg->cluster, sizeof(ours)) != 0)
+        return true; /* Raft refuses it, and says of which cluster it is. */
     if (k && memcmp(&k->uuid, &msg->from_uuid, sizeof(k->uuid)) != 0) {
         uint64_t now_ns = clock_monotonic_ns(clock_system());
 
@@ -197,6 +201,7 @@ static void care_for_cluster(struct node *n)
         r = data_dir_set_cluster(n->dir, uuid);
         if (r < 0)
             node_die(n, "note the cluster's uuid", r);
+        raft_set_cluster(n->raft, &uuid);
     } else if (r == -ENOENT && node_is_serving(n) && !n->init_proposed) {
         init_cluster(n);
     }
@@ -210,6 +215,8 @@ static void care_for_cluster(struct node *n)
 
 static void care_for_store(struct node *n, uint64_t now_ns)
 {
+    int r;
+
     if (n->applied_bytes == 0)
         return;
     if (n->applied_bytes < FLUSH_BYTES &&
@@ -217,8 +224,9 @@ static void care_for_store(struct node *n, uint64_t now_ns)
         return;
     n->flushed_ns = now_ns;
     n->applied_bytes = 0;
-    if (fsm_flush(n->fsm, false) < 0)
-        node_die(n, "flush the metadata store", -EIO);
+    r = fsm_flush(n->fsm, false);
+    if (r < 0)
+        node_die(n, "flush the metadata store", r);
 }
 
 /* What live followers still need stays, as long as it is not too much. */

@@ -155,6 +155,16 @@ static char *resolve(const char *conf_path, const char *path)
     return mem_printf("%.*s/%s", (int)(slash - conf_path), conf_path, path);
 }
 
+static char *read_addr(struct conf *conf, const char *key, const char *text)
+{
+    char host[ADDR_TEXT_MAX];
+    uint16_t port;
+
+    if (str_parse_addr(text, host, sizeof(host), &port) < 0)
+        conf_problem(conf, "namenode", key, "is not of the form host:port");
+    return mem_strdup(text);
+}
+
 static void read_namenode(struct conf *conf, const char *conf_path, struct node_conf *c)
 {
     const char *s = "namenode";
@@ -164,9 +174,9 @@ static void read_namenode(struct conf *conf, const char *conf_path, struct node_
     c->id.v = conf_u64(conf, s, "id", 0, 1, UINT32_MAX);
     if (c->id.v == 0)
         conf_problem(conf, s, "id", "is missing: which of the namenodes is this?");
-    c->listen = mem_strdup(conf_str(conf, s, "listen", "0.0.0.0:8670"));
+    c->listen = read_addr(conf, "listen", conf_str(conf, s, "listen", "0.0.0.0:8670"));
     text = conf_str(conf, s, "http", "127.0.0.1:8671");
-    c->http = strcmp(text, "off") == 0 ? NULL : mem_strdup(text);
+    c->http = strcmp(text, "off") == 0 ? NULL : read_addr(conf, "http", text);
     c->data_dir = resolve(conf_path, conf_str(conf, s, "data_dir", DFS_LOCALSTATEDIR "/nn"));
     text = conf_str_required(conf, s, "namenodes");
     if (text && *text && node_conf_parse_namenodes(text, &c->founders, err, sizeof(err)) < 0)

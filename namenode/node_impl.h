@@ -75,6 +75,7 @@ struct node {
     struct data_dir *dir;
     struct disk_space *space;
     struct kv *kv;
+    bool is_damaged; /* while starting: the store's files are, or are gone */
     struct fsm *fsm;
     struct raft_log *log;
     struct raft *raft;
@@ -119,7 +120,7 @@ struct node {
     struct known_namenode known[KNOWN_NAMENODES_MAX], seen[KNOWN_NAMENODES_MAX];
     unsigned known_count, seen_count;
     bool known_valid;
-    uint64_t refused_ns;
+    uint64_t refused_ns, fault_ns; /* when it was last logged */
 
     void (*stop_done)(void *ctx);
     void *stop_ctx;
@@ -154,12 +155,16 @@ bool node_peer_is_known(struct node *n, const struct raft_msg *msg);
 /* The id is, or once was, a namenode's. */
 bool node_id_is_used(struct node *n, struct raft_id id);
 
-/* node_open.c. What fails has been logged. */
+/* node_open.c. What fails has been logged; with is_damaged, node_begin_anew() is the way on. */
 int node_open_dir(struct node *n);
 void node_unlock_dir(struct node *n);
 int node_open_store(struct node *n);
 void node_close_store(struct node *n);
 int node_open_raft(struct node *n, void (*durable)(void *ctx, uint64_t write_id));
+/* Notes that the store is damaged, for the next data_dir_open(). */
+void node_note_damage(struct node *n);
+/* After that: closes log and store, opens the directory with an empty store. */
+int node_begin_anew(struct node *n);
 /* Our state is not the leader's: the next start fetches a snapshot. */
 void node_diverged(struct node *n, uint64_t index) __attribute__((noreturn));
 

@@ -19,22 +19,23 @@ int node_open_dir(struct node *n)
 {
     const char *path = n->conf->data_dir;
     struct raft_id other = RAFT_NOBODY;
-    char err[256] = "";
-    int r = vfs_mkdir_all(vfs_posix(), path, 0700);
+    char err[1024] = "";
+    int r = daemon_make_dir(path, err, sizeof(err));
 
+    if (r == 0)
+        r = daemon_lock_dir(path, &n->lock_fd, err, sizeof(err));
     if (r < 0) {
-        log_error("the data directory cannot be made", "dir=%s %s", path, dfs_strerror(r));
-        return r;
-    }
-    r = daemon_lock_dir(path, &n->lock_fd, err, sizeof(err));
-    if (r < 0) {
-        log_error("the data directory cannot be locked", "dir=%s %s", path, err);
+        log_error("the data directory cannot be used", "data_dir=%s %s", path, err);
         return r;
     }
     r = data_dir_open(vfs_posix(), path, n->conf->id, &n->conf->founders, &n->dir, &other);
     if (r == -EXDEV)
         log_error("the data directory belongs to another namenode",
                   "dir=%s its_id=%" PRIu64 " configured_id=%" PRIu64, path, other.v, n->conf->id.v);
+    else if (r == -EBADMSG)
+        log_error("identity, members or CURRENT in the data directory is damaged or gone: bring "
+                  "it back from a copy",
+                  "dir=%s", path);
     else if (r < 0)
         log_error("the data directory cannot be opened", "dir=%s %s", path, dfs_strerror(r));
     return r < 0 ? r : disk_space_open(vfs_posix(), path, &n->space);
@@ -68,10 +69,12 @@ int node_open_store(struct node *n)
 
     if (r < 0) {
         log_error("the metadata store cannot be opened", "dir=%s %s", path, dfs_strerror(r));
+        n->is_damaged = r == -EBADMSG;
         return r;
     }
     r = fsm_open(n->kv, &n->fsm);
     if (r < 0) {
+        n->is_damaged = kv_is_damaged(n->kv);
         log_error("the metadata store cannot be read", "dir=%s %s", path, dfs_strerror(r));
         return r;
     }
@@ -130,6 +133,13 @@ static int start_raft(struct node *n, const struct raft_log_boot *on_disk)
     int r;
 
     data_dir_members_at(n->dir, pos.index, &boot.applied.conf);
+    if (on_disk->first_index > pos.index + 1) {
+        log_error("the metadata store lacks what was cut from the log: it was lost",
+                  "dir=%s applied=%" PRIu64 " log=%" PRIu64 "..%" PRIu64, data_dir_store(n->dir),
+                  pos.index, on_disk->first_index, on_disk->last_index);
+        n->is_damaged = true;
+        return -EBADMSG;
+    }
     if (on_disk->last_index >= on_disk->first_index)
         boot.log_first = on_disk->first_index;
     else if (on_disk->first_index != pos.index + 1)
@@ -188,6 +198,45 @@ int node_open_raft(struct node *n, void (*durable)(void *ctx, uint64_t write_id)
              n->conf->data_dir, fsm_applied(n->fsm).index, boot.first_index, boot.last_index,
              raft_log_is_direct(n->log) ? "yes" : "no");
     return start_raft(n, &boot);
+}
+
+/* True: the others of the group have what this replica has lost. */
+static bool has_others(const struct node *n)
+{
+    struct raft_conf conf;
+
+    data_dir_members_at(n->dir, UINT64_MAX, &conf);
+    return conf.count > 1;
+}
+
+void node_note_damage(struct node *n)
+{
+    if (!has_others(n))
+        log_error("the metadata store is damaged, and there is no other namenode: bring back the "
+                  "data directory from a copy",
+                  "dir=%s", n->conf->data_dir);
+    else if (data_dir_set_diverged(n->dir) < 0)
+        log_error("that the metadata store is damaged could not be noted", "dir=%s",
+                  n->conf->data_dir);
+    else
+        log_error("the metadata store is damaged: it is set aside, and a snapshot of the leader's "
+                  "takes its place",
+                  "dir=%s", data_dir_store(n->dir));
+}
+
+int node_begin_anew(struct node *n)
+{
+    struct raft_id other;
+
+    n->is_damaged = false;
+    node_note_damage(n);
+    if (!has_others(n))
+        return -EBADMSG;
+    raft_log_close(STEAL(n->log));
+    node_close_store(n);
+    data_dir_close(STEAL(n->dir));
+    return data_dir_open(vfs_posix(), n->conf->data_dir, n->conf->id, &n->conf->founders, &n->dir,
+                         &other);
 }
 
 void node_diverged(struct node *n, uint64_t index)

@@ -216,7 +216,7 @@ int services_new(struct node *node, struct slab_pool *slabs, struct tls *tls,
         return r;
     r = server_new(node_loop(node), slabs, &o, &h, &s->server);
     if (r < 0) {
-        log_error("the namenode cannot listen", "listen=%s %s", conf->listen, dfs_strerror(r));
+        log_error("the namenode cannot listen", "listen = %s: %s", conf->listen, dfs_strerror(r));
         return r;
     }
     *ret_services = STEAL(s);

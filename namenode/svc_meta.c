@@ -66,6 +66,8 @@ static void read_done(void *ctx, int status)
     if (status == 0) {
         svc_datanode_space(svc_datanode_of(s->all), &space);
         status = fsm_read(node_fsm(s->node), op->msg, &space, &reply);
+        if (status < 0)
+            node_check_store(s->node, status);
     }
     if (status < 0) {
         svc_request_fail(op->request, status, "the metadata could not be read");

@@ -80,6 +80,11 @@ int raft_restore(struct raft *r, const struct raft_entry *entry)
     return 0;
 }
 
+void raft_set_cluster(struct raft *r, const struct raft_uuid *cluster)
+{
+    r->cfg.cluster = *cluster;
+}
+
 void raft_free(struct raft *r)
 {
     if (r == NULL)

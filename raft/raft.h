@@ -118,6 +118,9 @@ int raft_restore(struct raft *r, const struct raft_entry *entry);
  */
 void raft_start(struct raft *r, int64_t now_ns, struct raft_update *ret_update);
 
+/* The name that the cluster got after raft_new(): who is of another is refused from now on (R9). */
+void raft_set_cluster(struct raft *r, const struct raft_uuid *cluster);
+
 void raft_free(struct raft *r);
 
 enum raft_event_type {

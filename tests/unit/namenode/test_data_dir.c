@@ -172,6 +172,21 @@ static void a_store_that_diverged_gives_way_to_an_empty_one(void **state)
     vfs_fake_free(disk);
 }
 
+/* Its votes and entries are still there: under a new identity they would be another's. */
+static void an_identity_that_is_gone_is_not_made_anew(void **state)
+{
+    struct vfs_fake *disk = vfs_fake_new();
+    struct data_dir *d = NULL;
+
+    (void)state;
+    assert_int_equal(open_dir(disk, &d), 0);
+    data_dir_close(d);
+    assert_int_equal(vfs_mkdir_all(vfs_fake_vfs(disk), "/nn/log", 0700), 0);
+    assert_int_equal(vfs_unlink(vfs_fake_vfs(disk), "/nn/identity"), 0);
+    assert_int_equal(open_dir(disk, &d), -EBADMSG);
+    vfs_fake_free(disk);
+}
+
 static void damage_is_found(void **state)
 {
     static const char *const files[] = {"/nn/identity", "/nn/members", "/nn/CURRENT"};
@@ -196,6 +211,7 @@ int main(void)
         cmocka_unit_test(members_are_those_of_the_time),
         cmocka_unit_test(a_snapshot_is_installed_in_one_step),
         cmocka_unit_test(a_store_that_diverged_gives_way_to_an_empty_one),
+        cmocka_unit_test(an_identity_that_is_gone_is_not_made_anew),
         cmocka_unit_test(damage_is_found),
     };
 

@@ -456,6 +456,49 @@ static bool snapshot_is_installed(struct group *g)
     return node_stats(g->r[lagging].node)->snapshots_installed > 0 && all_equal(g);
 }
 
+static int harm_sst(void *ctx, const char *name, bool is_dir)
+{
+    char *path = mem_printf("%s/%s", (const char *)ctx, name);
+    struct vfs_stat st;
+    struct vfs_file *f;
+
+    (void)is_dir;
+    if (strstr(name, ".sst")) {
+        assert_int_equal(vfs_stat(vfs_posix(), path, &st), 0);
+        assert_int_equal(vfs_open(vfs_posix(), path, O_RDWR, 0, &f), 0);
+        /* Its footer: the store does not open. */
+        assert_int_equal(vfs_pwrite(f, "XXXXXXXX", 8, st.size - 8), 0);
+        vfs_close(f);
+    }
+    free(path);
+    return 0;
+}
+
+static int lose_current(void *ctx, const char *name, bool is_dir)
+{
+    char *path = mem_printf("%s/%s", (const char *)ctx, name);
+
+    (void)is_dir;
+    if (strcmp(name, "CURRENT") == 0)
+        assert_int_equal(vfs_unlink(vfs_posix(), path), 0);
+    free(path);
+    return 0;
+}
+
+static int in_store(const char *data_dir, vfs_name_fn fn)
+{
+    /* The live one has the highest number; in these tests below 10. */
+    for (unsigned number = 9; number > 0; number--) {
+        char *path = mem_printf("%s/db-%u", data_dir, number);
+        int r = vfs_list(vfs_posix(), path, fn, path);
+
+        free(path);
+        if (r != -ENOENT)
+            return r;
+    }
+    return -ENOENT;
+}
+
 /* One replica, `lagging`, is down, and what it lacks is cut from the logs of the others. */
 static void fall_behind(struct group *g)
 {
@@ -492,6 +535,13 @@ static void a_follower_far_behind_catches_up_by_snapshot(void **state)
     replica_up(g, lagging);
     assert_same_state(g);
     assert_int_equal(node_stats(g->r[lagging].node)->snapshots_installed, 0);
+
+    /* What is lost of it is not in the log any more: it is not taken for new. */
+    replica_down(g, lagging);
+    assert_int_equal(in_store(g->r[lagging].conf.data_dir, lose_current), 0);
+    replica_up(g, lagging);
+    WAIT_FOR(g, snapshot_is_installed);
+    assert_same_state(g);
 }
 
 static bool snapshot_is_wanted(struct group *g)
@@ -614,6 +664,33 @@ static void a_replica_that_diverged_begins_anew(void **state)
     WAIT_FOR(g, is_whole);
     assert_same_state(g);
     propose_many(g, 10);
+    assert_same_state(g);
+}
+
+/* A disk has damaged RocksDB's files: the replica starts all the same, and begins anew. */
+static void a_store_that_is_damaged_is_set_aside(void **state)
+{
+    struct group *g = *state;
+
+    WAIT_FOR(g, cluster_is_made);
+    propose_many(g, 300);
+    WAIT_FOR(g, all_equal);
+    lagging = (unsigned)(leader_of(g) + 1) % NODES;
+    assert_int_equal(fsm_flush(node_fsm(g->r[lagging].node), true), 0);
+    replica_down(g, lagging);
+    assert_int_equal(in_store(g->r[lagging].conf.data_dir, harm_sst), 0);
+    replica_up(g, lagging);
+    assert_int_equal(node_applied_index(g->r[lagging].node), 0);
+    WAIT_FOR(g, is_whole);
+    assert_same_state(g);
+    propose_many(g, 10);
+    assert_same_state(g);
+
+    /* Once is enough: the next start goes on with what it has. */
+    assert_int_equal(fsm_flush(node_fsm(g->r[lagging].node), true), 0);
+    replica_down(g, lagging);
+    replica_up(g, lagging);
+    assert_int_not_equal(node_applied_index(g->r[lagging].node), 0);
     assert_same_state(g);
 }
 
@@ -790,6 +867,7 @@ int main(void)
         T(a_follower_too_late_for_its_snapshot_gets_another),
         T(a_damaged_log_is_filled_again_by_the_leader),
         T(a_replica_that_diverged_begins_anew),
+        T(a_store_that_is_damaged_is_set_aside),
         T(a_stopping_leader_hands_over_first),
         T(one_directory_serves_one_replica_at_a_time),
         T(a_wiped_replica_is_refused),

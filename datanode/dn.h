@@ -28,7 +28,7 @@
 #include "rpc/conn.h"
 #include "rpc/node.pb-c.h"
 
-enum { DN_KEY_MAX = 64, DN_TICK_MS = 100 };
+enum { DN_KEY_MAX = 64, DN_TICK_MS = 100, REPAIR_QUEUE_MAX = 64 };
 
 /* Where a target lives, as the namenode said last. */
 struct dn_place {
@@ -64,9 +64,11 @@ struct dn_pg {
     uint64_t hello_id, hello_at_ns;
     struct joiner *joiner;
     size_t strays_in_hand;
-    bool tells_strays; /* it was said that there are some */
-    bool repairs;      /* a repair of ours is under way */
-    uint64_t *marked;  /* INCOMPLETE by attempts that broke off */
+    bool tells_strays;                       /* it was said that there are some */
+    bool repairs;                            /* a repair of ours is under way */
+    uint64_t repair_queue[REPAIR_QUEUE_MAX]; /* chunks that wait for it to end */
+    size_t repair_count;
+    uint64_t *marked; /* INCOMPLETE by attempts that broke off */
     size_t marked_count;
     uint64_t told_free;
     UT_hash_handle hh;

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "common/args.h"
 #include "common/buf.h"
@@ -114,7 +115,10 @@ static int read_conf(struct program *p)
     int r = conf_load(p->conf_path, &conf);
 
     if (r < 0) {
-        (void)fprintf(stderr, "dfs-datanode: %s: %s\n", p->conf_path, dfs_strerror(r));
+        (void)fprintf(stderr,
+                      "dfs-datanode: the configuration %s cannot be read: %s; --config=FILE names "
+                      "another\n",
+                      p->conf_path, dfs_strerror(r));
         return r;
     }
     r = dn_conf_read(conf, p->conf_path, &p->conf);
@@ -178,20 +182,44 @@ static void on_failed(void *ctx, const char *text)
     loop_stop(p->loop);
 }
 
+/*
+ * Targets are opened once a namenode has said which cluster this is; what is wrong with their
+ * directories is told at once.
+ */
+static int check_targets(const struct dn_conf *conf, char *err, size_t err_size)
+{
+    int r = 0;
+
+    for (unsigned i = 0; i < conf->target_count && r == 0; i++) {
+        int fd;
+
+        r = daemon_make_dir(conf->targets[i], err, err_size);
+        if (r == 0)
+            r = daemon_lock_dir(conf->targets[i], &fd, err, err_size);
+        if (r == 0)
+            (void)close(fd);
+    }
+    return r;
+}
+
 static int start(struct program *p)
 {
-    char err[512];
+    char err[1024];
     int r;
 
     r = tls_new(p->conf.tls_ca, p->conf.tls_cert, p->conf.tls_key, &p->tls, err, sizeof(err));
+    if (r == 0)
+        r = tls_check_role(p->tls, "datanode", err, sizeof(err));
+    if (r == 0)
+        r = check_targets(&p->conf, err, sizeof(err));
     if (r < 0) {
-        daemon_fail(&p->daemon, "%s", err);
+        daemon_fail(&p->daemon, "dfs-datanode: %s", err);
         return r;
     }
     (void)daemon_raise_nofile(OPEN_FILES);
     r = loop_new(&p->loop);
     if (r < 0) {
-        daemon_fail(&p->daemon, "no event loop: %s", dfs_strerror(r));
+        daemon_fail(&p->daemon, "dfs-datanode: no event loop: %s", dfs_strerror(r));
         return r;
     }
     p->metrics = metrics_new();
@@ -207,13 +235,14 @@ static int start(struct program *p)
                                     .events = {.failed = on_failed, .ctx = p}},
                err, sizeof(err), &p->dn);
     if (r < 0) {
-        daemon_fail(&p->daemon, "%s", err);
+        daemon_fail(&p->daemon, "dfs-datanode: %s", err);
         return r;
     }
     if (p->conf.http != NULL) {
         r = http_new(p->conf.http, on_http, p, &p->http);
         if (r < 0) {
-            daemon_fail(&p->daemon, "cannot listen on %s: %s", p->conf.http, dfs_strerror(r));
+            daemon_fail(&p->daemon, "dfs-datanode: cannot listen: http = %s: %s", p->conf.http,
+                        dfs_strerror(r));
             return r;
         }
     }
@@ -223,7 +252,7 @@ static int start(struct program *p)
     if (r == 0 && p->pid_file != NULL)
         r = daemon_write_pid_file(p->pid_file);
     if (r < 0)
-        daemon_fail(&p->daemon, "cannot start: %s", dfs_strerror(r));
+        daemon_fail(&p->daemon, "dfs-datanode: cannot start: %s", dfs_strerror(r));
     return r;
 }
 

@@ -224,11 +224,18 @@ struct finder {
 
 static void finder_end(struct finder *f, bool healed)
 {
-    f->pg->repairs = false;
+    struct dn_pg *pg = f->pg;
+
+    pg->repairs = false;
     if (f->found)
         nn_report_bad(f->pg->dn, f->pg, f->chunk, f->block,
                       healed ? "healed from another copy" : "not healed", healed);
     free(f);
+    if (pg->repair_count > 0) {
+        struct chunk_id next = {pg->repair_queue[--pg->repair_count]};
+
+        repair_start(pg, next);
+    }
 }
 
 static void look(struct finder *f);
@@ -314,8 +321,18 @@ void repair_start(struct dn_pg *pg, struct chunk_id chunk)
 {
     struct finder *f;
 
-    if (pg->repairs || pg->dn->is_stopping)
+    if (pg->dn->is_stopping)
         return;
+    if (pg->repairs) {
+        for (size_t i = 0; i < pg->repair_count; i++) {
+            if (pg->repair_queue[i] == chunk.v)
+                return;
+        }
+        /* More than fit are found again by the next who reads them. */
+        if (pg->repair_count < REPAIR_QUEUE_MAX)
+            pg->repair_queue[pg->repair_count++] = chunk.v;
+        return;
+    }
     pg->repairs = true;
     f = MEM_NEW(struct finder);
     f->pg = pg;

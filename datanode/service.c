@@ -400,7 +400,8 @@ int dn_new(const struct dn_options *o, char *err, size_t err_size, struct dn **r
                        .on_request = on_guest_request, .on_closed = on_guest_closed, .ctx = dn},
                    &dn->server);
     if (r < 0) {
-        (void)snprintf(err, err_size, "cannot listen on %s: %s", o->conf->listen, dfs_strerror(r));
+        (void)snprintf(err, err_size, "cannot listen: listen = %s: %s", o->conf->listen,
+                       dfs_strerror(r));
         free(dn);
         return r;
     }

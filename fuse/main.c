@@ -4,8 +4,10 @@
  *   parse ─► background ─► session with the namenodes ─► find the root ─► mount ─► ready
  *   SIGTERM, SIGINT or umount ─► write out what is dirty ─► end the session
  */
+#include <dirent.h>
 #include <errno.h>
 #include <limits.h>
+#include <mntent.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -132,7 +134,8 @@ static void start_mount(struct program *p)
     ops_xattr_fill(&ops);
     r = transport_new(&p->mount, &ops, &h, &p->mount.transport);
     if (r < 0) {
-        daemon_fail(&p->daemon, "cannot mount on %s: %s", p->conf.mountpoint, strerror(-r));
+        daemon_fail(&p->daemon, "dfs-fuse: cannot mount on %s: %s", p->conf.mountpoint,
+                    strerror(-r));
         fail(p, 1);
     }
 }
@@ -146,7 +149,7 @@ static void root_found(void *ctx, int status, const struct ll_attr *attr)
     if (status == 0 && !S_ISDIR(attr->mode))
         status = -ENOTDIR;
     if (status < 0) {
-        daemon_fail(&p->daemon, "%s on %s: %s", p->conf.subdir, p->conf.namenodes,
+        daemon_fail(&p->daemon, "dfs-fuse: %s on %s: %s", p->conf.subdir, p->conf.namenodes,
                     strerror(-status));
         fail(p, 1);
         return;
@@ -172,7 +175,9 @@ static void connected(void *ctx, int status)
     struct program *p = ctx;
 
     if (status < 0) {
-        daemon_fail(&p->daemon, "the cluster was not reached: %s", ll_problem(p->mount.ll));
+        p->daemon.exit_code = EXIT_UNREACHED;
+        daemon_fail(&p->daemon, "dfs-fuse: the cluster was not reached: %s",
+                    ll_problem(p->mount.ll));
         fail(p, EXIT_UNREACHED);
         return;
     }
@@ -231,7 +236,8 @@ static int serve(struct program *p)
     if (r == 0)
         r = ll_new(m->loop, &p->conf.ll, true, connected, p, &m->ll);
     if (r < 0) {
-        daemon_fail(&p->daemon, "cannot start: %s", problem[0] != '\0' ? problem : strerror(-r));
+        daemon_fail(&p->daemon, "dfs-fuse: cannot start: %s",
+                    problem[0] != '\0' ? problem : strerror(-r));
         p->exit_code = 1;
     } else {
         loop_run(m->loop);
@@ -248,19 +254,60 @@ static int serve(struct program *p)
     return r;
 }
 
-static char *program_mountpoint(const char *given)
+static bool has_dfs_mount(const char *path)
 {
-    char *path = realpath(given, NULL);
-    struct stat st;
+    FILE *f = setmntent("/proc/self/mounts", "re");
+    const struct mntent *e;
+    bool found = false;
 
-    /* One that can't be asked is a dead mount, on which the kernel decides. */
-    if (path != NULL && stat(path, &st) == 0 && !S_ISDIR(st.st_mode)) {
-        free(STEAL(path));
-        errno = ENOTDIR;
-    }
-    if (path == NULL)
-        fprintf(stderr, "dfs-fuse: mountpoint %s: %s\n", given, strerror(errno));
-    return path;
+    /* What is mounted on top of it comes later in the list. */
+    while (f != NULL && (e = getmntent(f)) != NULL)
+        if (strcmp(e->mnt_dir, path) == 0)
+            found = strcmp(e->mnt_type, "fuse.dfs") == 0;
+    if (f != NULL)
+        (void)endmntent(f);
+    return found;
+}
+
+/* 0: empty. */
+static int check_empty(const char *path)
+{
+    DIR *d = opendir(path);
+    const struct dirent *e;
+    int r = 0;
+
+    if (d == NULL)
+        return -errno;
+    while (r == 0 && (e = readdir(d)) != NULL)
+        if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
+            r = -ENOTEMPTY;
+    (void)closedir(d);
+    return r;
+}
+
+/* The absolute name; NULL: it cannot be mounted on, stderr says why. */
+static char *find_mountpoint(const struct mount_conf *c)
+{
+    char *path = realpath(c->mountpoint, NULL);
+    int r = path == NULL ? -errno : has_dfs_mount(path) ? -EBUSY : check_empty(path);
+
+    if (r == -ENOTEMPTY && c->may_cover)
+        r = 0;
+    if (r == 0)
+        return path;
+    fprintf(stderr, "dfs-fuse: cannot mount on %s: ", c->mountpoint);
+    if (r == -ENOENT)
+        fprintf(stderr, "there is no such directory; make it first (mkdir)\n");
+    else if (r == -EBUSY)
+        fprintf(stderr, "a dfs file system is mounted there already; umount it first (umount -l if "
+                        "its daemon has died)\n");
+    else if (r == -ENOTEMPTY)
+        fprintf(stderr, "the directory is not empty, and what it holds would be hidden; take "
+                        "another, or allow it with -o nonempty\n");
+    else
+        fprintf(stderr, "%s\n", strerror(-r));
+    free(path);
+    return NULL;
 }
 
 int main(int argc, char **argv)
@@ -274,9 +321,11 @@ int main(int argc, char **argv)
         mount_conf_done(&p.conf);
         return p.exit_code;
     }
-    mountpoint = program_mountpoint(p.conf.mountpoint);
-    if (mountpoint == NULL)
+    mountpoint = find_mountpoint(&p.conf);
+    if (mountpoint == NULL) {
+        mount_conf_done(&p.conf);
         return 1;
+    }
     p.conf.mountpoint = mountpoint;
     if (!p.conf.foreground) {
         r = daemon_background(&p.daemon, p.conf.log_path);

@@ -54,6 +54,7 @@ static const struct args_spec spec = {
         "  dirty_max=SIZE       memory for written data on its way out (256M)\n"
         "  readahead_max=SIZE   memory for data read ahead (256M)\n"
         "  log=FILE, pid_file=FILE, http=ADDR:PORT\n"
+        "  nonempty             mount on a directory that is not empty, and so hide what it holds\n"
         "  allow_other, ro, rw, noatime, nosuid, nodev, noexec, ...\n"
         "                       as for any mount; allow_other is on for root\n"
         "Called as mount.dfs, --foreground (-f) is mount(8)'s --fake: all but the mounting is "
@@ -114,7 +115,7 @@ static int take_option(struct mount_conf *c, struct overrides *o, char *word)
 {
     static const char *const known[] = {
         "config", "ca",   "cert", "key",         "io_timeout", "dirty_max", "readahead_max",
-        "log",    "http", "ro",   "allow_other", "pid_file",   NULL};
+        "log",    "http", "ro",   "allow_other", "pid_file",   "nonempty",  NULL};
     char *value = strchr(word, '=');
     const char *hint;
 
@@ -136,6 +137,10 @@ static int take_option(struct mount_conf *c, struct overrides *o, char *word)
     }
     if (value == NULL && strcmp(word, "allow_other") == 0) {
         c->allow_other = true;
+        return 0;
+    }
+    if (value == NULL && strcmp(word, "nonempty") == 0) {
+        c->may_cover = true;
         return 0;
     }
     if (value != NULL && strcmp(word, "config") == 0)
@@ -202,7 +207,9 @@ static int load_file(struct mount_conf *c)
     c->config_path = path;
     r = conf_load(path, &c->file);
     if (r < 0)
-        fprintf(stderr, "dfs-fuse: cannot read the configuration %s: %s\n", path, strerror(-r));
+        fprintf(stderr,
+                "dfs-fuse: the configuration %s cannot be read: %s; --config=FILE names another\n",
+                path, strerror(-r));
     return r;
 }
 

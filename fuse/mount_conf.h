@@ -22,6 +22,7 @@ struct mount_conf {
     bool foreground;
     bool allow_other;
     bool read_only;
+    bool may_cover; /* the directory need not be empty */
     unsigned read_ahead_kb;
     struct ll_options ll;
 };

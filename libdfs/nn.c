@@ -203,7 +203,7 @@ static void seek_again(struct nn *nn, const char *hint)
     }
     if (nn->fail_fast && !nn->told_ready &&
         (nn->unheard >= 2 * nn->addr_count || now_ns(nn) >= nn->give_up_ns)) {
-        tell_ready(nn, nn->unheard > 1 ? -ECONNREFUSED : -ETIMEDOUT);
+        tell_ready(nn, nn->was_refused ? -EACCES : nn->unheard > 1 ? -ECONNREFUSED : -ETIMEDOUT);
         return;
     }
     loop_timer_start(nn->seek_timer, wait, 0);
@@ -221,11 +221,7 @@ static void on_closed(void *ctx, struct conn *c, int reason)
     set_problem(nn, present_addr(nn), reason, conn_close_text(c));
     log_debug("connection to a namenode ended", "addr=%s reason=%s", present_addr(nn),
               dfs_strerror(reason));
-    if (reason == -EACCES && nn->fail_fast && !nn->told_ready) {
-        disconnect(nn);
-        tell_ready(nn, -EACCES);
-        return;
-    }
+    nn->was_refused = nn->was_refused || reason == -EACCES;
     seek_again(nn, NULL);
 }
 
@@ -247,6 +243,7 @@ static void seek(void *ctx)
         seek_again(nn, NULL);
         return;
     }
+    conn_want_role(nn->conn, "namenode");
     nn->state = NN_ATTACHING;
     attach(nn);
 }
@@ -340,6 +337,8 @@ static void session_opened(void *ctx, int status, const struct rpc_frame *f)
 
     msg_arena_init(&arena);
     nn->attach_rpc = 0;
+    if (f == NULL && conn_is_closed(nn->conn))
+        return; /* on_closed() is next, and knows why. */
     if (leader_refused(nn, status, f))
         return;
     reply = status < 0 ? NULL
@@ -372,6 +371,8 @@ static void session_renewed(void *ctx, int status, const struct rpc_frame *f)
 
     msg_arena_init(&arena);
     nn->attach_rpc = 0;
+    if (f == NULL && conn_is_closed(nn->conn))
+        return; /* on_closed() is next, and knows why. */
     if (leader_refused(nn, status, f))
         return;
     if (status == DFS_ESTALE_SESSION) {

@@ -60,6 +60,7 @@ struct nn {
     uint32_t backoff_ms;
     uint32_t silence_ms; /* grows while nobody answers in time */
     unsigned failures;   /* in a row, since the last success */
+    bool was_refused;    /* a certificate, ours or theirs */
     unsigned unheard;    /* in a row, since the last word of any namenode */
     bool fail_fast, told_ready;
     uint64_t give_up_ns; /* with fail_fast: they had the time to elect a leader */

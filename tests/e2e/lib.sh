@@ -33,7 +33,8 @@ if [ "$(id -u)" != 0 ] || [ ! -c /dev/fuse ]; then
 fi
 
 cluster_up() {
-    DIR=$(mktemp -d "${TMPDIR:-/tmp}/dfs-e2e-XXXXXX")
+    # Unless a test has prepared it.
+    [ -n "$DIR" ] || DIR=$(mktemp -d "${TMPDIR:-/tmp}/dfs-e2e-XXXXXX")
     MNT=$DIR/mnt
     trap cluster_end EXIT
     trap 'exit 1' INT TERM HUP

@@ -365,6 +365,7 @@ static int start_parts(struct node *n)
                               .ctx = n};
     struct snap_sender_config sc = {.loop = n->loop,
                                     .rate_bytes = n->conf->snapshot_rate,
+                                    .idle_ms = n->conf->snapshot_idle_ms,
                                     .checkpoint = snap_checkpoint,
                                     .prepare = snap_prepare,
                                     .usable = snap_usable,

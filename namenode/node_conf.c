@@ -1,18 +1,23 @@
+/* clang-format off */
 /*
  * The keys of dfs.conf that dfs-namenode reads:
  *
  *   section     key              default              meaning
- *   [namenode]  id               (required)           this replica, 1...; one of `namenodes`, or
- * new listen           0.0.0.0:8670         clients, datanodes, peers, operators http
- * 127.0.0.1:8671       /metrics and /health; "off": none data_dir         LOCALSTATEDIR/nn     log
- * and metadata; made if it is not there namenodes        (required)           founders of the
- * group: id@host:port, ... read_lease       on                   off: each read waits for a round
- * (no clocks) heartbeat_ms     50 election_ms      500                  without a leader for this
- * to twice this: vote cache            256M                 RocksDB's block cache memtable 64M of
- * RocksDB; twice this is in memory at most segment          64M                  one file of the
- * Raft log segments_min     4                    of them are kept for followers that lag log_max 1G
- * kept for live followers at most snapshot_rate    100M                 a second, to a follower too
- * far behind flush            30s                  metadata is flushed at least so often
+ *   [namenode]  id               (required)           this replica, 1...; one of `namenodes`, or new
+ *               listen           0.0.0.0:8670         clients, datanodes, peers, operators
+ *               http             127.0.0.1:8671       /metrics and /health; "off": none
+ *               data_dir         LOCALSTATEDIR/nn     log and metadata; made if it is not there
+ *               namenodes        (required)           founders of the group: id@host:port, ...
+ *               read_lease       on                   off: each read waits for a round (no clocks)
+ *               heartbeat_ms     50
+ *               election_ms      500                  without a leader for this to twice this: vote
+ *               cache            256M                 RocksDB's block cache
+ *               memtable         64M                  of RocksDB; twice this is in memory at most
+ *               segment          64M                  one file of the Raft log
+ *               segments_min     4                    of them are kept for followers that lag
+ *               log_max          1G                   kept for live followers at most
+ *               snapshot_rate    100M                 a second, to a follower too far behind
+ *               flush            30s                  metadata is flushed at least so often
  *               stop_timeout     3s                   a stopping leader hands over first
  *               direct_io        on                   O_DIRECT for the Raft log where possible
  *               copies           3                    of a new cluster: of each chunk...
@@ -22,6 +27,7 @@
  *   [data]      tls              on                   off: chunk traffic in plain text
  *   [log]       level            info                 error, warn, info, debug
  */
+/* clang-format on */
 #include "namenode/node_conf.h"
 
 #include <errno.h>
@@ -47,6 +53,7 @@ void node_conf_init(struct node_conf *c)
         .segments_min = 4,
         .log_bytes_max = 1 * GIB,
         .snapshot_rate = 100 * MIB,
+        .snapshot_idle_ms = 60000,
         .flush_ms = KV_FLUSH_MS,
         .hash_every = 4096,
         .stop_ms = 3000,

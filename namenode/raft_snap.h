@@ -38,6 +38,7 @@ struct snap_sender_config {
     struct loop *loop;
     const char *dir;     /* where the checkpoint is made */
     uint64_t rate_bytes; /* a second */
+    uint64_t idle_ms;    /* nobody has asked for so long: the checkpoint goes */
     /* Makes dir a checkpoint of the state machine, and says of which point. */
     int (*checkpoint)(void *ctx, const char *dir, struct raft_point *ret_point);
     /* Starts a flush beforehand; true when there is little left for the checkpoint to flush. */
@@ -45,6 +46,7 @@ struct snap_sender_config {
     /* A follower that has this point can go on from the log. */
     bool (*usable)(void *ctx, const struct raft_point *point);
     void (*ready)(void *ctx, struct raft_id peer, const struct raft_point *point);
+    /* None can be made; or, after ready(), the one that was ready is gone. */
     void (*failed)(void *ctx, struct raft_id peer);
     void *ctx;
 };
@@ -53,7 +55,7 @@ int snap_sender_new(const struct snap_sender_config *config, struct snap_sender 
 void snap_sender_free(struct snap_sender *s);
 DEFINE_CLEANUP(snap_sender, snap_sender_free)
 
-/* Ends in ready() or failed(), later. */
+/* Ends in ready() or failed(), later; after ready() there may be a failed(), too. */
 void snap_sender_want(struct snap_sender *s, struct raft_id peer);
 /* Answers a SNAP_WANT. */
 void snap_sender_request(struct snap_sender *s, struct conn *c, const struct rpc_frame *f);

@@ -22,7 +22,6 @@
 enum {
     POLL_MS = 20,
     PREPARE_MS_MAX = 10000,
-    IDLE_MS = 60000, /* nobody has asked for so long: the checkpoint goes */
     PEERS_MAX = RAFT_MEMBERS_MAX,
     PIECES_WAITING_MAX = 256,
 };
@@ -53,12 +52,23 @@ struct snap_sender {
     int result;
     struct raft_id waiting[PEERS_MAX];
     unsigned waiting_count;
+    struct raft_id told[PEERS_MAX]; /* that the checkpoint is ready */
+    unsigned told_count;
     uint64_t waited_ms, idle_ms;
     uint64_t free_ns; /* when the rate allows the next piece */
     struct piece *pieces;
     size_t piece_count;
     uint64_t sent_count;
 };
+
+static bool is_in(const struct raft_id *list, unsigned count, struct raft_id peer)
+{
+    for (unsigned i = 0; i < count; i++) {
+        if (list[i].v == peer.v)
+            return true;
+    }
+    return false;
+}
 
 static void answer_all(struct snap_sender *s, bool ready)
 {
@@ -68,9 +78,25 @@ static void answer_all(struct snap_sender *s, bool ready)
     memcpy(list, s->waiting, sizeof(list));
     s->waiting_count = 0;
     for (unsigned i = 0; i < count; i++) {
+        if (ready && !is_in(s->told, s->told_count, list[i]) && s->told_count < PEERS_MAX)
+            s->told[s->told_count++] = list[i];
         if (ready)
             s->config.ready(s->config.ctx, list[i], &s->point);
         else
+            s->config.failed(s->config.ctx, list[i]);
+    }
+}
+
+/* Who was offered it and has not fetched it would otherwise ask for it for ever. */
+static void tell_gone(struct snap_sender *s)
+{
+    struct raft_id list[PEERS_MAX];
+    unsigned count = s->told_count;
+
+    memcpy(list, s->told, sizeof(list));
+    s->told_count = 0;
+    for (unsigned i = 0; i < count; i++) {
+        if (!is_in(s->waiting, s->waiting_count, list[i]))
             s->config.failed(s->config.ctx, list[i]);
     }
 }
@@ -83,6 +109,7 @@ static void drop_checkpoint(struct snap_sender *s)
         log_warn("a checkpoint cannot be removed", "dir=%s %s", s->dir, dfs_strerror(r));
     snap_files_done(&s->files);
     s->state = SENDER_EMPTY;
+    tell_gone(s);
 }
 
 static void on_hash_run(struct work *work)
@@ -153,7 +180,7 @@ static void on_timer(void *ctx)
             else
                 s->state = SENDER_PREPARING;
             s->idle_ms = s->waited_ms = 0;
-        } else if (s->idle_ms >= IDLE_MS) {
+        } else if (s->idle_ms >= s->config.idle_ms) {
             drop_checkpoint(s);
         }
         break;
@@ -162,11 +189,7 @@ static void on_timer(void *ctx)
 
 void snap_sender_want(struct snap_sender *s, struct raft_id peer)
 {
-    for (unsigned i = 0; i < s->waiting_count; i++) {
-        if (s->waiting[i].v == peer.v)
-            return;
-    }
-    if (s->waiting_count == PEERS_MAX)
+    if (is_in(s->waiting, s->waiting_count, peer) || s->waiting_count == PEERS_MAX)
         return;
     s->waiting[s->waiting_count++] = peer;
     loop_timer_start(s->timer, 0, POLL_MS);

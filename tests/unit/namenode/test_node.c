@@ -28,7 +28,16 @@
 #include "namenode/raft_log.h"
 #include "namenode/service.h"
 
-enum { NODES = 3, WAIT_MS = 10000 };
+/* NODES found the group; the slot behind is for one that joins. */
+enum { NODES = 3, SLOTS = 4 };
+
+/* Three replicas share one thread here; and a machine that is busy with other tests is no reason for
+ * an election. */
+#ifdef __SANITIZE_THREAD__
+enum { HEARTBEAT_MS = 100, ELECTION_MS = 2000, WAIT_MS = 120000 };
+#else
+enum { HEARTBEAT_MS = 40, ELECTION_MS = 500, WAIT_MS = 30000 };
+#endif
 
 struct replica {
     struct node_conf conf;
@@ -41,18 +50,18 @@ struct group {
     char dir[64];
     struct loop *loop;
     struct slab_pool *slabs;
-    struct replica r[NODES];
+    struct replica r[SLOTS];
     unsigned answers, unknown, refused;
     uint64_t last_id;
     uint8_t next_uuid;
 };
 
 /* Ports that nobody listens on at the moment. */
-static void choose_ports(uint16_t ports[NODES])
+static void choose_ports(uint16_t ports[SLOTS])
 {
-    int fds[NODES];
+    int fds[SLOTS];
 
-    for (unsigned i = 0; i < NODES; i++) {
+    for (unsigned i = 0; i < SLOTS; i++) {
         struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
         socklen_t len = sizeof(a);
 
@@ -61,7 +70,7 @@ static void choose_ports(uint16_t ports[NODES])
         assert_int_equal(getsockname(fds[i], (struct sockaddr *)&a, &len), 0);
         ports[i] = ntohs(a.sin_port);
     }
-    for (unsigned i = 0; i < NODES; i++)
+    for (unsigned i = 0; i < SLOTS; i++)
         (void)close(fds[i]);
 }
 
@@ -100,7 +109,7 @@ static void replica_down(struct group *g, unsigned i)
 static int setup(void **state)
 {
     struct group *g = MEM_NEW(struct group);
-    uint16_t ports[NODES];
+    uint16_t ports[SLOTS];
     char list[200], err[100];
 
     (void)snprintf(g->dir, sizeof(g->dir), "/tmp/dfs-test-node-XXXXXX");
@@ -110,7 +119,7 @@ static int setup(void **state)
     choose_ports(ports);
     (void)snprintf(list, sizeof(list), "1@127.0.0.1:%u, 2@127.0.0.1:%u, 3@127.0.0.1:%u", ports[0],
                    ports[1], ports[2]);
-    for (unsigned i = 0; i < NODES; i++) {
+    for (unsigned i = 0; i < SLOTS; i++) {
         struct node_conf *c = &g->r[i].conf;
 
         node_conf_init(c);
@@ -118,14 +127,15 @@ static int setup(void **state)
         c->listen = mem_printf("127.0.0.1:%u", ports[i]);
         c->data_dir = mem_printf("%s/nn%u", g->dir, i + 1);
         assert_int_equal(node_conf_parse_namenodes(list, &c->founders, err, sizeof(err)), 0);
-        c->heartbeat_ms = 15;
-        c->election_ms = 80;
+        c->heartbeat_ms = HEARTBEAT_MS;
+        c->election_ms = ELECTION_MS;
         c->segment_bytes = 1 << 20;
         c->segments_min = 1;
         c->hash_every = 8;
         c->cache_bytes = 8 << 20;
         c->memtable_bytes = 4 << 20;
-        replica_up(g, i);
+        if (i < NODES)
+            replica_up(g, i);
     }
     *state = g;
     return 0;
@@ -135,7 +145,7 @@ static int teardown(void **state)
 {
     struct group *g = *state;
 
-    for (unsigned i = 0; i < NODES; i++) {
+    for (unsigned i = 0; i < SLOTS; i++) {
         if (g->r[i].node)
             replica_down(g, i);
         node_conf_done(&g->r[i].conf);
@@ -166,7 +176,7 @@ static void wait_for(struct group *g, condition_fn is_true, const char *what)
 
 static int leader_of(const struct group *g)
 {
-    for (int i = 0; i < NODES; i++) {
+    for (int i = 0; i < SLOTS; i++) {
         if (g->r[i].node && node_is_serving(g->r[i].node))
             return i;
     }
@@ -183,11 +193,11 @@ static bool all_equal(struct group *g)
 {
     uint64_t most = 0;
 
-    for (unsigned i = 0; i < NODES; i++) {
+    for (unsigned i = 0; i < SLOTS; i++) {
         if (g->r[i].node)
             most = MAX(most, node_commit_index(g->r[i].node));
     }
-    for (unsigned i = 0; i < NODES; i++) {
+    for (unsigned i = 0; i < SLOTS; i++) {
         if (g->r[i].node && node_applied_index(g->r[i].node) != most)
             return false;
     }
@@ -208,7 +218,7 @@ static void assert_same_state(struct group *g)
     bool first = true;
 
     WAIT_FOR(g, all_equal);
-    for (unsigned i = 0; i < NODES; i++) {
+    for (unsigned i = 0; i < SLOTS; i++) {
         if (!g->r[i].node)
             continue;
         if (!first)
@@ -299,10 +309,10 @@ static void proposals_share_entries_and_are_answered_in_order(void **state)
     st = node_stats(g->r[leader_of(g)].node);
     batches = st->batches;
     syncs = node_log_stats(g->r[leader_of(g)].node)->syncs;
-    propose_many(g, 2000);
-    assert_int_equal(g->answers, 2000);
-    assert_true(st->batches - batches <= 16);
-    assert_true(node_log_stats(g->r[leader_of(g)].node)->syncs - syncs <= 16);
+    propose_many(g, 600);
+    assert_int_equal(g->answers, 600);
+    assert_true(st->batches - batches <= 6);
+    assert_true(node_log_stats(g->r[leader_of(g)].node)->syncs - syncs <= 6);
     assert_same_state(g);
 }
 
@@ -443,27 +453,34 @@ static bool logs_are_cut(struct group *g)
 static unsigned lagging;
 static bool snapshot_is_installed(struct group *g)
 {
-    return node_stats(g->r[lagging].node)->snapshots_installed == 1 && all_equal(g);
+    return node_stats(g->r[lagging].node)->snapshots_installed > 0 && all_equal(g);
 }
 
-/* Far enough behind, a follower gets the state instead of the log. */
-static void a_follower_far_behind_catches_up_by_snapshot(void **state)
+/* One replica, `lagging`, is down, and what it lacks is cut from the logs of the others. */
+static void fall_behind(struct group *g)
 {
-    struct group *g = *state;
     struct fsm_pos pos;
 
-    WAIT_FOR(g, cluster_is_made);
     lagging = (unsigned)(leader_of(g) + 1) % NODES;
     replica_down(g, lagging);
     for (unsigned round = 0; round < 120; round++)
         propose_many(g, 256);
-    for (unsigned i = 0; i < NODES; i++) {
+    for (unsigned i = 0; i < SLOTS; i++) {
         if (!g->r[i].node)
             continue;
         assert_int_equal(fsm_flush(node_fsm(g->r[i].node), true), 0);
         assert_int_equal(fsm_flushed(node_fsm(g->r[i].node), &pos), 0);
     }
     WAIT_FOR(g, logs_are_cut);
+}
+
+/* Far enough behind, a follower gets the state instead of the log. */
+static void a_follower_far_behind_catches_up_by_snapshot(void **state)
+{
+    struct group *g = *state;
+
+    WAIT_FOR(g, cluster_is_made);
+    fall_behind(g);
     replica_up(g, lagging);
     WAIT_FOR(g, snapshot_is_installed);
     assert_same_state(g);
@@ -475,6 +492,54 @@ static void a_follower_far_behind_catches_up_by_snapshot(void **state)
     replica_up(g, lagging);
     assert_same_state(g);
     assert_int_equal(node_stats(g->r[lagging].node)->snapshots_installed, 0);
+}
+
+static bool snapshot_is_wanted(struct group *g)
+{
+    struct raft_status st;
+    int leader = leader_of(g);
+
+    if (leader < 0)
+        return false;
+    node_raft_status(g->r[leader].node, &st);
+    return strcmp(st.peers[lagging].state, "snapshot") == 0;
+}
+
+static bool checkpoint_is_there(struct group *g)
+{
+    char path[200];
+    struct vfs_stat st;
+
+    (void)snprintf(path, sizeof(path), "%s/snap-out", g->r[leader_of(g)].conf.data_dir);
+    return vfs_stat(vfs_posix(), path, &st) == 0;
+}
+
+static bool checkpoint_is_gone(struct group *g)
+{
+    return !checkpoint_is_there(g);
+}
+
+/* It was offered one, and was away until that was gone: it must not ask for the same for ever. */
+static void a_follower_too_late_for_its_snapshot_gets_another(void **state)
+{
+    struct group *g = *state;
+
+    for (unsigned i = 0; i < NODES; i++)
+        g->r[i].conf.snapshot_idle_ms = 2 * ELECTION_MS;
+    for (unsigned i = 0; i < NODES; i++) {
+        replica_down(g, i);
+        replica_up(g, i);
+    }
+    WAIT_FOR(g, cluster_is_made);
+    fall_behind(g);
+    replica_up(g, lagging);
+    WAIT_FOR(g, snapshot_is_wanted);
+    replica_down(g, lagging);
+    WAIT_FOR(g, checkpoint_is_there);
+    WAIT_FOR(g, checkpoint_is_gone);
+    replica_up(g, lagging);
+    WAIT_FOR(g, snapshot_is_installed);
+    assert_same_state(g);
 }
 
 /* Flips a bit in the record of an entry that this replica has acknowledged. */
@@ -624,7 +689,7 @@ static void a_wiped_replica_is_refused(void **state)
     assert_int_equal(vfs_remove_all(vfs_posix(), g->r[lagging].conf.data_dir), 0);
     replica_up(g, lagging);
     propose_many(g, 10);
-    end = clock_monotonic_ns(clock_system()) + 600 * CLOCK_NS_PER_MS;
+    end = clock_monotonic_ns(clock_system()) + 4 * ELECTION_MS * CLOCK_NS_PER_MS;
     while (clock_monotonic_ns(clock_system()) < end)
         loop_run_once(g->loop, true);
     assert_int_not_equal(leader_of(g), (int)lagging);
@@ -646,6 +711,7 @@ int main(void)
         T(proposals_go_on_after_the_leader_is_gone),
         T(a_restarted_group_has_all_it_said),
         T(a_follower_far_behind_catches_up_by_snapshot),
+        T(a_follower_too_late_for_its_snapshot_gets_another),
         T(a_damaged_log_is_filled_again_by_the_leader),
         T(a_replica_that_diverged_begins_anew),
         T(a_stopping_leader_hands_over_first),

@@ -38,6 +38,7 @@ struct snap_receiver {
     struct worker *worker;
     struct work work;
     bool working;
+    enum receiver_state job; /* which one is on the worker; the state may have moved on since */
     struct loop_timer *timer;
     enum receiver_state state;
 
@@ -100,7 +101,7 @@ static void on_work_run(struct work *work)
 {
     struct snap_receiver *r = CONTAINER_OF(work, struct snap_receiver, work);
 
-    switch (r->state) {
+    switch (r->job) {
     case RX_COMPARING:
         r->result = compare(r);
         break;
@@ -128,7 +129,7 @@ static void on_work_done(struct work *work)
 
 static void work_start(struct snap_receiver *r, enum receiver_state state)
 {
-    r->state = state;
+    r->state = r->job = state;
     r->working = true;
     worker_submit(r->worker, &r->work);
 }

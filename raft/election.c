@@ -64,6 +64,12 @@ static bool is_alone(const struct raft *r)
            members_now_index(&r->members) <= r->applied_index;
 }
 
+/* Who has lost what it acknowledged has no voice (I11). */
+static bool has_voice(const struct raft *r)
+{
+    return r->role != RAFT_RECOVERING || MUTANT(r, DAMAGED_VOTES);
+}
+
 static bool may_campaign(const struct raft *r)
 {
     return r->role != RAFT_RECOVERING && (!is_quarantined(r) || is_alone(r));
@@ -248,7 +254,7 @@ void election_prevote(struct raft *r, const struct raft_msg *msg)
 {
     struct raft_msg reply = {.type = RAFT_MSG_PREVOTE_REPLY};
 
-    reply.vote_reply.granted = msg->term > r->hard_state.term && r->role != RAFT_RECOVERING &&
+    reply.vote_reply.granted = msg->term > r->hard_state.term && has_voice(r) &&
                                !is_quarantined(r) && !has_live_leader(r) &&
                                is_up_to_date(r, &msg->vote);
     if (reply.vote_reply.granted)
@@ -271,7 +277,7 @@ void election_vote(struct raft *r, const struct raft_msg *msg)
     struct raft_msg reply = {.type = RAFT_MSG_VOTE_REPLY};
     struct raft_id vote = r->hard_state.vote;
 
-    reply.vote_reply.granted = r->role != RAFT_RECOVERING && r->role != RAFT_LEADER &&
+    reply.vote_reply.granted = has_voice(r) && r->role != RAFT_LEADER &&
                                (vote.v == 0 || vote.v == msg->from.v) && may_elect(r, msg) &&
                                is_up_to_date(r, &msg->vote);
     if (reply.vote_reply.granted && vote.v == 0) {

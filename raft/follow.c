@@ -100,7 +100,7 @@ void follow_append(struct raft *r, const struct raft_msg *msg)
     /* Not further than this message reaches: what we have beyond may be another's. */
     follow_commit(r, MIN(a->commit, match));
     reply.append_ack.match = MIN(match, r->log.last_index);
-    if (reply.append_ack.match <= r->durable_index)
+    if (reply.append_ack.match <= r->durable_index || MUTANT(r, ACK_BEFORE_SYNC))
         raft_send(r, msg->from, &reply);
     else
         raft_send_after_log(r, msg->from, &reply);

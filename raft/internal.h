@@ -151,6 +151,7 @@ void follow_check_repaired(struct raft *r);
 void read_start_round(struct raft *r);
 void read_heartbeat(struct raft *r, const struct raft_msg *msg);
 void read_heartbeat_ack(struct raft *r, const struct raft_msg *msg);
+int64_t read_lease_until(const struct raft *r);
 bool read_lease_valid(const struct raft *r);
 int read_request(struct raft *r, uint64_t id);
 void read_index(struct raft *r, const struct raft_msg *msg);

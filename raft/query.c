@@ -113,6 +113,7 @@ void raft_status(const struct raft *r, struct raft_status *ret_status)
         .commit_index = raft_visible_commit(r),
         .applied_index = r->applied_index,
         .lease_valid = read_lease_valid(r),
+        .lease_until_ns = read_lease_until(r),
         .peer_count = conf->count,
     };
 

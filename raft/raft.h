@@ -281,7 +281,8 @@ struct raft_status {
     struct raft_id vote;
     struct raft_id leader;
     uint64_t base_index, last_index, last_term, durable_index, commit_index, applied_index;
-    bool lease_valid; /* At the time of the last event. */
+    bool lease_valid;       /* At the time of the last event... */
+    int64_t lease_until_ns; /* ...and it ends then; 0: there is none. */
     unsigned peer_count;
     struct raft_peer_status peers[RAFT_MEMBERS_MAX];
 };
@@ -298,6 +299,12 @@ enum raft_mutant {
     RAFT_MUTANT_SKIP_R8,
     RAFT_MUTANT_HEARD_TERM,
     RAFT_MUTANT_TRUNCATE_SHORT,
+    RAFT_MUTANT_ACK_BEFORE_SYNC,
+    RAFT_MUTANT_COUNT_SELF_EARLY,
+    RAFT_MUTANT_CONF_EARLY,
+    RAFT_MUTANT_READ_WITHOUT_ROUND,
+    RAFT_MUTANT_DAMAGED_VOTES,
+    RAFT_MUTANT_CUT_UNFLUSHED, /* Of the rim: the log is cut up to what is applied. */
     RAFT_MUTANT_COUNT,
 };
 #endif

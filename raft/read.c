@@ -112,17 +112,22 @@ static int64_t lease_start(const struct raft *r)
     return (int64_t)quorum_value(values, count);
 }
 
-/* R6: asked anew at each read, of the clock, not of a timer. */
-bool read_lease_valid(const struct raft *r)
+int64_t read_lease_until(const struct raft *r)
 {
     int64_t start;
 
     if (!r->cfg.read_lease || !raft_is_leader_ready(r))
-        return false;
+        return 0;
     if (transfer_active(r) && !MUTANT(r, LEASE_IN_TRANSFER))
-        return false;
+        return 0;
     start = lease_start(r);
-    return start > 0 && r->now_ns < start + r->cfg.election_min_ns / 10 * 8;
+    return start > 0 ? start + r->cfg.election_min_ns / 10 * 8 : 0;
+}
+
+/* R6: asked anew at each read, of the clock, not of a timer. */
+bool read_lease_valid(const struct raft *r)
+{
+    return r->now_ns < read_lease_until(r);
 }
 
 static struct wait_read *add_read(struct raft *r, uint64_t id, struct raft_id from)
@@ -140,7 +145,7 @@ static void leader_read(struct raft *r, uint64_t id, struct raft_id from)
 {
     struct wait_read *w = add_read(r, id, from);
 
-    w->proved = read_lease_valid(r);
+    w->proved = read_lease_valid(r) || MUTANT(r, READ_WITHOUT_ROUND);
     if (raft_is_leader_ready(r)) {
         w->indexed = true;
         w->index = r->commit_index;

@@ -166,7 +166,12 @@ static uint64_t quorum_match(struct raft *r)
         if (!m->voter)
             continue;
         /* R1: we count ourselves only by what is on our own disk. */
-        values[count++] = p != NULL ? p->match : m->id.v == r->cfg.id.v ? r->durable_index : 0;
+        if (p != NULL)
+            values[count++] = p->match;
+        else if (MUTANT(r, COUNT_SELF_EARLY))
+            values[count++] = r->log.last_index;
+        else
+            values[count++] = m->id.v == r->cfg.id.v ? r->durable_index : 0;
     }
     return count > 0 ? quorum_value(values, count) : 0;
 }
@@ -367,8 +372,10 @@ int replicate_conf_change(struct raft *r, const struct raft_event *ev, struct ra
                          &conf);
     if (err < 0)
         return err;
-    if (!raft_is_leader_ready(r) || transfer_active(r) ||
-        members_now_index(&r->members) > r->commit_index)
+    if (transfer_active(r))
+        return -EAGAIN;
+    if ((!raft_is_leader_ready(r) || members_now_index(&r->members) > r->commit_index) &&
+        !MUTANT(r, CONF_EARLY))
         return -EAGAIN;
     if (ev->conf_change.op == RAFT_CONF_PROMOTE && !has_caught_up(r, ev->conf_change.member.id))
         return -EAGAIN;

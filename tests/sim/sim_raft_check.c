@@ -190,6 +190,22 @@ void check_message(struct sim_world *w, struct sim_node *n, const struct raft_ms
     }
 }
 
+/* I7, before any read shows it: who is elected finds nobody whose lease still holds. */
+static void check_leases(struct sim_world *w, const struct sim_node *elected)
+{
+    for (unsigned i = 0; i < w->node_count; i++) {
+        const struct sim_node *n = &w->nodes[i];
+        struct raft_status status;
+
+        if (n == elected || !n->up)
+            continue;
+        raft_status(n->raft, &status);
+        if (sim_clock(w, n) < status.lease_until_ns)
+            sim_fail(w, "I7: node %u is elected while the lease of node %u holds", ID(elected),
+                     ID(n));
+    }
+}
+
 /* I1, and I3: a leader has all that leaders of older terms have committed. */
 void check_leader(struct sim_world *w, const struct sim_node *n, uint64_t term)
 {
@@ -200,6 +216,7 @@ void check_leader(struct sim_world *w, const struct sim_node *n, uint64_t term)
         sim_fail(w, "I1: nodes %lu and %u lead in term %lu", UL(w->leaders[term].v), ID(n),
                  UL(term));
     w->leaders[term] = self;
+    check_leases(w, n);
     for (uint64_t i = n->state.at.index + 1; i <= w->max_commit; i++) {
         const struct raft_entry *e = sim_log_find(&n->log, i);
         const struct sim_index *at = sim_index_at(w, i);

@@ -30,6 +30,12 @@ static const struct mutant mutants[] = {
     {RAFT_MUTANT_SKIP_R8, "a log kept that contradicts the snapshot"},
     {RAFT_MUTANT_HEARD_TERM, "entries stamped with a heard-of term"},
     {RAFT_MUTANT_TRUNCATE_SHORT, "a log truncated because a message is shorter"},
+    {RAFT_MUTANT_ACK_BEFORE_SYNC, "entries acknowledged before they are synced"},
+    {RAFT_MUTANT_COUNT_SELF_EARLY, "a leader that counts itself before its own sync"},
+    {RAFT_MUTANT_CONF_EARLY, "a membership changed before the last one is committed"},
+    {RAFT_MUTANT_READ_WITHOUT_ROUND, "a read without a round that proves the leader"},
+    {RAFT_MUTANT_DAMAGED_VOTES, "a damaged replica that votes"},
+    {RAFT_MUTANT_CUT_UNFLUSHED, "a log cut beyond what the state machine has flushed"},
 };
 
 struct hunt {

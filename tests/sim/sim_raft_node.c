@@ -10,6 +10,12 @@
 
 #define UL(v) ((unsigned long)(v))
 
+#ifdef RAFT_MUTANTS
+enum { CUT_UNFLUSHED = RAFT_MUTANT_CUT_UNFLUSHED };
+#else
+enum { CUT_UNFLUSHED = -1 };
+#endif
+
 int64_t sim_clock(const struct sim_world *w, const struct sim_node *n)
 {
     return n->clock_offset_ns + w->now_ns + w->now_ns / 1000000 * n->clock_ppm;
@@ -405,10 +411,11 @@ void sim_node_compact(struct sim_world *w, struct sim_node *n, uint64_t keep)
     struct raft_event ev = {.type = RAFT_EV_COMPACTED};
     struct raft_update up;
 
-    n->flushed = n->state;
-    if (n->flushed.at.index <= keep)
+    if ((int)w->mutant != CUT_UNFLUSHED)
+        n->flushed = n->state;
+    if (n->state.at.index <= keep)
         return;
-    ev.index = n->flushed.at.index - keep + 1;
+    ev.index = n->state.at.index - keep + 1;
     sim_log_cut(&n->durable, ev.index);
     sim_log_cut(&n->log, ev.index);
     if (sim_node_step(w, n, &ev, &up) < 0)

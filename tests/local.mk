@@ -182,7 +182,7 @@ tests_unit_common_test_worker_CFLAGS = $(TEST_CFLAGS)
 tests_unit_common_test_worker_LDADD = libcommon.la $(CMOCKA_LIBS)
 
 TESTS += tests/tidy.sh
-EXTRA_DIST += tests/tidy.sh .clang-format
+EXTRA_DIST += tests/tidy.sh tests/tsan.supp .clang-format
 # ---- end of common ----
 
 # ---- namenode/fsm ----

@@ -16,7 +16,7 @@
 #include "common/log.h"
 #include "common/loop.h"
 #include "common/mem.h"
-#include "common/uuid.h"
+#include "common/strutil.h"
 #include "rpc/conn.h"
 
 void node_die(struct node *n, const char *what, int error)
@@ -56,7 +56,11 @@ static void take_snapshots(struct node *n, const struct raft_update *up)
         snap_sender_want(n->snap_sender, up->snapshot_wanted[i]);
     if (up->snapshot_offered) {
         const char *addr = peers_addr(n->peers, up->snapshot_from);
+        const struct raft_member *m =
+            raft_conf_find(&up->snapshot_offered->conf, up->snapshot_from);
 
+        if (!addr && m) /* We are new here: the snapshot itself tells who the members are. */
+            addr = m->addr;
         log_info("too far behind: a snapshot is fetched",
                  "from=%" PRIu64 " index=%" PRIu64 " applied=%" PRIu64, up->snapshot_from.v,
                  up->snapshot_offered->index, n->applied);
@@ -523,6 +527,48 @@ int node_transfer(struct node *n, struct raft_id to)
     }
     r = node_step(n, &ev);
     return r == RAFT_NOT_LEADER ? DFS_ENOTLEADER : r;
+}
+
+/* ---- members ---- */
+
+static int change_member(struct node *n, enum raft_conf_op op, const struct raft_member *m)
+{
+    struct raft_event ev = {.type = RAFT_EV_CONF_CHANGE, .conf_change = {.op = op, .member = *m}};
+    int r = node_step(n, &ev);
+
+    if (r == 0)
+        log_info("the group of namenodes changes", "%s=%" PRIu64 " addr=%s",
+                 op == RAFT_CONF_REMOVE ? "removed" : "added", m->id.v, m->addr);
+    return r == RAFT_NOT_LEADER ? DFS_ENOTLEADER : r;
+}
+
+int node_add_member(struct node *n, struct raft_id id, const char *addr)
+{
+    struct raft_member m = {.id = id};
+    char host[RAFT_ADDR_MAX];
+    uint16_t port;
+
+    if (!node_is_serving(n))
+        return DFS_ENOTLEADER;
+    if (id.v == 0 || strlen(addr) >= sizeof(m.addr) ||
+        str_parse_addr(addr, host, sizeof(host), &port) < 0 || port == 0)
+        return -EINVAL;
+    if (node_id_is_used(n, id))
+        return -EEXIST;
+    memcpy(m.addr, addr, strlen(addr) + 1);
+    return change_member(n, RAFT_CONF_ADD_LEARNER, &m);
+}
+
+int node_remove_member(struct node *n, struct raft_id id)
+{
+    struct raft_member m = {.id = id};
+    const struct raft_member *old = raft_conf_find(raft_conf(n->raft), id);
+
+    if (!node_is_serving(n))
+        return DFS_ENOTLEADER;
+    if (old)
+        m = *old;
+    return change_member(n, RAFT_CONF_REMOVE, &m);
 }
 
 /* ---- questions ---- */

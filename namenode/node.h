@@ -119,6 +119,17 @@ void node_read(struct node *n, node_read_fn done, void *ctx);
  * DFS_ENOTLEADER, -ENOENT, -EAGAIN (one is under way). Returns when it has begun. */
 int node_transfer(struct node *n, struct raft_id to);
 
+/*
+ * Another namenode joins the group, as a learner that the leader promotes when it has caught up.
+ * addr: "host:port". Returns when the change is in the log; it may still be lost with the leader.
+ * DFS_ENOTLEADER, -EINVAL (the address), -EEXIST (the id is, or was, somebody's: a new directory
+ * needs a new id), -ENOSPC (RAFT_MEMBERS_MAX), -EAGAIN (another change is under way)
+ */
+int node_add_member(struct node *n, struct raft_id id, const char *addr);
+/* DFS_ENOTLEADER, -ENOENT, -EINVAL (the last voter), -EAGAIN. A leader that leaves itself goes on
+ * until that is committed. */
+int node_remove_member(struct node *n, struct raft_id id);
+
 /* For MSG_RAFT, MSG_SNAP_WANT of peers, and their connections: svc_raft.c hands them over. */
 void node_on_raft(struct node *n, struct conn *c, const struct rpc_frame *f);
 void node_on_snap_want(struct node *n, struct conn *c, const struct rpc_frame *f);

@@ -84,6 +84,11 @@ bool node_peer_is_known(struct node *n, const struct raft_msg *msg)
     return true;
 }
 
+bool node_id_is_used(struct node *n, struct raft_id id)
+{
+    return find_known(n, id) != NULL || raft_conf_find(raft_conf(n->raft), id) != NULL;
+}
+
 static void ignore_reply(void *ctx, int status, const Dfs__MetaReply *reply)
 {
     (void)ctx;
@@ -127,6 +132,26 @@ static void register_namenodes(struct node *n)
         }
         if (!uuid_is_zero_raft(&uuid))
             register_namenode(n, m, &uuid);
+    }
+}
+
+/* ---- members that join ---- */
+
+/* A learner votes as soon as that does not hold up the group; until then raft says -EAGAIN. */
+static void promote_learners(struct node *n)
+{
+    struct raft_conf conf = *raft_conf(n->raft);
+
+    for (unsigned i = 0; i < conf.count; i++) {
+        struct raft_event ev = {.type = RAFT_EV_CONF_CHANGE};
+
+        if (conf.members[i].voter)
+            continue;
+        ev.conf_change.op = RAFT_CONF_PROMOTE;
+        ev.conf_change.member.id = conf.members[i].id;
+        if (node_step(n, &ev) == 0)
+            log_info("a namenode has caught up and votes from now on", "id=%" PRIu64 " addr=%s",
+                     conf.members[i].id.v, conf.members[i].addr);
     }
 }
 
@@ -175,8 +200,10 @@ static void care_for_cluster(struct node *n)
     } else if (r == -ENOENT && node_is_serving(n) && !n->init_proposed) {
         init_cluster(n);
     }
-    if (node_is_serving(n))
+    if (node_is_serving(n)) {
         register_namenodes(n);
+        promote_learners(n);
+    }
 }
 
 /* ---- flush and compaction ---- */

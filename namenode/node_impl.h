@@ -151,6 +151,8 @@ void node_propose_hash(struct node *n);
 void node_care(void *ctx);
 void node_forget_peers(struct node *n);
 bool node_peer_is_known(struct node *n, const struct raft_msg *msg);
+/* The id is, or once was, a namenode's. */
+bool node_id_is_used(struct node *n, struct raft_id id);
 
 /* node_open.c. What fails has been logged. */
 int node_open_dir(struct node *n);

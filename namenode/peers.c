@@ -19,6 +19,8 @@ enum {
     /* Beyond, a peer is too slow: entries are dropped first, then all. */
     QUEUE_BYTES_ENTRIES = 8 << 20,
     QUEUE_BYTES_ALL = 16 << 20,
+    STRANGERS_MAX = 2 * RAFT_MEMBERS_MAX, /* one that joins, one that left, ... */
+    PEERS_MAX = STRANGERS_MAX + RAFT_MEMBERS_MAX,
 };
 
 struct peer {
@@ -30,12 +32,12 @@ struct peer {
     struct loop_timer *retry;
     uint64_t retry_ms;
     int last_error; /* told once */
-    bool is_member;
+    bool is_member; /* else only answered, on `in` */
 };
 
 struct peers {
     struct peers_config config;
-    struct peer *list[RAFT_MEMBERS_MAX];
+    struct peer *list[PEERS_MAX];
     unsigned count;
     struct peers_stats stats;
     uint8_t *scratch;
@@ -141,19 +143,38 @@ void peers_free(struct peers *all)
     free(all);
 }
 
-static void add(struct peers *all, const struct raft_member *m)
+static struct peer *add(struct peers *all, struct raft_id id)
 {
     struct peer *p = MEM_NEW(struct peer);
 
     p->all = all;
-    p->id = m->id;
-    (void)snprintf(p->addr, sizeof(p->addr), "%s", m->addr);
+    p->id = id;
     p->retry_ms = RETRY_MS_MIN;
     p->retry = loop_timer_new(all->config.loop, on_retry, p);
-    p->is_member = true;
     all->list[all->count++] = p;
+    return p;
+}
+
+static void add_member(struct peers *all, const struct raft_member *m)
+{
+    struct peer *p = find(all, m->id);
+
+    if (p && p->is_member)
+        return;
+    if (!p)
+        p = add(all, m->id);
+    (void)snprintf(p->addr, sizeof(p->addr), "%s", m->addr);
+    p->is_member = true;
     /* From the loop: who sets the members is in the middle of something else. */
     loop_timer_start(p->retry, 0, 0);
+}
+
+/* A member that has gone, or moved; or, to make room, somebody who never was one. */
+static bool has_to_go(const struct peer *p, const struct raft_conf *conf)
+{
+    const struct raft_member *m = raft_conf_find(conf, p->id);
+
+    return p->is_member ? !m || strcmp(m->addr, p->addr) != 0 : !m && conf->count > 0;
 }
 
 void peers_set_members(struct peers *all, const struct raft_conf *conf)
@@ -161,18 +182,15 @@ void peers_set_members(struct peers *all, const struct raft_conf *conf)
     unsigned kept = 0;
 
     for (unsigned i = 0; i < all->count; i++) {
-        struct peer *p = all->list[i];
-        const struct raft_member *m = raft_conf_find(conf, p->id);
-
-        if (m && strcmp(m->addr, p->addr) == 0)
-            all->list[kept++] = p;
+        if (has_to_go(all->list[i], conf))
+            peer_free(all->list[i]);
         else
-            peer_free(p);
+            all->list[kept++] = all->list[i];
     }
     all->count = kept;
     for (unsigned i = 0; i < conf->count; i++) {
-        if (conf->members[i].id.v != all->config.self.v && !find(all, conf->members[i].id))
-            add(all, &conf->members[i]);
+        if (conf->members[i].id.v != all->config.self.v)
+            add_member(all, &conf->members[i]);
     }
 }
 
@@ -180,6 +198,8 @@ void peers_heard(struct peers *all, struct raft_id from, struct conn *c)
 {
     struct peer *p = find(all, from);
 
+    if (!p && all->count < STRANGERS_MAX)
+        p = add(all, from);
     if (!p || c == p->out)
         return;
     p->in = c;
@@ -237,7 +257,7 @@ const char *peers_addr(const struct peers *all, struct raft_id id)
 {
     const struct peer *p = find(all, id);
 
-    return p ? p->addr : NULL;
+    return p && p->is_member ? p->addr : NULL;
 }
 
 bool peers_is_connected(const struct peers *all, struct raft_id id)

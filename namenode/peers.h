@@ -43,7 +43,10 @@ DEFINE_CLEANUP(peers, peers_free)
 /* Connects to new members, leaves the others. */
 void peers_set_members(struct peers *p, const struct raft_conf *conf);
 
-/* A replica said hello on a connection that it opened: answers may go there. */
+/*
+ * A replica said hello on a connection that it opened: answers may go there. Also to one that we do
+ * not know as a member: who joins learns of the others only by what they send him.
+ */
 void peers_heard(struct peers *p, struct raft_id from, struct conn *c);
 /* That connection is gone. */
 void peers_closed(struct peers *p, struct conn *c);

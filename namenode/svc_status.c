@@ -217,11 +217,35 @@ static void on_transfer(void *self, struct conn *c, const struct rpc_frame *f)
         conn_reply(c, f->header.type, f->header.rpc_id, NULL, NULL);
 }
 
+static void on_member(void *self, struct conn *c, const struct rpc_frame *f)
+{
+    struct svc_status *s = self;
+    Dfs__MemberRequest *req = dfs__member_request__unpack(NULL, f->header.body_len, f->body);
+    struct raft_id id;
+    int r;
+
+    if (!req) {
+        conn_reply_error(c, f->header.type, f->header.rpc_id, DFS_EPROTO, "not a MemberRequest");
+        return;
+    }
+    id.v = req->replica_id;
+    r = *req->addr ? node_add_member(s->node, id, req->addr) : node_remove_member(s->node, id);
+    dfs__member_request__free_unpacked(req, NULL);
+    if (r == DFS_ENOTLEADER)
+        services_reply_not_leader(s->all, c, f);
+    else if (r < 0)
+        conn_reply_error(c, f->header.type, f->header.rpc_id, r, "the members stay: %s",
+                         dfs_strerror(r));
+    else
+        conn_reply(c, f->header.type, f->header.rpc_id, NULL, NULL);
+}
+
 const struct service svc_status = {
     .name = "status",
     .handlers = {{MSG_PING, false, on_ping},
                  {MSG_STATUS, false, on_status},
-                 {MSG_TRANSFER, false, on_transfer}},
+                 {MSG_TRANSFER, false, on_transfer},
+                 {MSG_MEMBER, true, on_member}},
     .start = status_start,
     .stop = status_stop,
 };

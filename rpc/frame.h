@@ -54,6 +54,7 @@ enum msg_type {
     MSG_REPORT = 60,        /* ReportRequest -> ReportReply */
     MSG_STATUS = 61,        /* StatusRequest -> StatusReply */
     MSG_TRANSFER = 62,      /* TransferRequest -> Empty */
+    MSG_MEMBER = 63,        /* MemberRequest -> Empty */
 };
 
 struct frame_header {

@@ -155,6 +155,7 @@ const char *msg_type_name(uint16_t type)
         {MSG_REPORT, "REPORT"},
         {MSG_STATUS, "STATUS"},
         {MSG_TRANSFER, "TRANSFER"},
+        {MSG_MEMBER, "MEMBER"},
     };
 
     for (size_t i = 0; i < ARRAY_COUNT(names); i++) {

@@ -50,6 +50,8 @@ static unsigned allowed_roles(uint16_t type)
         return DATANODE;
     case MSG_TRANSFER:
         return ADMIN | NAMENODE;
+    case MSG_MEMBER:
+        return ADMIN;
     }
     return 0;
 }

@@ -160,7 +160,7 @@ int admin_call_leader(struct admin *a, const char *addrs, uint16_t msg,
     char *copy = mem_strdup(addrs), *save = NULL;
     int r = -EINVAL, best = 0;
 
-    for (char *one = strtok_r(copy, ",", &save); one != NULL; one = strtok_r(NULL, ",", &save)) {
+    for (char *one = strtok_r(copy, ", ", &save); one != NULL; one = strtok_r(NULL, ", ", &save)) {
         r = admin_call(a, one, msg, request, type, timeout_ms, ret_reply);
         if (r == 0)
             break;

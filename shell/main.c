@@ -32,6 +32,7 @@ static const struct command commands[] = {
     {"sync", cmd_sync, "make everything written through a mount durable"},
     {"counters", cmd_counters, "show what a mount has done"},
     {"cluster", cmd_cluster, "make, start, stop and show a cluster on this machine"},
+    {"namenode", cmd_namenode, "add and remove namenodes, hand over the leadership"},
     {"pki", cmd_pki, "make certificates for a cluster on real hosts"},
 };
 

@@ -698,6 +698,77 @@ static void a_wiped_replica_is_refused(void **state)
     assert_int_equal(node_raft_conf(g->r[lagging].node)->count, 3);
 }
 
+static bool has_two_members(struct group *g)
+{
+    int leader = leader_of(g);
+
+    return leader >= 0 && node_raft_conf(g->r[leader].node)->count == 2 && all_equal(g);
+}
+
+static bool newcomer_votes(struct group *g)
+{
+    const struct raft_member *m;
+    int leader = leader_of(g);
+
+    if (leader < 0)
+        return false;
+    m = raft_conf_find(node_raft_conf(g->r[leader].node), g->r[NODES].conf.id);
+    return m && m->voter && all_equal(g);
+}
+
+/* Asks whoever leads until the change is in the log; addr NULL: to leave. */
+static int change_members(struct group *g, struct raft_id id, const char *addr)
+{
+    int r;
+
+    do {
+        struct node *leader;
+
+        WAIT_FOR(g, has_leader);
+        leader = g->r[leader_of(g)].node;
+        r = addr ? node_add_member(leader, id, addr) : node_remove_member(leader, id);
+        loop_run_once(g->loop, true); /* An earlier change may not be committed yet. */
+    } while (r == -EAGAIN || r == DFS_ENOTLEADER);
+    return r;
+}
+
+/* The way back of R9: the old id leaves, the empty directory comes with a new one and, since the
+ * log has been cut long since, by snapshot from somebody it knows nothing of. */
+static void a_wiped_replica_joins_under_a_new_id(void **state)
+{
+    struct group *g = *state;
+    struct raft_id newcomer = g->r[NODES].conf.id, old;
+    const char *addr = g->r[NODES].conf.listen;
+
+    WAIT_FOR(g, all_are_noted);
+    fall_behind(g);
+    old.v = lagging + 1;
+    assert_int_equal(change_members(g, newcomer, "nowhere"), -EINVAL);
+    assert_int_equal(change_members(g, newcomer, NULL), -ENOENT);
+    assert_int_equal(change_members(g, old, NULL), 0);
+    WAIT_FOR(g, has_two_members);
+
+    lagging = NODES;
+    replica_up(g, NODES);
+    assert_int_equal(change_members(g, old, addr), -EEXIST);
+    assert_int_equal(change_members(g, newcomer, addr), 0);
+    WAIT_FOR(g, newcomer_votes);
+    assert_true(node_stats(g->r[NODES].node)->snapshots_installed > 0);
+    assert_same_state(g);
+
+    /* And it counts: with it, another can go. */
+    replica_down(g, old.v == 1 ? 1 : 0);
+    g->last_id = 0;
+    propose_many(g, 10);
+    assert_int_equal(g->answers, 10);
+
+    /* It finds the others by itself when it starts again. */
+    replica_down(g, NODES);
+    replica_up(g, NODES);
+    propose_many(g, 10);
+    assert_same_state(g);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -717,6 +788,7 @@ int main(void)
         T(a_stopping_leader_hands_over_first),
         T(one_directory_serves_one_replica_at_a_time),
         T(a_wiped_replica_is_refused),
+        T(a_wiped_replica_joins_under_a_new_id),
 #undef T
     };
 

@@ -14,7 +14,7 @@ static void a_client_does_not_speak_for_servers(void **state)
     static const uint16_t forbidden[] = {MSG_RAFT,       MSG_SNAP_WANT,     MSG_SNAP_DATA,
                                          MSG_PG_CONFIG,  MSG_NODE_REGISTER, MSG_HEARTBEAT,
                                          MSG_CHAIN_OP,   MSG_CHAIN_ACK,     MSG_CHAIN_HELLO,
-                                         MSG_SYNC_BEGIN, MSG_TRANSFER};
+                                         MSG_SYNC_BEGIN, MSG_TRANSFER,      MSG_MEMBER};
 
     (void)state;
     for (size_t i = 0; i < sizeof(forbidden) / sizeof(forbidden[0]); i++)
@@ -38,6 +38,8 @@ static void an_operator_may_move_leadership_but_not_take_part(void **state)
 {
     (void)state;
     assert_true(role_may_send("admin", MSG_TRANSFER));
+    assert_true(role_may_send("admin", MSG_MEMBER));
+    assert_false(role_may_send("namenode", MSG_MEMBER));
     assert_true(role_may_send("admin", MSG_REPORT));
     assert_false(role_may_send("admin", MSG_RAFT));
 }

@@ -175,7 +175,6 @@ static void connected(void *ctx, int status)
     struct program *p = ctx;
 
     if (status < 0) {
-        p->daemon.exit_code = EXIT_UNREACHED;
         daemon_fail(&p->daemon, "dfs-fuse: the cluster was not reached: %s",
                     ll_problem(p->mount.ll));
         fail(p, EXIT_UNREACHED);

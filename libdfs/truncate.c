@@ -15,10 +15,20 @@
 #include "libdfs/nn.h"
 #include "libdfs/writeback.h"
 
+/*
+ *   SILENCE ──► ASKED ──► TAIL ──► CLEARED
+ *    │  ▲         │  ▲                │
+ *    ▼  │         ▼  └── older tail ──┘
+ *   FLUSH └───── FETCH
+ *
+ * An interrupt ends it before the namenode was asked; while it is asked, nn.c decides; after that
+ * the caller is told what came of it, and the tail is zeroed behind his back.
+ */
 enum truncate_state {
-    TRUNCATE_SILENCE,
-    TRUNCATE_FLUSH,
+    TRUNCATE_SILENCE, /* nothing of the inode may fly */
+    TRUNCATE_FLUSH,   /* inline content goes to chunks first */
     TRUNCATE_ASKED,
+    TRUNCATE_FETCH, /* the namenode sees another file than we do */
     TRUNCATE_TAIL,
     TRUNCATE_CLEARED
 };
@@ -27,15 +37,16 @@ struct truncate_op {
     enum truncate_state state;
     struct inode *inode; /* a reference */
     uint64_t size;
-    bool committed; /* what was unpublished at the beginning was sent */
-    bool flushed;   /* inline content was sent to chunks */
-    bool retried;   /* EAGAIN came once */
-    bool ask_after; /* the tail at work is an older one */
-    bool tail_only; /* nothing is cut: a tail of somebody else's is zeroed */
-    struct ll_call *call;
+    bool committed;       /* what was unpublished at the beginning was sent */
+    bool flushed;         /* inline content was sent to chunks */
+    bool retried;         /* EAGAIN came once */
+    bool ask_after;       /* the tail at work is an older one */
+    bool tail_only;       /* nothing is cut: a tail of somebody else's is zeroed */
+    struct ll_call *call; /* NULL: cannot be interrupted, or has been */
+    struct ll_call flush_call;
     struct ll_cred cred;
     uint32_t *groups;
-    ll_attr_fn fn;
+    ll_attr_fn fn; /* NULL: nobody waits for the answer */
     void *ctx;
     struct ll_attr attr;
     struct chunk_op tail;
@@ -44,19 +55,27 @@ struct truncate_op {
 
 static void ask(struct truncate_op *t);
 
+static void answer(struct truncate_op *t, int status)
+{
+    ll_attr_fn fn = STEAL(t->fn);
+
+    if (t->call != NULL)
+        t->call->interrupt = NULL;
+    t->call = NULL;
+    if (fn == NULL)
+        return;
+    if (status == 0)
+        inode_overlay_attr(t->inode, &t->attr);
+    fn(t->ctx, status, status == 0 ? &t->attr : NULL);
+}
+
 static void finish(struct truncate_op *t, int status)
 {
     struct inode *i = t->inode;
 
     DL_DELETE(i->truncates, t);
     i->wb.frozen--;
-    if (t->call != NULL)
-        t->call->interrupt = NULL;
-    if (t->fn != NULL) {
-        if (status == 0)
-            inode_overlay_attr(i, &t->attr);
-        t->fn(t->ctx, status, status == 0 ? &t->attr : NULL);
-    }
+    answer(t, status);
     free(t->groups);
     free(t);
     wb_pump(i);
@@ -73,7 +92,7 @@ static void on_cleared(void *ctx, int status, const Dfs__MetaReply *reply)
     if (status == 0 && reply->result_case == DFS__META_REPLY__RESULT_ENTRY &&
         reply->entry->attr != NULL)
         inode_published(t->inode, reply->entry->attr);
-    if (t->ask_after) {
+    if (t->ask_after && t->fn != NULL) {
         t->ask_after = false;
         ask(t);
         return;
@@ -108,9 +127,20 @@ static void on_tail_zeroed(struct chunk_op *op, int status)
     ll_meta_call(t->inode->ll, NULL, &m.req, on_cleared, t);
 }
 
+static void on_interrupt(struct ll_call *call);
+
+static void allow_interrupt(struct truncate_op *t)
+{
+    if (t->call == NULL)
+        return;
+    t->call->impl = t;
+    t->call->interrupt = on_interrupt;
+}
+
 static void zero_tail(struct truncate_op *t)
 {
     t->state = TRUNCATE_TAIL;
+    allow_interrupt(t);
     t->tail.kind = CHUNK_TRUNC;
     t->tail.sync = true; /* Once the mark is cleared, a power failure must not bring them back. */
     t->tail.done = on_tail_zeroed;
@@ -174,6 +204,8 @@ static void on_truncated(void *ctx, int status, const Dfs__MetaReply *reply)
     if (status == -EAGAIN && !t->retried) {
         t->retried = true;
         i->known = false;
+        t->state = TRUNCATE_FETCH;
+        allow_interrupt(t);
         inode_fetch(i, on_refetched, t);
         return;
     }
@@ -217,8 +249,11 @@ static void on_left_inline(void *ctx, int status)
 {
     struct truncate_op *t = ctx;
 
-    (void)status;
     t->inode->wb.frozen++;
+    if (status < 0) {
+        finish(t, status);
+        return;
+    }
     t->state = TRUNCATE_SILENCE;
     truncate_step(t->inode);
 }
@@ -239,7 +274,7 @@ static bool leave_inline_first(struct truncate_op *t)
     if (i->is_inline)
         wb_leave_inline(i);
     inode_update_work(i);
-    wb_flush(i, WB_COMMIT, NULL, on_left_inline, t);
+    wb_flush(i, WB_COMMIT, &t->flush_call, on_left_inline, t);
     return true;
 }
 
@@ -259,7 +294,7 @@ void truncate_step(struct inode *i)
         return;
     }
     if (t->call != NULL)
-        t->call->interrupt = NULL; /* From here on the outcome must be learnt. */
+        t->call->interrupt = NULL; /* From here on the outcome must be learnt: see nn.c. */
     if (t->tail_only)
         zero_tail(t);
     else
@@ -268,7 +303,27 @@ void truncate_step(struct inode *i)
 
 static void on_interrupt(struct ll_call *call)
 {
-    finish(call->impl, -EINTR);
+    struct truncate_op *t = call->impl;
+
+    switch (t->state) {
+    case TRUNCATE_SILENCE:
+        finish(t, -EINTR);
+        break;
+    case TRUNCATE_FLUSH:
+        if (t->flush_call.interrupt != NULL)
+            t->flush_call.interrupt(&t->flush_call);
+        break;
+    case TRUNCATE_FETCH:
+        inode_fetch_cancel(t->inode, on_refetched, t);
+        finish(t, -EINTR);
+        break;
+    case TRUNCATE_TAIL:
+    case TRUNCATE_CLEARED:
+        answer(t, t->ask_after ? -EINTR : 0);
+        break;
+    case TRUNCATE_ASKED:
+        assert(false && "nn.c answers for it");
+    }
 }
 
 static void start(struct truncate_op *t)
@@ -276,10 +331,7 @@ static void start(struct truncate_op *t)
     struct inode *i = t->inode;
 
     i->wb.frozen++;
-    if (t->call != NULL) {
-        t->call->impl = t;
-        t->call->interrupt = on_interrupt;
-    }
+    allow_interrupt(t);
     DL_APPEND(i->truncates, t);
     truncate_step(i);
 }

@@ -50,6 +50,7 @@ enum {
 static void seek(void *ctx);
 static void pump(struct nn *nn);
 static void attach(struct nn *nn);
+static void renew(struct nn *nn, bool reclaim);
 static void close_behind(struct nn *nn, uint64_t ino);
 
 static uint64_t now_ns(const struct nn *nn)
@@ -326,6 +327,7 @@ static void session_opened(void *ctx, int status, const struct rpc_frame *f)
     CLEANUP_MSG struct msg_arena arena;
     const Dfs__SessionOpenReply *reply;
     char text[RPC_ERROR_TEXT_MAX];
+    bool again = nn->told_ready;
 
     msg_arena_init(&arena);
     nn->attach_rpc = 0;
@@ -348,6 +350,8 @@ static void session_opened(void *ctx, int status, const struct rpc_frame *f)
     memcpy(nn->token, reply->data_token.data, sizeof(nn->token));
     memcpy(nn->cluster_uuid, reply->cluster_uuid.data, sizeof(nn->cluster_uuid));
     attached(nn, reply->term, reply->leader_time_ns, nn->pg_version);
+    if (again && nn->state == NN_READY)
+        renew(nn, true); /* What is open here was open in the session that ended. */
 }
 
 static void session_renewed(void *ctx, int status, const struct rpc_frame *f)

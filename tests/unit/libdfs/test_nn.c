@@ -505,6 +505,7 @@ static void a_lost_session_fails_what_was_sent_and_goes_on_with_the_rest(void **
         assert_int_equal(w->seen[i].session, 6);
         assert_true(w->seen[i].seq <= 1);
     }
+    WAIT(w, w->reclaimed_count == 2); /* The new session is told what is open. */
 }
 
 /* ---- interrupts and time limits ---- */

@@ -50,6 +50,8 @@ static _Noreturn void wait_for_child(int fd, pid_t child, const char *log_path)
         _exit(0);
     if (len > 0) {
         fprintf(stderr, "%.*s\n", (int)len, text);
+        if (waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) != 0)
+            _exit(WEXITSTATUS(status));
     } else if (waitpid(child, &status, 0) == child && WIFSIGNALED(status)) {
         fprintf(stderr, "the daemon was killed by signal %d at its start; log: %s\n",
                 WTERMSIG(status), log_path != NULL ? log_path : "none");

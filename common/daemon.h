@@ -20,8 +20,8 @@ struct daemon {
 /*
  * Forks; returns in the child, in a new session, with stdin from /dev/null and stdout and stderr
  * appended to log_path (NULL: /dev/null). The parent stays until daemon_ready() (then it exits 0)
- * or daemon_fail() or the child's death (then it prints the reason and exits 1). Before threads
- * and loops exist. Relative paths stay as they are: the working directory is kept.
+ * or daemon_fail() (then it prints the reason, and exits as the child does) or the child's death
+ * (it says so and exits 1). Before threads and loops exist. Relative paths stay as they are: the working directory is kept.
  * SIGPIPE is ignored from then on.
  * -errno of opening the log or forking
  */

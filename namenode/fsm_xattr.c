@@ -21,6 +21,12 @@ static bool begins(ProtobufCBinaryData name, const char *prefix)
     return name.len > len && memcmp(name.data, prefix, len) == 0;
 }
 
+/* The name space alone, without a name in it. */
+static bool is_empty(ProtobufCBinaryData name, const char *prefix)
+{
+    return name.len == strlen(prefix) && memcmp(name.data, prefix, name.len) == 0;
+}
+
 /* mask: PERM_READ or PERM_WRITE. */
 static int xattr_allowed(const struct cred *cred, const struct inode_rec *inode,
                          ProtobufCBinaryData name, unsigned mask)
@@ -30,6 +36,8 @@ static int xattr_allowed(const struct cred *cred, const struct inode_rec *inode,
     if (name.len == 0 || name.len > XATTR_NAME_BYTES_MAX)
         return -ERANGE;
     if (memchr(name.data, '\0', name.len))
+        return -EINVAL;
+    if (is_empty(name, "trusted.") || is_empty(name, "security.") || is_empty(name, "user."))
         return -EINVAL;
     if (begins(name, "trusted."))
         return perm_is_root(cred) ? 0 : missing;

@@ -11,6 +11,9 @@
 #define MIB (KIB * 1024)
 #define GIB (MIB * 1024)
 
+/* A chunk's number has 32 bits; the last is left out, so that the number of chunks has, too. */
+#define FILE_SIZE_MAX (UINT64_C(0xffffffff) * CHUNK_SIZE)
+
 enum {
     /* Files and chunks. */
     CHUNK_BLOCK_SIZE = 4096, /* checksum grain */

@@ -13,11 +13,13 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include "common/compiler.h"
 #include "common/daemon.h"
 #include "common/limits.h"
 #include "common/log.h"
 #include "common/loop.h"
 #include "common/mem.h"
+#include "fuse/counters.h"
 #include "fuse/interrupt.h"
 #include "fuse/mount.h"
 #include "fuse/removed.h"
@@ -30,6 +32,7 @@ struct program {
     struct mount_conf conf;
     struct daemon daemon;
     struct loop_signal *term, *interrupt, *hangup;
+    struct mount_http *http;
     struct ll_call call;
     char *subdir_rest; /* what is left to be looked up of conf.subdir */
     char *client_name;
@@ -40,13 +43,16 @@ struct program {
 static void do_init(void *userdata, struct fuse_conn_info *conn)
 {
     (void)userdata;
-    conn->want &= ~(unsigned)(FUSE_CAP_SPLICE_READ | FUSE_CAP_SPLICE_WRITE | FUSE_CAP_SPLICE_MOVE |
-                              FUSE_CAP_WRITEBACK_CACHE | FUSE_CAP_AUTO_INVAL_DATA |
-                              FUSE_CAP_FLOCK_LOCKS | FUSE_CAP_POSIX_LOCKS);
+    /* Without EXPLICIT_INVAL_DATA a foreign change of the size drops the pages: else the last page,
+     * filled up with zeros, would be shown where another mount has appended. */
+    conn->want &=
+        ~(unsigned)(FUSE_CAP_SPLICE_READ | FUSE_CAP_SPLICE_WRITE | FUSE_CAP_SPLICE_MOVE |
+                    FUSE_CAP_WRITEBACK_CACHE | FUSE_CAP_AUTO_INVAL_DATA |
+                    FUSE_CAP_EXPLICIT_INVAL_DATA | FUSE_CAP_FLOCK_LOCKS | FUSE_CAP_POSIX_LOCKS);
     conn->want |=
-        conn->capable & (FUSE_CAP_EXPLICIT_INVAL_DATA | FUSE_CAP_ASYNC_READ |
-                         FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_ASYNC_DIO | FUSE_CAP_READDIRPLUS |
-                         FUSE_CAP_READDIRPLUS_AUTO | FUSE_CAP_EXPORT_SUPPORT | FUSE_CAP_IOCTL_DIR);
+        conn->capable &
+        (FUSE_CAP_ASYNC_READ | FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_ASYNC_DIO | FUSE_CAP_READDIRPLUS |
+         FUSE_CAP_READDIRPLUS_AUTO | FUSE_CAP_EXPORT_SUPPORT | FUSE_CAP_IOCTL_DIR);
     conn->max_write = IO_SIZE_MAX;
     conn->max_read = IO_SIZE_MAX;
     conn->max_readahead = 16 << 20;
@@ -74,6 +80,7 @@ static void begin_close(void *ctx)
     if (p->closing)
         return;
     p->closing = true;
+    mount_http_free(STEAL(p->http));
     ll_close(p->mount.ll, DRAIN_MS, closed, p);
 }
 
@@ -109,9 +116,19 @@ static void start_mount(struct program *p)
     static struct fuse_lowlevel_ops ops = {.init = do_init};
     int r;
 
+    if (p->conf.http_addr != NULL) {
+        r = mount_http_new(&p->mount, &p->http);
+        if (r < 0) {
+            daemon_fail(&p->daemon, "cannot serve /metrics on %s: %s", p->conf.http_addr,
+                        strerror(-r));
+            fail(p, 1);
+            return;
+        }
+    }
     ops_meta_fill(&ops);
     ops_dir_fill(&ops);
     ops_io_fill(&ops);
+    ops_flush_fill(&ops);
     ops_xattr_fill(&ops);
     r = transport_new(&p->mount, &ops, &h, &p->mount.transport);
     if (r < 0) {
@@ -219,6 +236,7 @@ static int serve(struct program *p)
     transport_free(m->transport);
     removed_clear(m);
     interrupt_done(m);
+    loop_timer_free(m->flush_timer);
     loop_signal_free(p->term);
     loop_signal_free(p->interrupt);
     loop_signal_free(p->hangup);
@@ -230,7 +248,13 @@ static int serve(struct program *p)
 static char *program_mountpoint(const char *given)
 {
     char *path = realpath(given, NULL);
+    struct stat st;
 
+    /* One that can't be asked is a dead mount, on which the kernel decides. */
+    if (path != NULL && stat(path, &st) == 0 && !S_ISDIR(st.st_mode)) {
+        free(STEAL(path));
+        errno = ENOTDIR;
+    }
     if (path == NULL)
         fprintf(stderr, "dfs-fuse: mountpoint %s: %s\n", given, strerror(errno));
     return path;

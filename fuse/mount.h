@@ -15,6 +15,7 @@
 #include "fuse/mount_conf.h"
 #include "libdfs/dfs_ll.h"
 
+struct flush;
 struct loop;
 struct loop_timer;
 struct mount_op;
@@ -32,6 +33,8 @@ struct mount {
     struct mount_op *interrupted;
     struct loop_timer *interrupt_timer;
     uint64_t interrupt_look;
+    struct flush *flushes; /* closes that wait: see ops_flush.c */
+    struct loop_timer *flush_timer;
     /* Counters of /metrics and of the mount's ioctl. */
     uint64_t requests, writes, reads, interrupts;
 };
@@ -68,6 +71,7 @@ void mount_entry(const struct ll_attr *attr, struct fuse_entry_param *ret_entry)
 void ops_meta_fill(struct fuse_lowlevel_ops *ops);
 void ops_dir_fill(struct fuse_lowlevel_ops *ops);
 void ops_io_fill(struct fuse_lowlevel_ops *ops);
+void ops_flush_fill(struct fuse_lowlevel_ops *ops);
 void ops_xattr_fill(struct fuse_lowlevel_ops *ops);
 
 #endif

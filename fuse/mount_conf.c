@@ -34,6 +34,8 @@ static const struct arg_option options[] = {
     {"verbose", 'v', NULL, "log debug messages", OPT_VERBOSE},
     {"sloppy", 's', NULL, "ignored; mount(8) may pass it", OPT_IGNORED},
     {"no-mtab", 'n', NULL, "ignored; mount(8) may pass it", OPT_IGNORED},
+    {"namespace", 'N', "NS", "ignored; mount(8) may pass it", OPT_IGNORED},
+    {"types", 't', "TYPE", "ignored; mount(8) may pass it", OPT_IGNORED},
     {0},
 };
 
@@ -54,19 +56,24 @@ static const struct args_spec spec = {
         "  log=FILE, pid_file=FILE, http=ADDR:PORT\n"
         "  allow_other, ro, rw, noatime, nosuid, nodev, noexec, ...\n"
         "                       as for any mount; allow_other is on for root\n"
+        "Called as mount.dfs, --foreground (-f) is mount(8)'s --fake: all but the mounting is "
+        "done.\n"
         "Exit status: 0 mounted, 1 failed, 2 wrong command line, 32 the cluster was not reached.",
     .rest_min = 1,
     .rest_max = 2,
 };
 
 /* Options that are the kernel's: passed on as they are. */
-static const char *const kernel_words[] = {
-    "noatime", "relatime", "strictatime", "nodiratime", "nosuid", "suid",    "nodev",
-    "dev",     "noexec",   "exec",        "sync",       "async",  "dirsync", NULL};
-/* Options that mean something to mount(8) or systemd only. */
-static const char *const ignored_words[] = {"rw",     "auto",     "noauto", "user",
-                                            "nouser", "users",    "owner",  "_netdev",
-                                            "nofail", "defaults", NULL};
+static const char *const kernel_words[] = {"noatime", "atime", "nosuid", "suid",  "nodev",   "dev",
+                                           "noexec",  "exec",  "sync",   "async", "dirsync", NULL};
+/* Options that mean something to mount(8) or systemd only, or say when a time of access is written
+ * that we write only when told to. */
+static const char *const ignored_words[] = {
+    "rw",       "auto",       "noauto",      "user",          "nouser",
+    "users",    "owner",      "group",       "_netdev",       "nofail",
+    "defaults", "relatime",   "norelatime",  "nodiratime",    "diratime",
+    "lazytime", "nolazytime", "strictatime", "nostrictatime", "silent",
+    "loud",     NULL};
 
 static bool is_in(const char *word, const char *const *words)
 {
@@ -115,6 +122,9 @@ static int take_option(struct mount_conf *c, struct overrides *o, char *word)
         *value++ = '\0';
     if (strncmp(word, "x-", 2) == 0 || is_in(word, ignored_words))
         return 0;
+    if (strcmp(word, "remount") == 0)
+        return args_usage_error(
+            &spec, "a dfs mount is not changed by remounting: unmount it and mount it anew");
     if (value == NULL && is_in(word, kernel_words)) {
         add_kernel_option(c, word);
         return 0;
@@ -230,9 +240,13 @@ int mount_conf_parse(struct mount_conf *c, int argc, char **argv, int *ret_exit)
 {
     struct args a;
     struct overrides o = {.count = 0};
+    const char *slash = strrchr(argv[0], '/');
+    bool helper = strcmp(slash == NULL ? argv[0] : slash + 1, "mount.dfs") == 0, fake = false;
     int opt, bad = 0;
 
-    *c = (struct mount_conf){.kernel_options = mem_strdup(""), .allow_other = geteuid() == 0};
+    /* libfuse's mounts are nosuid and nodev unless told otherwise; root's are as any disk's. */
+    *c = (struct mount_conf){.kernel_options = mem_strdup(geteuid() == 0 ? ",suid,dev" : ""),
+                             .allow_other = geteuid() == 0};
     args_init(&a, &spec, argc, argv);
     while ((opt = args_next(&a)) != ARGS_END) {
         switch (opt) {
@@ -240,7 +254,8 @@ int mount_conf_parse(struct mount_conf *c, int argc, char **argv, int *ret_exit)
             c->config_path = a.value;
             break;
         case OPT_FOREGROUND:
-            c->foreground = true;
+            c->foreground = !helper;
+            fake = helper;
             break;
         case OPT_OPTIONS:
             bad = take_options(c, &o, (char *)(uintptr_t)a.value);
@@ -278,7 +293,8 @@ int mount_conf_parse(struct mount_conf *c, int argc, char **argv, int *ret_exit)
         fputs(conf_problems(c->file), stderr);
         return -EINVAL;
     }
-    return 0;
+    *ret_exit = 0;
+    return fake ? -ECANCELED : 0;
 }
 
 void mount_conf_done(struct mount_conf *c)

@@ -24,7 +24,8 @@ struct dir {
     struct ino ino;
     struct dir_entry *entries;
     size_t count, capacity;
-    bool end; /* the last page is here */
+    size_t new_from; /* what lies before came with an earlier request */
+    bool end;        /* the last page is here */
 };
 
 static struct dir *dir_of(const struct fuse_file_info *fi)
@@ -69,7 +70,18 @@ struct dir_op {
     bool plus;
 };
 
-/* Adds one entry to the reply; 0 when it doesn't fit. */
+/*
+ * The kernel takes the size from here. One that came with an earlier page would undo what has been
+ * written to the file since: it then gets the name alone, and asks.
+ */
+static bool attr_is_good(const struct dir_op *d, size_t at)
+{
+    const struct ll_attr *attr = &d->dir->entries[at].attr;
+
+    return attr->ino.v != 0 && (at >= d->dir->new_from || !ll_attr_may_be_old(d->op->m->ll, attr));
+}
+
+/* Adds one entry to the reply; more than room when it doesn't fit. */
 static size_t put_entry(const struct dir_op *d, char *buf, size_t room, size_t index)
 {
     struct fuse_entry_param e = {.ino = 0};
@@ -83,10 +95,10 @@ static size_t put_entry(const struct dir_op *d, char *buf, size_t room, size_t i
         const struct dir_entry *entry = &d->dir->entries[index - DOTS];
 
         name = entry->name;
-        if (d->plus && entry->attr.ino.v != 0)
+        if (d->plus && attr_is_good(d, index - DOTS))
             mount_entry(&entry->attr, &e);
         e.attr.st_ino = entry->attr.ino.v;
-        e.attr.st_mode = d->plus ? e.attr.st_mode : entry->type;
+        e.attr.st_mode = e.ino != 0 ? e.attr.st_mode : entry->type;
     }
     return d->plus ? fuse_add_direntry_plus(d->op->req, buf, room, name, &e, next)
                    : fuse_add_direntry(d->op->req, buf, room, name, &e.attr, next);
@@ -164,6 +176,7 @@ static void read_dir(fuse_req_t req, size_t size, off_t offset, struct fuse_file
     d->plus = plus;
     if (offset == 0)
         dir_clear(d->dir);
+    d->dir->new_from = d->dir->count;
     dir_fill(d);
 }
 

@@ -8,21 +8,13 @@
 
 #include "common/mem.h"
 #include "common/mount_ioctl.h"
+#include "fuse/counters.h"
 #include "fuse/mount.h"
 #include "fuse/transport.h"
 
-enum { COUNTERS_MAX = 64 };
-
-/* One open(2). */
-struct handle {
-    struct ll_file *file;
-    bool suid; /* the file had setuid or setgid when it was opened: a write may have to clear it */
-    uint32_t mode;
-};
-
-static struct handle *handle_of(const struct fuse_file_info *fi)
+static struct ll_file *file_of(const struct fuse_file_info *fi)
 {
-    return (struct handle *)(uintptr_t)fi->fh;
+    return (struct ll_file *)(uintptr_t)fi->fh;
 }
 
 static void reply_status(void *ctx, int status)
@@ -32,41 +24,26 @@ static void reply_status(void *ctx, int status)
 
 /* ---- open and create ---- */
 
-static struct handle *handle_new(struct mount_op *op, struct ll_file *file,
-                                 const struct ll_attr *attr, bool keep_cache)
+static void fill_handle(struct mount_op *op, struct ll_file *file, bool keep_cache)
 {
-    struct handle *h = MEM_NEW(struct handle);
-
-    h->file = file;
-    h->mode = attr->mode;
-    h->suid =
-        (attr->mode & S_ISUID) != 0 || (attr->mode & (S_ISGID | S_IXGRP)) == (S_ISGID | S_IXGRP);
-    op->fi.fh = (uintptr_t)h;
+    op->fi.fh = (uintptr_t)file;
     op->fi.keep_cache = keep_cache;
     op->fi.direct_io = (op->fi.flags & O_DIRECT) != 0;
-    return h;
-}
-
-/* The opener was interrupted after all: the kernel will never release this handle. */
-static void handle_drop(struct handle *h)
-{
-    ll_release(h->file);
-    free(h);
 }
 
 static void opened(void *ctx, int status, struct ll_file *file, const struct ll_attr *attr,
                    bool keep_cache)
 {
     struct mount_op *op = ctx;
-    struct handle *h;
 
+    (void)attr;
     if (status < 0) {
         mount_op_err(op, status);
         return;
     }
-    h = handle_new(op, file, attr, keep_cache);
+    fill_handle(op, file, keep_cache);
     if (fuse_reply_open(op->req, &op->fi) == -ENOENT)
-        handle_drop(h);
+        ll_release(file); /* The opener has gone: the kernel will never release it. */
     mount_op_free(op);
 }
 
@@ -85,16 +62,15 @@ static void created(void *ctx, int status, struct ll_file *file, const struct ll
 {
     struct mount_op *op = ctx;
     struct fuse_entry_param e;
-    struct handle *h;
 
     if (status < 0) {
         mount_op_err(op, status);
         return;
     }
-    h = handle_new(op, file, attr, keep_cache);
+    fill_handle(op, file, keep_cache);
     mount_entry(attr, &e);
     if (fuse_reply_create(op->req, &e, &op->fi) == -ENOENT)
-        handle_drop(h);
+        ll_release(file);
     mount_op_free(op);
 }
 
@@ -111,10 +87,8 @@ static void do_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_
 
 static void do_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
-    struct handle *h = handle_of(fi);
-
     (void)ino;
-    handle_drop(h);
+    ll_release(file_of(fi));
     fuse_reply_err(req, 0);
 }
 
@@ -142,7 +116,7 @@ static void do_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
 
     (void)ino;
     m->reads++;
-    ll_read(handle_of(fi)->file, &op->call, (uint64_t)offset, size, reply_data, op);
+    ll_read(file_of(fi), &op->call, (uint64_t)offset, size, reply_data, op);
 }
 
 static void reply_written(void *ctx, int status)
@@ -157,25 +131,53 @@ static void reply_written(void *ctx, int status)
     mount_op_free(op);
 }
 
-static void ignore_attr(void *ctx, int status, const struct ll_attr *attr)
+/*
+ * HANDLE_KILLPRIV_V2: the kernel leaves it to us that a write or an allocation takes setuid and
+ * setgid away. That happens first, so that whoever sees the new bytes sees a file without them.
+ */
+struct unprivileged {
+    struct mount_op *op;
+    struct ll_file *file;
+    void *bytes; /* NULL: it is an allocation */
+    bool append;
+    uint64_t offset, len;
+    int mode;
+};
+
+static void setid_killed(void *ctx, int status)
 {
-    (void)status;
-    (void)attr;
-    free(ctx);
+    struct unprivileged *u = ctx;
+    struct mount_op *op = u->op;
+
+    if (status < 0)
+        mount_op_err(op, status);
+    else if (u->bytes != NULL && u->append)
+        ll_append(u->file, &op->call, u->bytes, u->len, NULL, reply_written, op);
+    else if (u->bytes != NULL)
+        ll_write(u->file, &op->call, u->offset, u->bytes, u->len, NULL, reply_written, op);
+    else
+        ll_fallocate(u->file, &op->call, u->mode, u->offset, u->len, reply_status, op);
+    free(u->bytes);
+    free(u);
 }
 
-/* HANDLE_KILLPRIV_V2: the kernel leaves it to us that a write takes setuid and setgid away. */
-static void kill_suid(struct mount *m, struct handle *h)
+static struct unprivileged *unprivileged_new(struct mount_op *op, struct ll_file *file,
+                                             uint64_t offset, uint64_t len)
 {
-    struct ll_call *call = MEM_NEW(struct ll_call);
-    struct ll_cred root = {.kernel_checked = true};
-    struct ll_attr attr = {.mode = h->mode & ~(uint32_t)S_ISUID};
+    struct unprivileged *u = MEM_NEW(struct unprivileged);
 
-    if (h->mode & S_IXGRP)
-        attr.mode &= ~(uint32_t)S_ISGID;
-    h->suid = false;
-    h->mode = attr.mode;
-    ll_setattr(m->ll, call, &root, ll_file_ino(h->file), &attr, LL_SET_MODE, ignore_attr, call);
+    u->op = op;
+    u->file = file;
+    u->offset = offset;
+    u->len = len;
+    return u;
+}
+
+static void kill_setid(struct unprivileged *u)
+{
+    struct ll_cred cred = mount_cred(u->op->req);
+
+    ll_kill_setid(u->file, &u->op->call, &cred, setid_killed, u);
 }
 
 static void do_write_buf(fuse_req_t req, fuse_ino_t ino, struct fuse_bufvec *bufv, off_t offset,
@@ -183,24 +185,27 @@ static void do_write_buf(fuse_req_t req, fuse_ino_t ino, struct fuse_bufvec *buf
 {
     struct mount *m = mount_of(req);
     struct mount_op *op = mount_op_new(m, req);
-    struct handle *h = handle_of(fi);
+    struct ll_file *file = file_of(fi);
+    /* As the descriptor has it now (F_SETFL). Pages of a mapping come through any descriptor. */
+    bool append = (fi->flags & O_APPEND) != 0 && !fi->writepage;
 
     (void)ino;
     m->writes++;
     op->size = bufv->buf[0].size;
-    if (h->suid && transport_write_kills_suid(m->transport))
-        kill_suid(m, h);
-    ll_write(h->file, &op->call, (uint64_t)offset, bufv->buf[0].mem, op->size,
-             transport_write_slab(m->transport), reply_written, op);
-}
+    if (ll_has_setid(file) && transport_write_kills_suid(m->transport)) {
+        struct unprivileged *u = unprivileged_new(op, file, (uint64_t)offset, op->size);
 
-static void do_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
-{
-    struct mount *m = mount_of(req);
-    struct mount_op *op = mount_op_new(m, req);
-
-    (void)ino;
-    ll_flush(handle_of(fi)->file, &op->call, reply_status, op);
+        u->bytes = mem_memdup(bufv->buf[0].mem, op->size);
+        u->append = append;
+        kill_setid(u);
+        return;
+    }
+    if (append)
+        ll_append(file, &op->call, bufv->buf[0].mem, op->size, transport_write_slab(m->transport),
+                  reply_written, op);
+    else
+        ll_write(file, &op->call, (uint64_t)offset, bufv->buf[0].mem, op->size,
+                 transport_write_slab(m->transport), reply_written, op);
 }
 
 static void do_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi)
@@ -209,7 +214,7 @@ static void do_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_f
     struct mount_op *op = mount_op_new(m, req);
 
     (void)ino;
-    ll_fsync(handle_of(fi)->file, &op->call, datasync != 0, reply_status, op);
+    ll_fsync(file_of(fi), &op->call, datasync != 0, reply_status, op);
 }
 
 static void do_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t offset, off_t len,
@@ -219,8 +224,14 @@ static void do_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t offset,
     struct mount_op *op = mount_op_new(m, req);
 
     (void)ino;
-    ll_fallocate(handle_of(fi)->file, &op->call, mode, (uint64_t)offset, (uint64_t)len,
-                 reply_status, op);
+    if (ll_has_setid(file_of(fi)) && fuse_req_ctx(req)->uid != 0) {
+        struct unprivileged *u = unprivileged_new(op, file_of(fi), (uint64_t)offset, (uint64_t)len);
+
+        u->mode = mode;
+        kill_setid(u);
+        return;
+    }
+    ll_fallocate(file_of(fi), &op->call, mode, (uint64_t)offset, (uint64_t)len, reply_status, op);
 }
 
 /* ---- ioctl ---- */
@@ -238,16 +249,11 @@ static void reply_ioctl(void *ctx, int status)
 
 static void reply_counters(struct mount_op *op)
 {
-    struct mount *m = op->m;
     struct mount_counters out = {.text = ""};
     struct ll_counter counters[COUNTERS_MAX];
-    unsigned n = ll_counters(m->ll, counters, COUNTERS_MAX);
-    size_t used;
+    unsigned n = counters_get(op->m, counters);
+    size_t used = 0;
 
-    used = (size_t)snprintf(out.text, sizeof(out.text),
-                            "fuse_requests %" PRIu64 "\nfuse_reads %" PRIu64
-                            "\nfuse_writes %" PRIu64 "\nfuse_interrupts %" PRIu64 "\n",
-                            m->requests, m->reads, m->writes, m->interrupts);
     for (unsigned i = 0; i < n && used < sizeof(out.text); i++)
         used += (size_t)snprintf(out.text + used, sizeof(out.text) - used, "%s %" PRIu64 "\n",
                                  counters[i].name, counters[i].value);
@@ -285,7 +291,6 @@ void ops_io_fill(struct fuse_lowlevel_ops *ops)
     ops->release = do_release;
     ops->read = do_read;
     ops->write_buf = do_write_buf;
-    ops->flush = do_flush;
     ops->fsync = do_fsync;
     ops->fallocate = do_fallocate;
     ops->ioctl = do_ioctl;

@@ -85,9 +85,15 @@ static void do_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi
     ll_getattr(m->ll, &op->call, op->ino, reply_getattr, op);
 }
 
+/* A time beyond what 64 bits of nanoseconds hold (1677 to 2262) becomes the nearest that they do. */
 static int64_t ns_of(const struct timespec *ts)
 {
-    return ts->tv_sec * 1000000000LL + ts->tv_nsec;
+    int64_t ns;
+
+    if (__builtin_mul_overflow((int64_t)ts->tv_sec, INT64_C(1000000000), &ns) ||
+        __builtin_add_overflow(ns, (int64_t)ts->tv_nsec, &ns))
+        return ts->tv_sec < 0 ? INT64_MIN : INT64_MAX;
+    return ns;
 }
 
 static void do_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *st, int to_set,

@@ -177,7 +177,10 @@ ssize_t dfs_pread(struct dfs_file *f, void *buf, size_t size, uint64_t offset)
 
 static void write_start(struct op *op)
 {
-    ll_write(op->file, &op->call, op->offset, op->in, op->size, NULL, op_status, op);
+    if (op->flags & O_APPEND)
+        ll_append(op->file, &op->call, op->in, op->size, NULL, op_status, op);
+    else
+        ll_write(op->file, &op->call, op->offset, op->in, op->size, NULL, op_status, op);
 }
 
 ssize_t dfs_pwrite(struct dfs_file *f, const void *buf, size_t size, uint64_t offset)
@@ -191,6 +194,7 @@ ssize_t dfs_pwrite(struct dfs_file *f, const void *buf, size_t size, uint64_t of
         op_init(&op, f->dfs, write_start);
         op.file = f->file;
         op.in = (const char *)buf + done;
+        op.flags = (unsigned)f->flags;
         op.offset = offset + done;
         op.size = MIN(size - done, (size_t)IO_SIZE_MAX);
         r = op_run(&op);

@@ -78,6 +78,7 @@ void ll_data_drain(struct ll *ll, ll_status_fn fn, void *ctx)
 {
     struct drain *d = MEM_NEW(struct drain);
 
+    file_cancel_writes(ll->inodes); /* What is taken from now on would not go out. */
     d->ll = ll;
     d->fn = fn;
     d->ctx = ctx;

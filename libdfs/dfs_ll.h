@@ -144,6 +144,11 @@ void ll_getxattr(struct ll *ll, struct ll_call *call, struct ino ino, const char
  * behind a getattr.
  */
 bool ll_may_have_xattr(struct ll *ll, struct ino ino);
+/*
+ * Attributes that came a while ago, with a directory: the file is open here or was written since,
+ * so that they may be older than what the caller has been told meanwhile.
+ */
+bool ll_attr_may_be_old(struct ll *ll, const struct ll_attr *attr);
 /* Names, each NUL-terminated, one after the other. */
 void ll_listxattr(struct ll *ll, struct ll_call *call, struct ino ino, ll_bytes_fn fn, void *ctx);
 void ll_setxattr(struct ll *ll, struct ll_call *call, const struct ll_cred *cred, struct ino ino,
@@ -154,7 +159,7 @@ void ll_removexattr(struct ll *ll, struct ll_call *call, const struct ll_cred *c
 void ll_statfs(struct ll *ll, struct ll_call *call, ll_statfs_fn fn, void *ctx);
 
 /* ---- files ---- */
-/* flags as open(2): access mode, O_TRUNC, O_APPEND. keep_cache: nothing changed since the last open
+/* flags as open(2): access mode, O_TRUNC. keep_cache: nothing changed since the last open
  * here. */
 void ll_open(struct ll *ll, struct ll_call *call, const struct ll_cred *cred, struct ino ino,
              int flags, ll_open_fn fn, void *ctx);
@@ -167,11 +172,24 @@ void ll_read(struct ll_file *file, struct ll_call *call, uint64_t offset, size_t
 /*
  * Takes the bytes into the write-behind buffer; fn runs when they are in (it waits only while the
  * buffer is over its limit). slab: the bytes lie in it, and big writes keep a reference instead
- * of copying; NULL: copied. With O_APPEND the offset is ignored. Result: 0 or -errno (an earlier
- * write error of this file is reported once per open here, at fsync or at flush).
+ * of copying; NULL: copied. Result: 0 or -errno (an earlier write error of this file is reported
+ * once per open here, at fsync or at flush). O_APPEND is for the caller to see to: it may have been
+ * set or cleared since the open, and a mapping's pages have their place in any case.
  */
 void ll_write(struct ll_file *file, struct ll_call *call, uint64_t offset, const void *bytes,
               size_t len, struct slab *slab, ll_status_fn fn, void *ctx);
+/* The same at the end of the file, which the namenode is asked for unless our own last write is it.
+ */
+void ll_append(struct ll_file *file, struct ll_call *call, const void *bytes, size_t len,
+               struct slab *slab, ll_status_fn fn, void *ctx);
+/*
+ * The file runs with its owner's or group's rights, as far as is known here. A write that must not
+ * leave it so (not by root) is preceded by ll_kill_setid(), which also drops security.capability;
+ * O_TRUNC, truncate and chown see to it themselves.
+ */
+bool ll_has_setid(const struct ll_file *file);
+void ll_kill_setid(struct ll_file *file, struct ll_call *call, const struct ll_cred *cred,
+                   ll_status_fn fn, void *ctx);
 /* All written so far is on stable storage of every chain member; size and mtime in the log unless
  * datasync and only times changed. */
 void ll_fsync(struct ll_file *file, struct ll_call *call, bool datasync, ll_status_fn fn,

@@ -20,7 +20,8 @@ struct fallocate {
     struct ll_file *file;
     struct ll_call *call;
     struct ll_call write_call;
-    uint64_t at, end;
+    uint64_t at, end; /* at: zeroed up to here */
+    uint64_t zero_end;
     uint32_t alloc_next, alloc_end;
     bool extend;         /* the size becomes at least end */
     bool writing, wrote; /* a write is being taken; it has been, with write_status */
@@ -56,6 +57,37 @@ static void on_alloc(void *ctx, int status, const Dfs__MetaReply *reply)
     }
     f->alloc_next += FALLOCATE_ALLOC_MAX;
     alloc_step(f);
+}
+
+/* More than there is room for is refused before anything is reserved. */
+static void on_space(void *ctx, int status, const Dfs__MetaReply *reply)
+{
+    struct fallocate *f = ctx;
+    uint64_t size = inode_size(f->file->inode);
+
+    if (status == 0)
+        status = reply->status;
+    if (status == 0 && reply->result_case != DFS__META_REPLY__RESULT_STATFS)
+        status = -EIO;
+    if (status == 0 && f->end > size && f->end - size > reply->statfs->bytes_free)
+        status = -ENOSPC;
+    if (status < 0)
+        finish(f, status);
+    else
+        alloc_step(f);
+}
+
+static void ask_space(struct fallocate *f)
+{
+    struct ll *ll = f->file->inode->ll;
+    struct meta_request m;
+    Dfs__StatfsOp op = DFS__STATFS_OP__INIT;
+
+    op.ino = f->file->inode->ino.v;
+    meta_request_init(&m, NULL);
+    m.req.op_case = DFS__META_REQUEST__OP_STATFS;
+    m.req.statfs = &op;
+    ll_meta_call(ll, f->call, &m.req, on_space, f);
 }
 
 static void on_extended(void *ctx, int status, const struct ll_attr *attr)
@@ -129,24 +161,20 @@ static void zero_step(struct fallocate *f)
 {
     struct inode *i = f->file->inode;
 
-    while (f->at < f->end) {
-        uint64_t len = hole_len(i, f->at, f->end);
-        bool append = (f->file->flags & O_APPEND) != 0;
+    while (f->at < f->zero_end) {
+        uint64_t len = hole_len(i, f->at, f->zero_end);
 
-        if (len > 0 && f->at + len <= inode_size(i)) {
+        if (len > 0) {
             f->at += len;
             continue;
         }
-        len = MIN(f->end - f->at, (uint64_t)IO_SIZE_MAX);
+        len = MIN(f->zero_end - f->at, (uint64_t)IO_SIZE_MAX);
         len = layout_span(f->at, f->at + len);
         f->writing = true;
         f->wrote = false;
         f->at += len;
-        f->file->flags &= ~O_APPEND; /* These zeros have their place. */
         ll_write(f->file, &f->write_call, f->at - len, i->ll->zeros->data, (size_t)len,
                  i->ll->zeros, on_written, f);
-        if (append)
-            f->file->flags |= O_APPEND;
         f->writing = false;
         if (!f->wrote)
             return;
@@ -155,7 +183,7 @@ static void zero_step(struct fallocate *f)
             return;
         }
     }
-    finish(f, 0);
+    alloc_step(f); /* What lies beyond the end is zeros by extending. */
 }
 
 void ll_fallocate(struct ll_file *file, struct ll_call *call, int mode, uint64_t offset,
@@ -171,7 +199,7 @@ void ll_fallocate(struct ll_file *file, struct ll_call *call, int mode, uint64_t
         fn(ctx, -EOPNOTSUPP);
         return;
     }
-    if (len == 0 || offset + len < offset || offset + len > INT64_MAX) {
+    if (len == 0 || offset > FILE_SIZE_MAX || len > FILE_SIZE_MAX - offset) {
         fn(ctx, len == 0 ? -EINVAL : -EFBIG);
         return;
     }
@@ -191,11 +219,13 @@ void ll_fallocate(struct ll_file *file, struct ll_call *call, int mode, uint64_t
             f->alloc_next = layout_index(offset);
             f->alloc_end = layout_index(end - 1) + 1;
         }
-        alloc_step(f);
+        if (f->extend && f->end > size + CHUNK_SIZE)
+            ask_space(f);
+        else
+            alloc_step(f);
         return;
     }
-    if (!f->extend)
-        f->end = MIN(f->end, size);
+    f->zero_end = MIN(f->end, size);
     if (call != NULL) {
         call->impl = f;
         call->interrupt = on_interrupt;

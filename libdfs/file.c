@@ -170,12 +170,24 @@ void ll_read(struct ll_file *file, struct ll_call *call, uint64_t offset, size_t
     inode_read(file->inode, &file->ahead, call, offset, len, fn, ctx);
 }
 
+/* Attributes that came with an answer. */
+static void see_reply(struct ll *ll, const Dfs__MetaReply *reply)
+{
+    struct ll_attr attr;
+
+    if (reply->result_case != DFS__META_REPLY__RESULT_ENTRY || reply->entry->attr == NULL)
+        return;
+    ll_attr_from_wire(reply->entry->attr, &attr);
+    inode_see_attr(ll, &attr);
+}
+
 /* ---- writing ---- */
 
 /* A write that waits for room in the dirty limit. */
 struct write_wait {
     struct ll_file *file;
     struct ll_call *call;
+    bool append; /* at the end, wherever that is by then */
     uint64_t offset;
     const void *bytes;
     size_t len;
@@ -191,14 +203,12 @@ static bool has_room(const struct inode_table *t, size_t len)
     return t->dirty_bytes == 0 || t->dirty_bytes + len <= t->ll->options.dirty_bytes_max;
 }
 
-static void take_write(struct ll_file *file, uint64_t offset, const void *bytes, size_t len,
-                       struct slab *slab)
+static void take_write(struct ll_file *file, bool append, uint64_t offset, const void *bytes,
+                       size_t len, struct slab *slab)
 {
     struct inode *i = file->inode;
 
-    if ((file->flags & O_APPEND) != 0)
-        offset = inode_size(i);
-    wb_write(i, offset, bytes, len, slab);
+    wb_write(i, append ? inode_size(i) : offset, bytes, len, slab);
 }
 
 static void end_wait(struct inode_table *t, struct write_wait *w, int status)
@@ -224,7 +234,7 @@ void file_wake_writes(struct inode_table *t)
     while (t->writes != NULL && has_room(t, t->writes->len)) {
         struct write_wait *w = t->writes;
 
-        take_write(w->file, w->offset, w->bytes, w->len, w->slab);
+        take_write(w->file, w->append, w->offset, w->bytes, w->len, w->slab);
         end_wait(t, w, 0);
     }
 }
@@ -254,7 +264,7 @@ static void press(struct inode_table *t)
     free(all);
 }
 
-static void wait_for_room(struct ll_file *file, struct ll_call *call, uint64_t offset,
+static void wait_for_room(struct ll_file *file, struct ll_call *call, bool append, uint64_t offset,
                           const void *bytes, size_t len, struct slab *slab, ll_status_fn fn,
                           void *ctx)
 {
@@ -264,6 +274,7 @@ static void wait_for_room(struct ll_file *file, struct ll_call *call, uint64_t o
     t->ll->stats.write_waits++;
     w->file = file;
     w->call = call;
+    w->append = append;
     w->offset = offset;
     w->bytes = bytes;
     w->len = len;
@@ -282,8 +293,9 @@ static void wait_for_room(struct ll_file *file, struct ll_call *call, uint64_t o
     DL_APPEND(t->writes, w);
 }
 
-void ll_write(struct ll_file *file, struct ll_call *call, uint64_t offset, const void *bytes,
-              size_t len, struct slab *slab, ll_status_fn fn, void *ctx)
+static void write_bytes(struct ll_file *file, struct ll_call *call, bool append, uint64_t offset,
+                        const void *bytes, size_t len, struct slab *slab, ll_status_fn fn,
+                        void *ctx)
 {
     struct inode *i = file->inode;
     struct inode_table *t = i->ll->inodes;
@@ -291,22 +303,139 @@ void ll_write(struct ll_file *file, struct ll_call *call, uint64_t offset, const
     bool below = t->dirty_bytes <= half;
     int error = errseq_check(&i->errors, &file->errors_told);
 
-    if (error == 0 && offset + len > INT64_MAX)
+    if (error == 0 && append)
+        offset = inode_size(i);
+    if (error == 0 && (offset > FILE_SIZE_MAX || len > FILE_SIZE_MAX - offset))
         error = -EFBIG;
     if (error < 0) {
         fn(ctx, error);
         return;
     }
     if (t->writes != NULL || !has_room(t, len)) {
-        wait_for_room(file, call, offset, bytes, len, slab, fn, ctx);
+        wait_for_room(file, call, append, offset, bytes, len, slab, fn, ctx);
         press(t);
         file_wake_writes(t);
         return;
     }
-    take_write(file, offset, bytes, len, slab);
+    take_write(file, append, offset, bytes, len, slab);
     if (below && t->dirty_bytes > half)
         press(t);
     fn(ctx, 0);
+}
+
+void ll_write(struct ll_file *file, struct ll_call *call, uint64_t offset, const void *bytes,
+              size_t len, struct slab *slab, ll_status_fn fn, void *ctx)
+{
+    write_bytes(file, call, false, offset, bytes, len, slab, fn, ctx);
+}
+
+/* An append that first asks where the end is. */
+struct append {
+    struct ll_file *file;
+    struct ll_call *call;
+    void *bytes;
+    size_t len;
+    ll_status_fn fn;
+    void *ctx;
+};
+
+static void on_end_known(void *ctx, int status, const Dfs__MetaReply *reply)
+{
+    struct append *a = ctx;
+
+    if (status == 0)
+        status = reply->status;
+    if (status == -ESTALE || status == -ENOENT)
+        status = 0; /* Unlinked and gone: nobody else appends. */
+    else if (status == 0)
+        see_reply(a->file->inode->ll, reply);
+    if (status < 0)
+        a->fn(a->ctx, dfs_error_is_own(status) ? -EIO : status);
+    else
+        write_bytes(a->file, a->call, true, 0, a->bytes, a->len, NULL, a->fn, a->ctx);
+    free(a->bytes);
+    free(a);
+}
+
+static void ask_end(struct append *a)
+{
+    struct meta_request m;
+    Dfs__GetattrOp op = DFS__GETATTR_OP__INIT;
+
+    op.ino = a->file->inode->ino.v;
+    meta_request_init(&m, NULL);
+    m.req.op_case = DFS__META_REQUEST__OP_GETATTR;
+    m.req.getattr = &op;
+    ll_meta_call(a->file->inode->ll, a->call, &m.req, on_end_known, a);
+}
+
+/* What was appended here and is not yet published ends the file; else somebody may have appended
+ * since it was opened. */
+static bool end_is_ours(const struct inode *i)
+{
+    return i->wb.local_end != 0 || wb_commit_flying(i);
+}
+
+void ll_append(struct ll_file *file, struct ll_call *call, const void *bytes, size_t len,
+               struct slab *slab, ll_status_fn fn, void *ctx)
+{
+    struct append *a;
+
+    if (end_is_ours(file->inode)) {
+        write_bytes(file, call, true, 0, bytes, len, slab, fn, ctx);
+        return;
+    }
+    a = MEM_NEW(struct append);
+    *a = (struct append){.file = file,
+                         .call = call,
+                         .bytes = mem_memdup(bytes, len),
+                         .len = len,
+                         .fn = fn,
+                         .ctx = ctx};
+    ask_end(a);
+}
+
+/* ---- setuid, setgid ---- */
+
+struct kill_setid {
+    struct ll *ll;
+    ll_status_fn fn;
+    void *ctx;
+};
+
+bool ll_has_setid(const struct ll_file *file)
+{
+    return file->inode->has_setid;
+}
+
+static void on_killed(void *ctx, int status, const Dfs__MetaReply *reply)
+{
+    struct kill_setid *k = ctx;
+
+    if (status == 0)
+        status = reply->status;
+    if (status == 0)
+        see_reply(k->ll, reply);
+    k->fn(k->ctx, dfs_error_is_own(status) ? -EIO : status);
+    free(k);
+}
+
+void ll_kill_setid(struct ll_file *file, struct ll_call *call, const struct ll_cred *cred,
+                   ll_status_fn fn, void *ctx)
+{
+    struct kill_setid *k = MEM_NEW(struct kill_setid);
+    struct meta_request m;
+    Dfs__CommitOp op = DFS__COMMIT_OP__INIT;
+
+    k->ll = file->inode->ll;
+    k->fn = fn;
+    k->ctx = ctx;
+    op.ino = file->inode->ino.v;
+    op.kill_suid = true;
+    meta_request_init(&m, cred);
+    m.req.op_case = DFS__META_REQUEST__OP_COMMIT;
+    m.req.commit = &op;
+    ll_meta_call(k->ll, call, &m.req, on_killed, k);
 }
 
 /* ---- flush, fsync, release ---- */

@@ -310,6 +310,7 @@ void inode_learn_layout(struct inode *i, uint32_t first, uint32_t count,
 static void take_attr(struct inode *i, const Dfs__Attr *attr)
 {
     i->has_xattr = attr->has_xattr;
+    i->has_setid = (attr->mode & (S_ISUID | S_ISGID)) != 0;
     i->known = true;
     i->size = attr->size;
     i->data_version = attr->data_version;
@@ -483,6 +484,7 @@ void inode_see_attr(struct ll *ll, struct ll_attr *attr)
     if (i == NULL || !S_ISREG(attr->mode))
         return;
     i->has_xattr = attr->has_xattr;
+    i->has_setid = (attr->mode & (S_ISUID | S_ISGID)) != 0;
     if (i->known && attr->data_version > i->data_version && !wb_commit_flying(i) &&
         i->truncates == NULL) {
         /* Close-to-open would let us show the old content until the next open; but the kernel
@@ -500,6 +502,14 @@ bool ll_may_have_xattr(struct ll *ll, struct ino ino)
     const struct inode *i = inode_find(ll, ino);
 
     return i == NULL || i->file_count == 0 || !i->known || i->has_xattr;
+}
+
+bool ll_attr_may_be_old(struct ll *ll, const struct ll_attr *attr)
+{
+    const struct inode *i = inode_find(ll, attr->ino);
+
+    return i != NULL && (i->file_count > 0 || i->wb.listed ||
+                         (i->known && i->data_version != attr->data_version));
 }
 
 int64_t inode_mtime_override(struct ll *ll, struct ino ino)

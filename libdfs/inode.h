@@ -44,6 +44,7 @@ struct inode {
     bool is_inline; /* content up to INLINE_MAX bytes is in the metadata store */
     bool inline_known;
     bool has_xattr;  /* as the namenode said last */
+    bool has_setid;  /* setuid or setgid; as well */
     bool has_chunks; /* the chunk map has entries */
     uint32_t inline_len;
     uint8_t *inline_bytes; /* INLINE_MAX of them, or NULL */

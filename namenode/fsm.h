@@ -36,7 +36,7 @@ enum {
     FSM_CACHE_BYTES = 64 << 20, /* inode and entry records in memory, until fsm_set_cache() */
 };
 /* The chunk index has 32 bits. Past it: EFBIG. */
-#define FSM_FILE_SIZE_MAX ((uint64_t)CHUNK_SIZE << 32)
+#define FSM_FILE_SIZE_MAX FILE_SIZE_MAX
 
 /* The answer to one operation. Lives until the callback returns. */
 struct fsm_reply {

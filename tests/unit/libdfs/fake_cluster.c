@@ -40,11 +40,9 @@ struct fake_chunk *fake_chunk_get(struct cluster *c, uint64_t id)
 
 void fake_chunk_write(struct fake_chunk *k, uint32_t offset, const uint8_t *bytes, uint32_t len)
 {
-    if (offset + len > k->len) {
-        k->bytes = mem_realloc(k->bytes, 1, offset + len);
-        memset(k->bytes + k->len, 0, offset + len - k->len);
-        k->len = offset + len;
-    }
+    if (k->bytes == NULL)
+        k->bytes = mem_zalloc(1, CHUNK_SIZE); /* Zeros that nobody touches cost nothing. */
+    k->len = MAX(k->len, offset + len);
     memcpy(k->bytes + offset, bytes, len);
     k->exists = true;
 }
@@ -114,8 +112,10 @@ static int execute(struct cluster *c, const Dfs__ChunkOp *op, const uint8_t *pay
         fake_chunk_write(k, op->offset, payload + op->crc_count * 4, op->len);
         break;
     case DFS__CHUNK_OP_KIND__CHUNK_OP_TRUNC:
-        if (k->len > op->offset)
+        if (k->len > op->offset) {
+            memset(k->bytes + op->offset, 0, k->len - op->offset);
             k->len = op->offset;
+        }
         break;
     case DFS__CHUNK_OP_KIND__CHUNK_OP_SYNC:
         assert_true(op->n_chunks > 0 && op->since_epoch > 0);

@@ -82,7 +82,8 @@ struct cluster {
     unsigned repeats;
 
     /* Counters of the namenode, by op. */
-    unsigned opens, creates, closes, allocs, commits, layouts, truncates, trunc_dones, maps;
+    unsigned opens, creates, closes, getattrs, allocs, commits, layouts, truncates, trunc_dones,
+        maps;
     Dfs__CommitOp last_commit;                  /* scalars only */
     int fail_commit, fail_alloc, fail_truncate; /* the next one gets this status */
     bool hold_nn;                               /* answers wait for cluster_release_nn() */

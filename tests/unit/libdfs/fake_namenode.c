@@ -194,7 +194,10 @@ static int do_commit(struct cluster *c, struct fake_file *f, const Dfs__CommitOp
     }
     if (op->mtime_ns != 0)
         f->attr.mtime_ns = op->mtime_ns;
-    f->attr.data_version++;
+    if (op->kill_suid)
+        f->attr.mode &= ~(uint32_t)(S_ISUID | S_ISGID);
+    else
+        f->attr.data_version++;
     return 0;
 }
 
@@ -270,6 +273,8 @@ static uint64_t ino_of(struct cluster *c, const Dfs__MetaRequest *req)
         return req->open->ino;
     case DFS__META_REQUEST__OP_CREATE:
         return cluster_add_file(c, 0)->ino;
+    case DFS__META_REQUEST__OP_GETATTR:
+        return req->getattr->ino;
     case DFS__META_REQUEST__OP_COMMIT:
         return req->commit->ino;
     case DFS__META_REQUEST__OP_ALLOC:
@@ -322,6 +327,9 @@ void nn_call(struct nn *nn, struct ll_call *call, Dfs__MetaRequest *req, nn_repl
         fill_entry(f, &m);
         m.entry.created = create;
         fill_content(f, create ? 0 : req->open->known_data_version, &m);
+    } else if (req->op_case == DFS__META_REQUEST__OP_GETATTR) {
+        c->getattrs++;
+        fill_entry(f, &m);
     } else if (req->op_case == DFS__META_REQUEST__OP_COMMIT) {
         status = do_commit(c, f, req->commit);
         fill_entry(f, &m);

@@ -110,6 +110,15 @@ int file_put(struct cluster *c, struct ll_file *f, uint64_t offset, const void *
     return r.status;
 }
 
+int file_append(struct cluster *c, struct ll_file *f, const void *bytes, size_t len)
+{
+    struct result r = {0};
+
+    ll_append(f, &r.call, bytes, len, NULL, result_status, &r);
+    cluster_wait(c, &r.done);
+    return r.status;
+}
+
 int file_flush(struct cluster *c, struct ll_file *f)
 {
     struct result r = {0};

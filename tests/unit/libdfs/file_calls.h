@@ -28,6 +28,7 @@ void result_data(void *ctx, int status, const struct iovec *iov, unsigned count,
 struct result file_open(struct cluster *c, uint64_t ino, int flags);
 struct ll_file *file_create(struct cluster *c);
 int file_put(struct cluster *c, struct ll_file *f, uint64_t offset, const void *bytes, size_t len);
+int file_append(struct cluster *c, struct ll_file *f, const void *bytes, size_t len);
 int file_flush(struct cluster *c, struct ll_file *f);
 int file_sync(struct cluster *c, struct ll_file *f, bool datasync);
 struct result file_get(struct cluster *c, struct ll_file *f, uint64_t offset, size_t len);

@@ -266,9 +266,87 @@ static void append_goes_to_the_end(void **state)
 
     cluster_foreign_write(c, (struct ino){ff->ino}, 0, "abc", 3);
     f = file_open(c, ff->ino, O_RDWR | O_APPEND).file;
-    assert_int_equal(file_put(c, f, 0, "def", 3), 0);
-    assert_int_equal(file_put(c, f, 0, "ghi", 3), 0);
+    assert_int_equal(file_append(c, f, "def", 3), 0);
+    assert_int_equal(file_append(c, f, "ghi", 3), 0);
     file_expect(c, f, 0, "abcdefghi", 9);
+    /* A page of a mapping, or F_SETFL without O_APPEND. */
+    assert_int_equal(file_put(c, f, 0, "ABC", 3), 0);
+    file_expect(c, f, 0, "ABCdefghi", 9);
+    ll_release(f);
+}
+
+/* A log that two mounts keep open and write to in turns, each published before the other goes on. */
+static void append_follows_what_others_have_appended(void **state)
+{
+    struct cluster *c = *state;
+    struct fake_file *ff = cluster_add_file(c, 0);
+    struct ll_file *f;
+
+    f = file_open(c, ff->ino, O_RDWR | O_APPEND).file;
+    assert_int_equal(file_append(c, f, "one", 3), 0);
+    assert_int_equal(file_append(c, f, "two", 3), 0);
+    assert_int_equal(c->getattrs, 1); /* Nothing could have come between the two. */
+    assert_int_equal(file_flush(c, f), 0);
+    cluster_foreign_write(c, (struct ino){ff->ino}, 6, "other", 5);
+    assert_int_equal(file_append(c, f, "three", 5), 0);
+    assert_int_equal(c->getattrs, 2);
+    assert_int_equal(file_flush(c, f), 0);
+    file_expect(c, f, 0, "onetwootherthree", 16);
+    ll_release(f);
+}
+
+/* What the kernel was told with a directory must not undo what was written since. */
+static void attributes_of_a_file_in_use_may_be_old(void **state)
+{
+    struct cluster *c = *state;
+    struct ll_file *f = file_create(c);
+    struct ll_attr attr;
+
+    ll_attr_from_wire(&cluster_file(c, ll_file_ino(f))->attr, &attr);
+    assert_int_equal(file_put(c, f, 0, "abc", 3), 0);
+    assert_true(ll_attr_may_be_old(&c->ll, &attr));
+    assert_int_equal(file_flush(c, f), 0);
+    ll_release(f);
+    assert_true(ll_attr_may_be_old(&c->ll, &attr)); /* It is closed, and longer than that. */
+    ll_attr_from_wire(&cluster_file(c, attr.ino)->attr, &attr);
+    assert_false(ll_attr_may_be_old(&c->ll, &attr));
+    attr.ino.v = 4711;
+    assert_false(ll_attr_may_be_old(&c->ll, &attr));
+}
+
+static void setid_bits_are_known_and_taken_away(void **state)
+{
+    struct cluster *c = *state;
+    struct fake_file *ff = cluster_add_file(c, 0);
+    const struct ll_cred user = {.uid = 1, .gid = 1, .kernel_checked = true};
+    struct ll_file *f = file_open(c, ff->ino, O_RDWR).file;
+    struct result r = {0};
+    struct ll_attr attr;
+
+    assert_false(ll_has_setid(f));
+    ff->attr.mode |= S_ISUID; /* chmod(2) while it is open: its answer brings the new mode */
+    ll_attr_from_wire(&ff->attr, &attr);
+    inode_see_attr(&c->ll, &attr);
+    assert_true(ll_has_setid(f));
+    ll_kill_setid(f, &r.call, &user, result_status, &r);
+    cluster_wait(c, &r.done);
+    assert_int_equal(r.status, 0);
+    assert_false(ll_has_setid(f));
+    assert_int_equal(ff->attr.mode, S_IFREG | 0644);
+    ll_release(f);
+}
+
+static void beyond_the_largest_file_is_efbig(void **state)
+{
+    struct cluster *c = *state;
+    struct ll_file *f = file_create(c);
+
+    assert_int_equal(file_put(c, f, 0, "abc", 3), 0);
+    assert_int_equal(file_put(c, f, FILE_SIZE_MAX - 1, "xy", 2), -EFBIG);
+    assert_int_equal(file_put(c, f, UINT64_C(1) << 60, "x", 1), -EFBIG); /* chunk 0, modulo 2^32 */
+    assert_int_equal(file_allocate(c, f, 0, FILE_SIZE_MAX, 1), -EFBIG);
+    assert_int_equal(file_flush(c, f), 0);
+    file_expect(c, f, 0, "abc", 3);
     ll_release(f);
 }
 
@@ -307,6 +385,52 @@ static void fallocate_extends_and_punches(void **state)
     assert_int_equal(file_allocate(c, f, FALLOC_FL_ZERO_RANGE, 60000, 10), 0);
     assert_int_equal(inode_size(inode_find(&c->ll, ll_file_ino(f))), 60010);
     assert_int_equal(file_allocate(c, f, FALLOC_FL_COLLAPSE_RANGE, 0, 10), -EOPNOTSUPP);
+    ll_release(f);
+    free(bytes);
+}
+
+/* The zeros of a hole have their place, also where the descriptor appends and has to wait. */
+static void hole_by_an_appending_descriptor_stays_in_place(void **state)
+{
+    struct cluster *c = *state;
+    struct fake_file *ff = cluster_add_file(c, 0);
+    uint8_t *bytes = test_pattern(90000, 29);
+    struct result r = {0};
+    struct ll_file *f;
+
+    cluster_foreign_write(c, (struct ino){ff->ino}, 0, bytes, 90000);
+    f = file_open(c, ff->ino, O_RDWR | O_APPEND).file;
+    c->ll.options.dirty_bytes_max = 20000;
+    for (unsigned k = 0; k < FAKE_DNS; k++)
+        c->dns[k].hold_ops = true;
+    assert_int_equal(file_append(c, f, bytes, 10000), 0);
+    ll_fallocate(f, &r.call, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 40000, 30000,
+                 result_status, &r);
+    cluster_pass(c, 10);
+    assert_false(r.done);
+    cluster_release(c);
+    cluster_wait(c, &r.done);
+    memset(bytes + 40000, 0, 30000);
+    file_expect(c, f, 0, bytes, 90000);
+    assert_int_equal(inode_size(inode_find(&c->ll, ll_file_ino(f))), 100000);
+    ll_release(f);
+    free(bytes);
+}
+
+/* Nothing is written where there was nothing: a terabyte of zeros is a new size. */
+static void zero_range_beyond_the_end_writes_nothing(void **state)
+{
+    struct cluster *c = *state;
+    struct ll_file *f = file_create(c);
+    uint8_t *bytes = test_pattern(20000, 30);
+
+    assert_int_equal(file_put(c, f, 0, bytes, 20000), 0);
+    assert_int_equal(file_sync(c, f, false), 0);
+    assert_int_equal(file_allocate(c, f, FALLOC_FL_ZERO_RANGE, 19000, UINT64_C(1) << 40), 0);
+    assert_int_equal(cluster_file(c, ll_file_ino(f))->attr.size, (UINT64_C(1) << 40) + 19000);
+    assert_true(c->ll.inodes->dirty_bytes <= 1000);
+    memset(bytes + 19000, 0, 1000);
+    file_expect(c, f, 0, bytes, 20000);
     ll_release(f);
     free(bytes);
 }
@@ -581,8 +705,14 @@ int main(void)
         T(attributes_show_unflushed_writes),
         T(utimens_after_write_wins),
         T(append_goes_to_the_end),
+        T(append_follows_what_others_have_appended),
+        T(attributes_of_a_file_in_use_may_be_old),
+        T(setid_bits_are_known_and_taken_away),
+        T(beyond_the_largest_file_is_efbig),
         T(unlinked_file_closes_without_error),
         T(fallocate_extends_and_punches),
+        T(hole_by_an_appending_descriptor_stays_in_place),
+        T(zero_range_beyond_the_end_writes_nothing),
         T(sequential_reader_is_fed_ahead),
         T(own_write_replaces_what_was_fetched),
         T(readahead_memory_is_bounded),

@@ -1,13 +1,16 @@
 # End-to-end tests: real clusters and real mounts. They speak TAP; helpers are small programs.
-check_PROGRAMS += tests/e2e/chaos_io tests/e2e/differential tests/e2e/mktree \
+check_PROGRAMS += tests/e2e/chaos_io tests/e2e/differential tests/e2e/mktree tests/e2e/posix \
 	tests/e2e/signals
 tests_e2e_chaos_io_CFLAGS = $(TEST_CFLAGS)
 tests_e2e_differential_CFLAGS = $(TEST_CFLAGS)
 tests_e2e_mktree_CFLAGS = $(TEST_CFLAGS)
+tests_e2e_posix_SOURCES = tests/e2e/posix.c tests/e2e/posix.h tests/e2e/posix_data.c \
+	tests/e2e/posix_names.c tests/e2e/posix_perm.c
+tests_e2e_posix_CFLAGS = $(TEST_CFLAGS)
 tests_e2e_signals_CFLAGS = $(TEST_CFLAGS)
 
 E2E_TESTS = tests/e2e/chaos.sh tests/e2e/differential.sh tests/e2e/failover.sh \
-	tests/e2e/powerfail.sh tests/e2e/programs.sh tests/e2e/shell.sh tests/e2e/smoke.sh \
-	tests/e2e/two_mounts.sh
+	tests/e2e/interrupts.sh tests/e2e/mounting.sh tests/e2e/posix.sh tests/e2e/powerfail.sh \
+	tests/e2e/programs.sh tests/e2e/shell.sh tests/e2e/smoke.sh tests/e2e/two_mounts.sh
 TESTS += $(E2E_TESTS)
 EXTRA_DIST += tests/e2e/lib.sh $(E2E_TESTS)

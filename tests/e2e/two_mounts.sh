@@ -50,6 +50,27 @@ synced() { # the writer keeps it open
     return $r
 }
 check "what was synced here is read there, though it is still open here" synced
+grows() { # the reader has it open, and its last page: what is appended must not look like zeros
+    local line
+    printf 'one\n' >"$A/log" && exec 7<"$B/log" && read -r line <&7 && [ "$line" = one ] &&
+        printf 'two\n' >>"$A/log" && [ "$(cat <&7)" = two ] &&
+        head -c 5000 "$DIR/data" >>"$A/log" && cmp - <(head -c 5000 "$DIR/data") <&7
+    local r=$?
+    exec 7<&-
+    return $r
+}
+check "who reads on sees what is appended there" grows
+appended() { # both keep it open
+    local i r=0
+    exec 7>>"$A/turns" 8>>"$B/turns"
+    for i in $(seq 20); do
+        echo "a $i" >&7 && dd if=/dev/null conv=fsync >&7 2>/dev/null &&
+            echo "b $i" >&8 && dd if=/dev/null conv=fsync >&8 2>/dev/null || r=1
+    done
+    exec 7>&- 8>&-
+    [ $r = 0 ] && cmp "$A/turns" <(for i in $(seq 20); do echo "a $i"; echo "b $i"; done)
+}
+check "O_APPEND on two mounts: in turns, each synced, nothing is overwritten" appended
 unlinked() {
     exec 7<"$A/big" && rm "$B/big" && cmp - "$DIR/data" <&7
     local r=$?

@@ -97,27 +97,6 @@ resume nn1 nn2 nn3
 check "the namenodes are back: the mount works on" works 1
 check "what was there is there" cmp "$DIR/data" "$MNT/data"
 
-# ---- the middle of a call ----
-hold() { # SIGNAL COMMAND: with stdout open and written to; then the namenodes fall silent
-    local pid r
-    rm -f "$DIR/opened" "$DIR/go" "$DIR/wrote"
-    # Whatever closes a copy of stdout would wait already: nothing is redirected but stderr. And
-    # the first output asks for attributes.
-    env --default-signal=INT,QUIT bash -c "exec >'$MNT/held.$1'; echo first; : 2>'$DIR/opened'
-        while [ ! -e '$DIR/go' ]; do sleep 0.05; done; echo written; : 2>'$DIR/wrote'; $2" &
-    pid=$!
-    wait_until 10 [ -e "$DIR/opened" ] && pause nn1 nn2 nn3 && touch "$DIR/go" &&
-        wait_until 10 [ -e "$DIR/wrote" ] && sleep 1 && ! gone $pid &&
-        wait_until "$PATIENCE" ends_by "$1" $pid
-    r=$?
-    resume nn1 nn2 nn3
-    return $r
-}
-check "SIGKILL in fsync" hold KILL "exec dd if=/dev/null conv=fsync"
-check "SIGINT in close" hold INT "exec >&-"
-both_written() { [ "$(cat "$MNT/held.KILL" "$MNT/held.INT")" = $'first\nwritten\nfirst\nwritten' ]; }
-check "what was written before is not lost" wait_until 20 both_written
-
 # ---- datanodes ----
 cp "$DIR/data" "$MNT/cut1"
 cp "$DIR/data" "$MNT/uncached"
@@ -165,22 +144,6 @@ no_namenode() {
 check "io_timeout: without namenodes a call ends with ETIMEDOUT" no_namenode
 back() { wait_until 20 ls "$T" && [ -d "$T/late" ] || mkdir "$T/late"; }
 check "and they come back" back
-no_datanode() {
-    local r
-    exec 7<"$T/uncached" 8>"$T/lost"
-    pause dn1 dn2 dn3
-    # At the close of head's standard output, and not once more.
-    timed_out cat <&7 && timed_out head -c 100000 "$DIR/data" >&8 &&
-        dd if=/dev/null conv=fsync >&8 2>/dev/null
-    r=$?
-    exec 7<&-
-    exec 8>&- || r=1
-    resume dn1 dn2 dn3
-    return $r
-}
-check "io_timeout: without datanodes read and close end with ETIMEDOUT, told once" no_datanode
-reads_again() { cmp "$DIR/data" "$T/uncached" && cp "$DIR/data" "$T/last" && cmp "$DIR/data" "$MNT/last"; }
-check "and they come back" wait_until 30 reads_again
 umount "$T"
 log_ignore='unwritten data'
 check_logs

@@ -10,6 +10,7 @@
 #include "common/mem.h"
 #include "namenode/pg_mgr.h"
 #include "rpc/conn.h"
+#include "rpc/meta.pb-c.h"
 
 enum { NEARLY_FULL_PERCENT = 90, WEIGHT_ALL_FREE = 1024 };
 
@@ -81,6 +82,45 @@ struct target_state *datanodes_target_by_uuid(const struct datanodes *d, const u
 
     HASH_ITER (hh, d->targets, t, next) {
         if (memcmp(t->rec.uuid, uuid, REC_UUID_SIZE) == 0)
+            return t;
+    }
+    return NULL;
+}
+
+static bool is_member_anywhere(const struct datanodes *d, uint32_t target)
+{
+    struct pg_state *p, *next;
+
+    HASH_ITER (hh, d->pgs, p, next) {
+        for (unsigned i = 0; i < p->rec.member_count; i++) {
+            if (p->rec.members[i].target == target)
+                return true;
+        }
+    }
+    return false;
+}
+
+static bool serves_target(const struct datanode *n, uint32_t target)
+{
+    for (unsigned i = 0; i < n->target_count; i++) {
+        if (n->targets[i] == target)
+            return true;
+    }
+    return false;
+}
+
+struct target_state *datanodes_retired(const struct datanodes *d)
+{
+    struct target_state *t, *next;
+
+    HASH_ITER (hh, d->targets, t, next) {
+        struct datanode *n;
+
+        if (t->rec.state != DFS__TARGET_STATE__TARGET_ACTIVE || t->retiring)
+            continue;
+        HASH_FIND_STR(d->nodes, t->rec.node, n);
+        if (n != NULL && n->conn != NULL && !serves_target(n, t->target) &&
+            !is_member_anywhere(d, t->target))
             return t;
     }
     return NULL;

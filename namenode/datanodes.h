@@ -35,6 +35,7 @@ struct target_state {
     uint64_t bytes_total, bytes_free, chunk_count, bad_chunks;
     bool reported; /* this leader has been told the figures above */
     bool failed;
+    bool retiring; /* its removal is on its way through the log */
     UT_hash_handle hh;
 };
 
@@ -57,6 +58,11 @@ struct datanode *datanodes_node(struct datanodes *d, const char *name, bool crea
 struct datanode *datanodes_node_of_conn(struct datanodes *d, const struct conn *c);
 struct target_state *datanodes_target(const struct datanodes *d, uint32_t target);
 struct target_state *datanodes_target_by_uuid(const struct datanodes *d, const uint8_t *uuid);
+/*
+ * A target that has had its day: its datanode serves without it, and no placement group has it as a
+ * member any more. NULL: there is none, or its removal is on the way.
+ */
+struct target_state *datanodes_retired(const struct datanodes *d);
 struct pg_state *datanodes_pg(const struct datanodes *d, uint32_t pg);
 /* From the state machine, at the start and after each change. */
 void datanodes_set_target(struct datanodes *d, const struct target_rec *rec);

@@ -216,7 +216,9 @@ static void propose_target_set(struct registration *reg, const struct target_rec
     op.host = reg->msg->host;
     op.node = reg->msg->node;
     op.incarnation = reg->msg->incarnation;
-    op.state = (Dfs__TargetState)rec->state;
+    /* A disk that was given up is a new one when it is back. */
+    op.state = rec->state == DFS__TARGET_STATE__TARGET_REMOVED ? DFS__TARGET_STATE__TARGET_ACTIVE
+                                                               : (Dfs__TargetState)rec->state;
     op.bytes_total = report->bytes_total;
     change.op_case = DFS__META_REQUEST__OP_TARGET_SET;
     change.target_set = &op;
@@ -489,6 +491,48 @@ static void create_pgs(struct svc_datanode *s)
     node_propose(s->node, &change, create_applied, s);
 }
 
+struct retirement {
+    struct svc_datanode *svc;
+    uint64_t term;
+    uint32_t target;
+};
+
+static void retired(void *ctx, int status, const Dfs__MetaReply *reply)
+{
+    struct retirement *r = ctx;
+    struct target_state *t;
+
+    if (status == 0)
+        status = reply->status;
+    if (r->svc->mgr != NULL && r->term == node_term(r->svc->node)) {
+        t = datanodes_target(&r->svc->dn, r->target);
+        if (t != NULL)
+            t->retiring = false;
+        log_info("target removed: its datanode serves without it", "target=%" PRIu32 " result=%s",
+                 r->target, dfs_strerror(status));
+    }
+    free(r);
+}
+
+static void retire_targets(struct svc_datanode *s)
+{
+    struct target_state *t;
+
+    while ((t = datanodes_retired(&s->dn)) != NULL) {
+        Dfs__MetaRequest change = DFS__META_REQUEST__INIT;
+        Dfs__TargetSetOp op = DFS__TARGET_SET_OP__INIT;
+        struct retirement *r = MEM_NEW(struct retirement);
+
+        op.target = t->target;
+        op.state = DFS__TARGET_STATE__TARGET_REMOVED;
+        change.op_case = DFS__META_REQUEST__OP_TARGET_SET;
+        change.target_set = &op;
+        *r = (struct retirement){.svc = s, .term = node_term(s->node), .target = t->target};
+        t->retiring = true;
+        node_propose(s->node, &change, retired, r);
+    }
+}
+
 static void decide(void *ctx)
 {
     struct svc_datanode *s = ctx;
@@ -501,6 +545,7 @@ static void decide(void *ctx)
     for (size_t i = 0; i < n; i++)
         propose_epoch(s, &out[i]);
     create_pgs(s);
+    retire_targets(s);
 }
 
 /* ---- questions of the other services ---- */

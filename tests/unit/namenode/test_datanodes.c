@@ -10,6 +10,7 @@
 
 #include "namenode/datanodes.h"
 #include "namenode/pg_mgr.h"
+#include "rpc/meta.pb-c.h"
 
 enum { PGS = 8 };
 static const uint64_t disk = 1000000000;
@@ -109,6 +110,44 @@ static void without_pgs_the_answer_is_to_ask_again(void **state)
     assert_int_equal(datanodes_choose_pgs(&none, &next, 1, out), -EAGAIN);
 }
 
+/* Else the report would call it silent, and count its space, for ever after a disk was replaced. */
+static void a_disk_that_was_replaced_is_given_up(void **state)
+{
+    static int connection;
+    struct datanodes *d = *state;
+    struct target_rec old = {.target = 7, .state = DFS__TARGET_STATE__TARGET_ACTIVE, .node = "dn7"};
+    struct pg_rec with_old = {
+        .pg = PGS + 1, .epoch = 1, .copies = 3, .min_write = 2, .member_count = 1};
+    struct datanode *n;
+
+    datanodes_set_target(d, &old);
+    with_old.members[0] = (struct pg_member_rec){.target = 7, .state = PG_OFFLINE};
+    datanodes_set_pg(d, &with_old);
+    assert_null(datanodes_retired(d)); /* Its datanode is away: it may come back with it. */
+    n = datanodes_node(d, "dn7", true);
+    n->conn = (struct conn *)&connection;
+    n->targets[n->target_count++] = 8;
+    assert_null(datanodes_retired(d)); /* A group still waits for what it holds. */
+    with_old.epoch++;
+    with_old.members[0].target = 8;
+    datanodes_set_pg(d, &with_old);
+    assert_ptr_equal(datanodes_retired(d), datanodes_target(d, 7));
+
+    datanodes_target(d, 7)->retiring = true;
+    assert_null(datanodes_retired(d));
+    datanodes_target(d, 7)->retiring = false;
+    n->targets[n->target_count++] = 7; /* The disk is there again. */
+    assert_null(datanodes_retired(d));
+    n->target_count--;
+    n->conn = NULL; /* The datanode is gone as well. */
+    assert_null(datanodes_retired(d));
+    n->conn = (struct conn *)&connection;
+    old.state = DFS__TARGET_STATE__TARGET_REMOVED;
+    datanodes_set_target(d, &old);
+    assert_null(datanodes_retired(d));
+    n->conn = NULL;
+}
+
 int main(void)
 {
 #define TEST(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
@@ -118,6 +157,7 @@ int main(void)
         TEST(pgs_on_fuller_disks_are_left_alone),
         TEST(no_space_is_only_said_when_every_pg_is_full),
         TEST(without_pgs_the_answer_is_to_ask_again),
+        TEST(a_disk_that_was_replaced_is_given_up),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

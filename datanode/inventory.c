@@ -1,6 +1,6 @@
 /*
  * What of a PG is here, with digests of the content: replicas are compared by asking each member.
- * With digests every block is read and compared with its CRC first.
+ * With digests every block is read and compared with its CRC first; what is bad begins to be healed.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -43,6 +43,7 @@ static void digest_next(struct inventory *v);
 static void digest_done(void *ctx, int status, const struct store_crcs *c)
 {
     struct inventory *v = ctx;
+    struct chunk_id chunk = v->states[v->next].id;
     Dfs__InventoryItem *item = &v->items[v->next++];
 
     if (status == 0) {
@@ -52,6 +53,8 @@ static void digest_done(void *ctx, int status, const struct store_crcs *c)
         item->ver_epoch = c->state.ver.epoch;
         item->ver_seq = c->state.ver.seq;
         item->flags = c->state.flags & UINT16_MAX;
+        if (item->bad)
+            repair_start(v->waiter->pg, chunk);
     } else {
         item->bad = status != DFS_ENOCHUNK;
     }

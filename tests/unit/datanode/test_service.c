@@ -225,6 +225,33 @@ static void a_flipped_byte_is_found_and_healed(void **state)
     free(a);
 }
 
+/* Nobody reads it, but somebody compares the replicas: that must not leave the damage there. */
+static void a_flipped_byte_that_an_inventory_finds_is_healed(void **state)
+{
+    struct cluster *c = *state;
+    struct answer *a = MEM_NEW(struct answer);
+    static uint8_t bytes[100000];
+    unsigned before = c->bad_reports;
+    Dfs__InventoryRequest m = DFS__INVENTORY_REQUEST__INIT;
+    char command[512];
+
+    assert_int_equal(write_at(c, 0, 0, bytes, sizeof(bytes)), 0);
+    (void)snprintf(
+        command, sizeof(command),
+        "f=$(find %s/c -type f) && printf X | dd of=$f bs=1 seek=%d conv=notrunc status=none",
+        c->nodes[1].dir, (128 << 10) + 50000);
+    assert_int_equal(system(command), 0);
+    m.pg = PG;
+    m.digests = true;
+    m.limit = 10;
+    (void)conn_call(client_of(c, 1), MSG_INVENTORY, &m.base, NULL, 5000, on_answer, a);
+    assert_true(wait_for(c, answered, a));
+    assert_int_equal(a->status, 0);
+    assert_true(wait_for(c, was_reported, &before));
+    assert_content(c, 1, 0, bytes, sizeof(bytes));
+    free(a);
+}
+
 static void a_session_that_was_fenced_is_refused(void **state)
 {
     struct cluster *c = *state;
@@ -355,6 +382,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_dead_middle_costs_only_its_own_place, setup, teardown),
         cmocka_unit_test_setup_teardown(a_restarted_member_joins_and_has_it_all, setup, teardown),
         cmocka_unit_test_setup_teardown(a_flipped_byte_is_found_and_healed, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_flipped_byte_that_an_inventory_finds_is_healed, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(a_session_that_was_fenced_is_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(a_failed_target_leaves_its_chains_and_says_so, setup,
                                         teardown),

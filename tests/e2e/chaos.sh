@@ -145,6 +145,44 @@ garbage_goes() {
     }
 }
 
+# A byte in the data of a chunk of that datanode: nothing but reading it tells.
+flip_byte() {
+    local file at byte
+    file=$(find "$DIR/$1"/t*/c -type f -size +200k 2>/dev/null | shuf -n 1)
+    [ -n "$file" ] || return
+    at=$((131072 + RANDOM % 16384))
+    byte=$(od -An -tu1 -j $at -N 1 "$file")
+    # shellcheck disable=SC2059 # the format is the byte
+    printf "\\x$(printf %02x $((byte ^ (1 << RANDOM % 8))))" | dd of="$file" bs=1 seek=$at conv=notrunc status=none
+    echo "flipped ${file#"$DIR"/} at $at" >>"$DIR/faults"
+}
+# Of one datanode the disk rots, of the others one at a time is away: a good copy is always left.
+damage_faults() {
+    local bad=$((1 + SEED % DATANODES))
+    RANDOM=$(((SEED + 2) % 32768))
+    while [ $SECONDS -lt "$1" ]; do
+        for _ in 1 2 3; do flip_byte dn$bad; done
+        sleep_between 500 2000
+        [ $((RANDOM % 3)) = 0 ] || continue
+        wait_until 30 fully_replicated
+        strike 3000 dn$((1 + (bad - 1 + 1 + RANDOM % (DATANODES - 1)) % DATANODES))
+    done
+}
+damage() {
+    rm -rf "$DIR/shadow"
+    mkdir "$DIR/shadow" "$MNT/damage"
+    "$chaos_io" run "$DIR/shadow" "$1" "$SEED" "$WRITERS" "$MNT/damage" "$DIR/mnt2/damage" >"$DIR/io.out" 2>&1 &
+    local io=$! status
+    sleep 2
+    damage_faults $((SECONDS + $1 - 2))
+    wait $io
+    status=$?
+    cat "$DIR/io.out"
+    return $status
+}
+# What nobody reads is found by fsck's reading of everything, and healed.
+healed() { "$dfs" fsck --replicas; }
+
 kill_everything() {
     local io
     rm -rf "$DIR/shadow" "$MNT/crash"
@@ -164,17 +202,28 @@ cluster up --mount "$DIR/mnt2" >/dev/null || echo "Bail out! no second mount"
 check "$DURATION s of work under faults, no call fails" chaos "$DURATION"
 echo "# $(grep -c . "$DIR/faults") faults; $(grep -ohE 'slowest.*' "$DIR/io.out" | sort -k3n | tail -n 1)"
 check "no node died by itself" no_node_died
-check "all nodes serve again" wait_until 60 all_serving || "$dfs" report | sed 's/^/# /'
+check "all nodes serve again" wait_until 60 all_serving
+# A wiped datanode is replaced after a minute.
+check "every group has all its copies" wait_until 120 fully_replicated || "$dfs" report | sed 's/^/# /'
 check "every file is right through both mounts" "$chaos_io" verify "$DIR/shadow" exact "$MNT/work" "$DIR/mnt2/work"
 check "all replicas are the same" "$dfs" fsck --replicas
 check "the files can be removed" rm -r "$MNT/work"
 check "what was removed leaves the disks" garbage_goes
+if [ "$DAMAGE_SECONDS" != 0 ]; then
+    check "$DAMAGE_SECONDS s of work while bytes of one datanode are flipped" damage "$DAMAGE_SECONDS"
+    echo "# $(grep -c flipped "$DIR/faults") bytes flipped"
+    check "all nodes serve again" wait_until 90 all_serving
+    check "every file is right through both mounts" "$chaos_io" verify "$DIR/shadow" exact "$MNT/damage" "$DIR/mnt2/damage"
+    check "all replicas are the same" wait_until 60 healed || "$dfs" fsck --replicas | tail -n 20 | sed 's/^/# /'
+    rm -rf "$MNT/damage"
+fi
 if [ "$CRASH_SECONDS" != 0 ]; then
     check "everything is killed, and comes up again" kill_everything
     check "all nodes serve again" wait_until 60 all_serving
     check "what was synced is there" "$chaos_io" verify "$DIR/shadow" crash "$MNT/crash" "$DIR/mnt2/crash"
     check "all replicas are the same" "$dfs" fsck --replicas
 fi
+log_ignore='damaged block|does not match|bad block|healed'
 check_logs
 if [ "$tests_failed" -gt 0 ]; then
     sed 's/^/# fault: /' "$DIR/faults"

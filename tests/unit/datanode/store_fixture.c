@@ -97,20 +97,24 @@ void fixture_close(struct fixture *f)
     f->t = NULL;
 }
 
+void fixture_bury(struct fixture *f)
+{
+    vfs_fake_stop_after(f->fake, 0);
+    store_free(STEAL(f->store));
+    vfs_fake_kill(f->fake);
+    f->t = NULL;
+}
+
 void fixture_kill(struct fixture *f)
 {
     vfs_fake_kill(f->fake);
-    store_free(f->store);
-    f->store = NULL;
-    f->t = NULL;
+    fixture_bury(f);
 }
 
 void fixture_crash(struct fixture *f, struct rng *rng)
 {
     vfs_fake_crash(f->fake, rng);
-    store_free(f->store);
-    f->store = NULL;
-    f->t = NULL;
+    fixture_bury(f);
     f->options.boot_id.b[0]++;
 }
 

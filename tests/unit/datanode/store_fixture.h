@@ -48,6 +48,8 @@ void fixture_close(struct fixture *f);
 /* The process is gone; with power: the machine too (rng NULL: all unsynced is lost). */
 void fixture_kill(struct fixture *f);
 void fixture_crash(struct fixture *f, struct rng *rng);
+/* After vfs_fake_kill() or _crash(): nothing that the dead process had begun reaches the disk. */
+void fixture_bury(struct fixture *f);
 /* Result of opening; 0 sets f->t. */
 int fixture_open(struct fixture *f);
 void fixture_tick(struct fixture *f, uint64_t ms);

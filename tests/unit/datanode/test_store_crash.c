@@ -358,8 +358,7 @@ static void lose(struct story *s, struct rng *rng, bool lose_power)
         vfs_fake_crash(s->f->fake, rng);
     else
         vfs_fake_kill(s->f->fake);
-    store_free(STEAL(s->f->store));
-    vfs_fake_stop_after(s->f->fake, UINT64_MAX);
+    fixture_bury(s->f);
     if (lose_power)
         s->f->options.boot_id.b[0]++;
 }

@@ -291,6 +291,8 @@ tests_unit_namenode_test_disk_space_LDADD = libnamenode.la $(CMOCKA_LIBS)
 
 check_PROGRAMS += tests/unit/namenode/test_node
 TESTS += tests/unit/namenode/test_node
+tests_unit_namenode_test_node_SOURCES = tests/unit/namenode/test_node.c \
+	tests/unit/namenode/node_group.c tests/unit/namenode/node_group.h
 tests_unit_namenode_test_node_CFLAGS = $(TEST_CFLAGS)
 tests_unit_namenode_test_node_LDADD = libnamenode.la $(CMOCKA_LIBS)
 

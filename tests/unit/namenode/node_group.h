@@ -1,0 +1,59 @@
+/* A group of replicas in one process, over loopback, on real files; and what moves it. */
+#ifndef TESTS_UNIT_NAMENODE_NODE_GROUP_H
+#define TESTS_UNIT_NAMENODE_NODE_GROUP_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "namenode/node.h"
+#include "namenode/node_conf.h"
+
+/* NODES found the group; the slot behind is for one that joins. */
+enum { NODES = 3, SLOTS = 4 };
+
+/* Three replicas share one thread here; and a machine that is busy with other tests is no reason for
+ * an election. */
+#ifdef __SANITIZE_THREAD__
+enum { HEARTBEAT_MS = 100, ELECTION_MS = 2000, WAIT_MS = 120000 };
+#else
+enum { HEARTBEAT_MS = 40, ELECTION_MS = 500, WAIT_MS = 30000 };
+#endif
+
+struct replica {
+    struct node_conf conf;
+    struct node *node; /* NULL: it is down */
+    struct services *services;
+    struct metrics *metrics;
+};
+
+struct group {
+    char dir[64];
+    struct loop *loop;
+    struct slab_pool *slabs;
+    struct replica r[SLOTS];
+    unsigned answers, unknown, refused;
+    uint64_t last_id;
+    uint8_t next_uuid;
+};
+
+typedef bool (*condition_fn)(struct group *g);
+
+/* Runs the loop until it is true; fails the test when that takes too long. */
+void wait_for(struct group *g, condition_fn is_true, const char *what);
+void replica_up(struct group *g, unsigned i);
+void replica_down(struct group *g, unsigned i);
+int group_setup(void **state);
+int group_teardown(void **state);
+int leader_of(const struct group *g);
+bool has_leader(struct group *g);
+bool all_equal(struct group *g);
+bool cluster_is_made(struct group *g);
+void assert_same_state(struct group *g);
+void propose(struct group *g, int at, unsigned number);
+bool answers_are_there(struct group *g);
+void propose_many(struct group *g, unsigned count);
+extern unsigned want_answers;
+
+#define WAIT_FOR(g, condition) wait_for(g, condition, #condition)
+
+#endif

@@ -7,7 +7,8 @@
 : "${FILES:=600}" "${SQL_ROWS:=25}" "${FIO_MB:=32}"
 : "${DATANODES:=3}" "${DATA_TLS:=on}"
 # What is configured and built: a Debian source package. SOURCE=FILE takes a local copy of it.
-SOURCE_URL=${SOURCE_URL:-http://deb.debian.org/debian/pool/main/m/mawk/mawk_1.3.4.20200120.orig.tar.gz}
+# It comes from where apt has its packages from.
+SOURCE_POOL=pool/main/m/mawk/mawk_1.3.4.20200120.orig.tar.gz
 SOURCE_SHA256=${SOURCE_SHA256:-7fd4cd1e1fae9290fe089171181bbc6291dfd9bca939ca804f0ddb851c8b8237}
 
 cluster_up --datanodes "$DATANODES" --data-tls "$DATA_TLS"
@@ -54,9 +55,9 @@ check "git: init, commit, clone in two ways, gc, fsck, status" git_all
 # Debian's source by apt's own downloader, which knows the proxies and checks the hash.
 fetch_source() {
     [ -n "${SOURCE:-}" ] && cp "$SOURCE" "$work/source.tar" && return
-    local i
-    for i in 1 2 3; do
-        timeout 60 /usr/lib/apt/apt-helper download-file "$SOURCE_URL" "$work/source.tar" \
+    local repository
+    for repository in $(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' | sort -u); do
+        timeout 60 /usr/lib/apt/apt-helper download-file "$repository$SOURCE_POOL" "$work/source.tar" \
             "SHA256:$SOURCE_SHA256" && return
     done
     return 1
@@ -74,10 +75,10 @@ build_dfs() {
         cd "$MNT/source" && autoreconf -i && cd b && ../configure && make -j2 libraft.la && make -q libraft.la
 }
 if fetch_source >"$work/fetch.out" 2>&1; then
-    check "configure, make, make check of a Debian source package: ${SOURCE_URL##*/}" build_source
+    check "configure, make, make check of a Debian source package: ${SOURCE_POOL##*/}" build_source
 else
     sed 's/^/# /' "$work/fetch.out"
-    echo "# ${SOURCE_URL##*/} cannot be had: building a part of dfs in its place"
+    echo "# ${SOURCE_POOL##*/} cannot be had: building a part of dfs in its place"
     check "autoreconf, configure, make of a part of dfs" build_dfs
 fi
 # A project made here, with its own autotools files: make must know what is older than what.

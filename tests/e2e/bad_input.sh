@@ -247,6 +247,6 @@ check "with their own directories they are back" wait_until 60 "$dfs" report
 check "no other process was started or lost" test "$(grep -vE '^(nn|dn)[23] ' <<<"$before")" = "$("$dfs" cluster status --dir "$DIR" | awk '{print $1, $4}' | grep -vE '^(nn|dn)[23] ')"
 check "all content is what it was" same_content
 check "and in all replicas" "$dfs" fsck --replicas
-log_ignore='refused|another cluster|cannot|certificate'
+log_ignore='refused|another cluster|another data directory|cannot|certificate'
 check_logs
 done_testing

@@ -60,7 +60,7 @@ refuse "an unknown option is refused, with a hint" "unknown mount option 'dirty_
     "$helper" "$nodes" "$M" -o "$opts,dirty_mx=1M"
 refuse "a bad value is refused" "dirty_max" "$helper" "$nodes" "$M" -o "$opts,dirty_max=much"
 refuse "remounting is refused" "unmount it and mount it" "$helper" "$nodes" "$M" -o "remount,ro,$opts"
-refuse "a mount point that is not there" "nowhere.*No such file" "$helper" "$nodes" "$DIR/nowhere" -o "$opts"
+refuse "a mount point that is not there" "nowhere: there is no such directory" "$helper" "$nodes" "$DIR/nowhere" -o "$opts"
 refuse "a mount point that is a file" "Not a directory" "$helper" "$nodes" "$DFS_CONFIG" -o "$opts"
 refuse "a directory that is not there" "/nowhere.*No such file" "$helper" "$nodes:/nowhere" "$M" -o "$opts"
 refuse "a file as the root" "/f.*Not a directory" "$helper" "$nodes:/f" "$M" -o "$opts"

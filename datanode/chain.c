@@ -557,6 +557,7 @@ struct chain *chain_new(const struct chain_options *o)
     if (c->o.stuck_ms == 0)
         c->o.stuck_ms = STUCK_MS;
     c->config.pg = o->pg;
+    c->now_ms = c->forgot_at_ms = o->now_ms;
     c->own_free = UINT64_MAX;
     c->succ_free = UINT64_MAX;
     c->told_free = UINT64_MAX;

@@ -31,6 +31,7 @@ struct chain_options {
     struct pg_id pg;
     struct target_id self;
     uint64_t incarnation;
+    uint64_t now_ms; /* of the clock that the ticks tell */
     /* 0: the defaults of common/limits.h. */
     uint32_t window_ops_max;
     size_t window_bytes_max;

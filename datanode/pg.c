@@ -70,7 +70,10 @@ struct dn_pg *pg_find(struct dn *dn, uint32_t pg, uint32_t target)
 struct dn_pg *pg_get(struct dn *dn, uint32_t pg, struct target *t)
 {
     struct dn_pg *p = pg_find(dn, pg, target_id(t).v);
-    struct chain_options o = {.pg = {pg}, .self = target_id(t), .incarnation = dn->incarnation};
+    struct chain_options o = {.pg = {pg},
+                              .self = target_id(t),
+                              .incarnation = dn->incarnation,
+                              .now_ms = loop_now_ns(dn->loop) / CLOCK_NS_PER_MS};
 
     if (p != NULL)
         return p;

@@ -613,7 +613,8 @@ void box_crash(struct box *b, int m)
 void box_restart(struct box *b, int m)
 {
     struct box_member *me = &b->members[m];
-    struct chain_options o = {.pg = {1}, .self = me->target, .mutant = b->o.mutant};
+    struct chain_options o = {
+        .pg = {1}, .self = me->target, .mutant = b->o.mutant, .now_ms = b->clock_ms};
 
     if (me->alive)
         return;
@@ -646,6 +647,7 @@ struct box *box_new(const struct box_options *o)
 
     b->o = *o;
     b->fence_op = -1;
+    b->clock_ms = BOX_UPTIME_MS;
     b->config = (struct chain_config){
         .pg = {1}, .copies = 3, .min_write = o->min_write != 0 ? o->min_write : 2};
     for (int i = 0; i < BOX_MEMBERS; i++) {

@@ -26,6 +26,7 @@ enum {
     BOX_CLIENTS = 3,
     BOX_OPS_MAX = 512,
     BOX_CONFIGS_MAX = 256,
+    BOX_UPTIME_MS = 86400000, /* what the clock shows as a run begins */
 };
 
 struct box_chunk {

@@ -747,16 +747,36 @@ static void a_silent_successor_is_accused_by_its_neighbour_first(void **state)
 
     (void)state;
     for (int i = 0; i < 3; i++)
-        box_tick(b, i, 1000);
+        box_tick(b, i, b->clock_ms + 1000);
     ask_head(b, op, 0);
     run_until_applied(b, op, 1);
     for (int i = 0; i < 2; i++)
-        box_tick(b, i, 12000);
+        box_tick(b, i, b->clock_ms + 12000);
     assert_true(b->members[2].accused);
     assert_false(b->members[1].accused);
     for (int i = 0; i < 2; i++)
-        box_tick(b, i, 30000);
+        box_tick(b, i, b->clock_ms + 30000);
     assert_true(b->members[1].accused);
+    box_free(b);
+}
+
+/* The clock is not 0 when a process or a PG begins, and an operation may come before the first tick.
+ */
+static void nobody_is_accused_for_the_time_before_we_began(void **state)
+{
+    struct box *b = box_with(3, "0S 1S 2S");
+    int op = box_write(b, 0, 0, 0, 1);
+
+    (void)state;
+    ask_head(b, op, 0);
+    run_until_applied(b, op, 1);
+    for (int i = 0; i < 3; i++)
+        box_tick(b, i, b->clock_ms + 10);
+    assert_false(b->members[1].accused);
+    assert_false(b->members[2].accused);
+    box_settle(b);
+    assert_true(b->ops[op].acked);
+    assert_sound(b);
     box_free(b);
 }
 
@@ -794,6 +814,7 @@ int main(void)
         cmocka_unit_test(a_chunk_that_is_held_takes_only_its_repair),
         cmocka_unit_test(a_joiner_and_an_outsider_answer_no_reads),
         cmocka_unit_test(a_silent_successor_is_accused_by_its_neighbour_first),
+        cmocka_unit_test(nobody_is_accused_for_the_time_before_we_began),
     };
 
     return cmocka_run_group_tests_name("chain", tests, NULL, NULL);

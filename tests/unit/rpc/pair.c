@@ -228,7 +228,7 @@ void pair_wait(struct pair *p, const unsigned *value, unsigned want)
     struct loop_timer *t = loop_timer_new(p->loop, time_is_up, p);
 
     p->out_of_time = false;
-    loop_timer_start(t, 4000, 0);
+    loop_timer_start(t, PAIR_WAIT_MS, 0);
     while (*value < want && !p->out_of_time)
         loop_run_once(p->loop, true);
     loop_timer_free(t);

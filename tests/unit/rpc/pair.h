@@ -26,6 +26,9 @@ enum {
     ASK_BIG_BODY = MSG_DATA_HELLO /* a body far larger than the receive buffer */
 };
 
+/* The end of patience, not a measure: 100 MiB over TLS take long under a sanitizer. */
+enum { PAIR_WAIT_MS = 60000 };
+
 struct pair {
     struct loop *loop;
     struct slab_pool *slabs;

@@ -82,7 +82,7 @@ static void call_is_answered(void **state)
     struct pair *p = *state;
     struct answer a = {0};
 
-    assert_true(conn_call(p->client, ASK_NOTHING, NULL, NULL, 1000, answer_done, &a) != 0);
+    assert_true(conn_call(p->client, ASK_NOTHING, NULL, NULL, PAIR_WAIT_MS, answer_done, &a) != 0);
     assert_int_equal(a.done, 0); /* Never from inside the call. */
     pair_wait(p, &a.done, 1);
     assert_int_equal(a.status, 0);
@@ -97,7 +97,7 @@ static void error_reply_brings_its_code(void **state)
     struct pair *p = *state;
     struct answer a = {0};
 
-    conn_call(p->client, ASK_ERROR, NULL, NULL, 1000, answer_done, &a);
+    conn_call(p->client, ASK_ERROR, NULL, NULL, PAIR_WAIT_MS, answer_done, &a);
     pair_wait(p, &a.done, 1);
     assert_int_equal(a.status, -ENOSPC);
     assert_true(conn_is_open(p->client));
@@ -143,7 +143,7 @@ static void ask_echo(struct pair *p, const uint8_t *bytes, size_t len, struct an
     payload.sent = sent != NULL ? count_sent : NULL;
     payload.sent_ctx = sent;
     a->keep = true;
-    conn_call(p->client, ASK_ECHO, NULL, &payload, 10000, answer_done, a);
+    conn_call(p->client, ASK_ECHO, NULL, &payload, PAIR_WAIT_MS, answer_done, a);
     slab_unref(slab);
 }
 
@@ -185,6 +185,7 @@ static void hundred_big_messages_in_flight_come_back_unchanged(void **state)
         ask_echo(p, bytes + i, CHUNK, &answers[i], NULL);
     for (unsigned i = 0; i < COUNT; i++) {
         pair_wait(p, &answers[i].done, 1);
+        assert_int_equal(answers[i].status, 0);
         assert_int_equal(answers[i].data_len, CHUNK);
         assert_memory_equal(answers[i].data, bytes + i, CHUNK);
         free(answers[i].data);
@@ -334,9 +335,9 @@ static void server_may_call_the_client(void **state)
     struct pair *p = *state;
     struct answer a = {0}, b = {0};
 
-    conn_call(p->client, ASK_NOTHING, NULL, NULL, 1000, answer_done, &a);
+    conn_call(p->client, ASK_NOTHING, NULL, NULL, PAIR_WAIT_MS, answer_done, &a);
     pair_wait(p, &a.done, 1);
-    conn_call(p->guest, MSG_PG_CONFIG, NULL, NULL, 1000, answer_done, &b);
+    conn_call(p->guest, MSG_PG_CONFIG, NULL, NULL, PAIR_WAIT_MS, answer_done, &b);
     pair_wait(p, &b.done, 1);
     assert_int_equal(b.status, -EOPNOTSUPP); /* The pair's client has no on_request. */
 }
@@ -356,7 +357,7 @@ static void call_times_out_and_the_connection_stays(void **state)
     pair_wait(p, &slow.done, 1);
     assert_int_equal(slow.status, -ETIMEDOUT);
     assert_int_equal(never.done, 0);
-    conn_call(p->client, ASK_NOTHING, NULL, NULL, 1000, answer_done, &good);
+    conn_call(p->client, ASK_NOTHING, NULL, NULL, PAIR_WAIT_MS, answer_done, &good);
     pair_wait(p, &good.done, 1);
     assert_int_equal(good.status, 0);
     assert_int_equal(never.done, 0);
@@ -369,7 +370,7 @@ static void cancelled_call_is_never_told(void **state)
     struct answer a = {0}, b = {0};
     uint64_t id = conn_call(p->client, ASK_NOTHING, NULL, NULL, 20, answer_done, &a);
 
-    conn_call(p->client, ASK_NOTHING, NULL, NULL, 1000, answer_done, &b);
+    conn_call(p->client, ASK_NOTHING, NULL, NULL, PAIR_WAIT_MS, answer_done, &b);
     conn_cancel(p->client, id);
     conn_cancel(p->client, id);
     conn_cancel(p->client, 0);
@@ -387,7 +388,7 @@ static void closing_peer_fails_all_waiting_calls_once(void **state)
     unsigned sent = 0;
 
     conn_call(p->client, ASK_SILENCE, NULL, NULL, 0, answer_done, &a);
-    conn_call(p->client, ASK_CLOSE, NULL, NULL, 1000, answer_done, &b);
+    conn_call(p->client, ASK_CLOSE, NULL, NULL, PAIR_WAIT_MS, answer_done, &b);
     pair_wait(p, &p->client_closed, 1);
     assert_int_equal(a.done, 1);
     assert_int_equal(b.done, 1);
@@ -517,6 +518,7 @@ static void slow_reader_holds_back_the_queue(void **state)
     conn_pause_reading(p->guest, false);
     for (unsigned i = 0; i < COUNT; i++) {
         pair_wait(p, &answers[i].done, 1);
+        assert_int_equal(answers[i].status, 0);
         assert_memory_equal(answers[i].data, bytes, 1 << 20);
         free(answers[i].data);
     }

@@ -48,6 +48,14 @@ struct dn_peer {
     UT_hash_handle hh;
 };
 
+/* A chunk of ours with a block that does not have its CRC. */
+struct dn_repair {
+    struct chunk_id chunk;
+    uint32_t block; /* the first that was bad */
+    unsigned tries;
+    bool found; /* it was bad when last looked at, and block is set */
+};
+
 /* One placement group at one of our targets. */
 struct dn_pg {
     struct {
@@ -64,10 +72,11 @@ struct dn_pg {
     uint64_t hello_id, hello_at_ns;
     struct joiner *joiner;
     size_t strays_in_hand;
-    bool tells_strays;                       /* it was said that there are some */
-    bool repairs;                            /* a repair of ours is under way */
-    uint64_t repair_queue[REPAIR_QUEUE_MAX]; /* chunks that wait for it to end */
+    bool tells_strays;                               /* it was said that there are some */
+    bool repairs;                                    /* a repair of ours is under way */
+    struct dn_repair repair_queue[REPAIR_QUEUE_MAX]; /* what waits for it, or for repair_at_ms */
     size_t repair_count;
+    uint64_t repair_pause_ms, repair_at_ms;
     uint64_t *marked; /* INCOMPLETE by attempts that broke off */
     size_t marked_count;
     uint64_t told_free;
@@ -201,6 +210,7 @@ void read_on_sync_read(struct dn *dn, struct conn *c, const struct rpc_frame *f)
 /* ---- repair.c ---- */
 /* A block of the chunk here does not have its CRC: heals what can be healed, and tells the leader. */
 void repair_start(struct dn_pg *pg, struct chunk_id chunk);
+void repair_tick(struct dn_pg *pg, uint64_t now_ms);
 /* At the head: another member has a bad block. */
 void repair_on_request(struct dn_pg *pg, struct conn *c, const struct rpc_frame *f,
                        const struct chain_op *op);

@@ -340,6 +340,7 @@ void pg_tick_all(struct dn *dn)
             pg_step(p, &(struct chain_event){.kind = CHAIN_EV_SPACE, .bytes_free = bytes_free});
         }
         pg_step(p, &(struct chain_event){.kind = CHAIN_EV_TICK, .now_ms = now_ms});
+        repair_tick(p, now_ms);
         serving += chain_place_of(p->chain)->role == CHAIN_SERVING;
         syncing += chain_place_of(p->chain)->role == CHAIN_SYNCING;
     }

@@ -12,16 +12,25 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/clock.h"
 #include "common/crc32c.h"
 #include "common/error.h"
 #include "common/log.h"
+#include "common/loop.h"
 #include "common/mem.h"
 #include "common/slab.h"
 #include "datanode/dn.h"
 #include "datanode/wire.h"
 #include "rpc/msg.h"
 
-enum { BLOCKS_AT_ONCE = CHUNK_OP_MAX / CHUNK_BLOCK_SIZE, ROUNDS_MAX = 64, ASK_TIMEOUT_MS = 10000 };
+enum {
+    BLOCKS_AT_ONCE = CHUNK_OP_MAX / CHUNK_BLOCK_SIZE,
+    ROUNDS_MAX = 64, /* of blocks in a row, for one chunk */
+    ASK_TIMEOUT_MS = 10000,
+    PAUSE_MIN_MS = 250, /* between two attempts that failed */
+    PAUSE_MAX_MS = 60000,
+    TRIES_QUIET = 4, /* then it is told: 2 s of a chain that is busy with another are no news */
+};
 
 /* ---- at the head ---- */
 
@@ -214,28 +223,64 @@ void repair_on_request(struct dn_pg *pg, struct conn *c, const struct rpc_frame 
 
 /* ---- at the finder ---- */
 
+/*
+ * One chunk of a PG at a time. What could not be healed now, because the chain was busy or no good
+ * copy serves, is tried again later, each time after a longer pause: until the block has its bytes
+ * back, was written over, or the chunk is gone.
+ */
 struct finder {
     struct dn_pg *pg;
-    struct chunk_id chunk;
-    uint32_t block; /* the first that was bad */
+    struct dn_repair what;
     unsigned rounds;
-    bool found;
 };
 
-static void finder_end(struct finder *f, bool healed)
+static void begin(struct dn_pg *pg, const struct dn_repair *what);
+
+static void begin_next(struct dn_pg *pg)
+{
+    struct dn_repair what = pg->repair_queue[0];
+
+    pg->repair_count--;
+    memmove(pg->repair_queue, pg->repair_queue + 1, pg->repair_count * sizeof(what));
+    begin(pg, &what);
+}
+
+/* More than fit are found again by the next who reads them. */
+static void enqueue(struct dn_pg *pg, const struct dn_repair *what)
+{
+    if (pg->repair_count < REPAIR_QUEUE_MAX)
+        pg->repair_queue[pg->repair_count++] = *what;
+}
+
+static void healed(struct finder *f, const char *how)
 {
     struct dn_pg *pg = f->pg;
 
-    pg->repairs = false;
-    if (f->found)
-        nn_report_bad(f->pg->dn, f->pg, f->chunk, f->block,
-                      healed ? "healed from another copy" : "not healed", healed);
+    if (f->what.found)
+        nn_report_bad(pg->dn, pg, f->what.chunk, f->what.block, how, true);
     free(f);
-    if (pg->repair_count > 0) {
-        struct chunk_id next = {pg->repair_queue[--pg->repair_count]};
+    pg->repairs = false;
+    pg->repair_pause_ms = 0;
+    if (pg->repair_count > 0)
+        begin_next(pg);
+}
 
-        repair_start(pg, next);
+static void not_now(struct finder *f, int status)
+{
+    struct dn_pg *pg = f->pg;
+
+    if (f->what.found && ++f->what.tries == TRIES_QUIET) {
+        log_warn("a block could not be healed", "pg=%" PRIu32 " chunk=%" PRIu64 " error=\"%s\"",
+                 pg->key.pg, f->what.chunk.v, dfs_strerror(status));
+        nn_report_bad(pg->dn, pg, f->what.chunk, f->what.block, "not healed", false);
     }
+    if (!pg->dn->is_stopping)
+        enqueue(pg, &f->what);
+    free(f);
+    pg->repairs = false;
+    pg->repair_pause_ms =
+        MIN(MAX(pg->repair_pause_ms * 2, (uint64_t)PAUSE_MIN_MS), (uint64_t)PAUSE_MAX_MS);
+    pg->repair_at_ms = loop_now_ns(pg->dn->loop) / CLOCK_NS_PER_MS + pg->repair_pause_ms;
 }
 
 static void look(struct finder *f);
@@ -244,13 +289,10 @@ static void repaired(void *ctx, int status)
 {
     struct finder *f = ctx;
 
-    if (status < 0 || ++f->rounds > ROUNDS_MAX) {
-        log_warn("a block could not be healed", "pg=%" PRIu32 " chunk=%" PRIu64 " error=\"%s\"",
-                 f->pg->key.pg, f->chunk.v, dfs_strerror(status));
-        finder_end(f, false);
-        return;
-    }
-    look(f);
+    if (status < 0 || ++f->rounds > ROUNDS_MAX)
+        not_now(f, status < 0 ? status : DFS_EBADBLOCK);
+    else
+        look(f);
 }
 
 static void head_answered(void *ctx, int status, const struct rpc_frame *frame)
@@ -258,10 +300,7 @@ static void head_answered(void *ctx, int status, const struct rpc_frame *frame)
     struct finder *f = ctx;
 
     (void)frame;
-    if (f->pg->dn->is_stopping)
-        free(f);
-    else
-        repaired(f, status);
+    repaired(f, f->pg->dn->is_stopping ? DFS_ECLOSED : status);
 }
 
 static void ask_head(struct finder *f, uint32_t offset, uint32_t len)
@@ -271,13 +310,13 @@ static void ask_head(struct finder *f, uint32_t offset, uint32_t len)
     Dfs__ChunkOp m = DFS__CHUNK_OP__INIT;
 
     if (c == NULL) {
-        finder_end(f, false);
+        not_now(f, -ENOTCONN);
         return;
     }
     m.kind = DFS__CHUNK_OP_KIND__CHUNK_OP_REPAIR;
     m.pg = pg->key.pg;
     m.epoch = pg_epoch(pg);
-    m.chunk_id = f->chunk.v;
+    m.chunk_id = f->what.chunk.v;
     m.offset = offset;
     m.len = len;
     (void)conn_call(c, MSG_CHUNK_OP, &m.base, NULL, ASK_TIMEOUT_MS * 2, head_answered, f);
@@ -293,49 +332,63 @@ static void on_crcs(void *ctx, int status, const struct store_crcs *c)
     struct finder *f = ctx;
     uint32_t from = 0, to;
 
-    if (status < 0 || c->bad_count == 0) {
-        finder_end(f, status == 0);
+    if (f->pg->dn->is_stopping || (status < 0 && status != DFS_ENOCHUNK)) {
+        not_now(f, status);
+        return;
+    }
+    if (status == DFS_ENOCHUNK || c->bad_count == 0) {
+        healed(f, status == DFS_ENOCHUNK ? "the chunk is gone" : "healed");
         return;
     }
     while (!is_bad(c, from))
         from++;
     for (to = from; is_bad(c, to) && to - from < BLOCKS_AT_ONCE;)
         to++;
-    if (!f->found)
-        f->block = from;
-    f->found = true;
+    if (!f->what.found)
+        f->what.block = from;
+    f->what.found = true;
     if (chain_place_of(f->pg->chain)->role != CHAIN_SERVING)
-        finder_end(f, false); /* Joining compares everything. */
+        not_now(f, DFS_ENOTHEAD); /* Joining compares everything. */
     else if (chain_place_of(f->pg->chain)->is_head)
-        hold(f->pg, f->chunk, from * CHUNK_BLOCK_SIZE, (to - from) * CHUNK_BLOCK_SIZE, repaired, f);
+        hold(f->pg, f->what.chunk, from * CHUNK_BLOCK_SIZE, (to - from) * CHUNK_BLOCK_SIZE,
+             repaired, f);
     else
         ask_head(f, from * CHUNK_BLOCK_SIZE, (to - from) * CHUNK_BLOCK_SIZE);
 }
 
 static void look(struct finder *f)
 {
-    store_crcs(f->pg->target, f->chunk, true, on_crcs, f);
+    store_crcs(f->pg->target, f->what.chunk, true, on_crcs, f);
+}
+
+static void begin(struct dn_pg *pg, const struct dn_repair *what)
+{
+    struct finder *f = MEM_NEW(struct finder);
+
+    pg->repairs = true;
+    f->pg = pg;
+    f->what = *what;
+    look(f);
 }
 
 void repair_start(struct dn_pg *pg, struct chunk_id chunk)
 {
-    struct finder *f;
+    struct dn_repair what = {.chunk = chunk};
 
     if (pg->dn->is_stopping)
         return;
-    if (pg->repairs) {
-        for (size_t i = 0; i < pg->repair_count; i++) {
-            if (pg->repair_queue[i] == chunk.v)
-                return;
-        }
-        /* More than fit are found again by the next who reads them. */
-        if (pg->repair_count < REPAIR_QUEUE_MAX)
-            pg->repair_queue[pg->repair_count++] = chunk.v;
-        return;
+    for (size_t i = 0; i < pg->repair_count; i++) {
+        if (ID_EQUAL(pg->repair_queue[i].chunk, chunk))
+            return;
     }
-    pg->repairs = true;
-    f = MEM_NEW(struct finder);
-    f->pg = pg;
-    f->chunk = chunk;
-    look(f);
+    if (pg->repairs)
+        enqueue(pg, &what);
+    else
+        begin(pg, &what);
+}
+
+void repair_tick(struct dn_pg *pg, uint64_t now_ms)
+{
+    if (!pg->repairs && pg->repair_count > 0 && now_ms >= pg->repair_at_ms)
+        begin_next(pg);
 }

@@ -44,7 +44,7 @@ struct svc_datanode {
     struct pg_push *push;
     bool creating; /* a PgCreate is under way */
     uint64_t choose_next;
-    Dfs__BadChunkReport *bad[BAD_REPORTS_MAX]; /* a ring, newest at bad_count - 1 */
+    Dfs__BadChunkReport *bad[BAD_REPORTS_MAX]; /* the newest is the last */
     size_t bad_count;
 };
 
@@ -392,6 +392,24 @@ static void on_heartbeat(void *self, struct conn *c, const struct rpc_frame *f)
     dfs__heartbeat_request__free_unpacked(m, NULL);
 }
 
+/* Of each chunk of each target the newest; of those the last BAD_REPORTS_MAX. */
+static void keep_bad(struct svc_datanode *s, Dfs__BadChunkReport *m)
+{
+    size_t old = 0;
+
+    while (old < s->bad_count &&
+           (s->bad[old]->target != m->target || s->bad[old]->chunk_id != m->chunk_id))
+        old++;
+    if (old == BAD_REPORTS_MAX)
+        old = 0;
+    if (old < s->bad_count) {
+        dfs__bad_chunk_report__free_unpacked(s->bad[old], NULL);
+        s->bad_count--;
+        memmove(s->bad + old, s->bad + old + 1, (s->bad_count - old) * sizeof(s->bad[0]));
+    }
+    s->bad[s->bad_count++] = m;
+}
+
 static void on_bad_chunk(void *self, struct conn *c, const struct rpc_frame *f)
 {
     struct svc_datanode *s = self;
@@ -407,12 +425,7 @@ static void on_bad_chunk(void *self, struct conn *c, const struct rpc_frame *f)
               "target=%" PRIu32 " pg=%" PRIu32 " chunk=%" PRIu64 " block=%" PRIu32
               " healed=%d what=\"%s\"",
               m->target, m->pg, m->chunk_id, m->block, m->healed, m->what);
-    if (s->bad_count == BAD_REPORTS_MAX) {
-        dfs__bad_chunk_report__free_unpacked(s->bad[0], NULL);
-        memmove(s->bad, s->bad + 1, sizeof(s->bad) - sizeof(s->bad[0]));
-        s->bad_count--;
-    }
-    s->bad[s->bad_count++] = m;
+    keep_bad(s, m);
     conn_reply(c, f->header.type, f->header.rpc_id, &msg.base, NULL);
 }
 

@@ -39,6 +39,8 @@ static const char *namenode_state(struct admin *a, const struct cluster_node *n)
         state = "leader";
     else if (strcmp(reply->role, "learner") == 0)
         state = "learner";
+    else if (strcmp(reply->role, "recovering") == 0) /* It has no vote. */
+        state = "recovering";
     protobuf_c_message_free_unpacked(msg, NULL);
     return state;
 }
@@ -93,7 +95,7 @@ bool cluster_states(const struct cluster *c, const char *states[CLUSTER_NODES_MA
             states[i] = datanode_state((const Dfs__ReportReply *)msg, n);
         if (n->kind != NODE_MOUNT && strcmp(states[i], "down") == 0)
             good = false;
-        if (strcmp(states[i], "syncing") == 0)
+        if (strcmp(states[i], "syncing") == 0 || strcmp(states[i], "recovering") == 0)
             good = false;
     }
     good = good && msg != NULL;

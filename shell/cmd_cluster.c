@@ -66,7 +66,8 @@ static const struct arg_option status_options[] = {
 static const struct args_spec status_spec = {
     .program = "dfs cluster status",
     .usage = "--dir DIR [--json]",
-    .about = "Shows each node: leader, follower, learner, serving, syncing, mounted or down.\n"
+    .about = "Shows each node: leader, follower, learner, recovering (a namenode that has not yet\n"
+             "fetched what its disk lost: no vote), serving, syncing, mounted or down.\n"
              "Exit status 0 when all are up and in step, 1 otherwise.",
     .options = status_options,
 };

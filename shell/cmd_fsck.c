@@ -40,10 +40,17 @@ static const struct arg_option options[] = {
 static const struct args_spec spec = {
     .program = "dfs fsck",
     .usage = "--replicas [OPTION]...",
-    .about = "Asks each datanode to read all its chunks, and compares lengths and digests of the\n"
-             "replicas. What differs three times, a second apart, is reported. Reads every byte\n"
-             "of the cluster. Exit status 0 when all copies are there and the same, 1 otherwise.",
+    .about =
+        "Asks each datanode to read all its chunks, and compares lengths and digests of the\n"
+        "replicas. What differs three times, a second apart, is reported. A block that does\n"
+        "not match its checksum is healed from another copy on the way. Reads every byte of the\n"
+        "cluster. Exit status 0 when all copies are there and the same, 1 otherwise.",
     .options = options,
+};
+
+struct suspect {
+    const json_t *pg;
+    uint64_t chunk;
 };
 
 struct fsck {
@@ -56,11 +63,10 @@ struct fsck {
     uint64_t chunk_count, bytes;
     unsigned pg_count, unasked;
 
-    /* Of the placement group at hand: chunks that differed at the last look. */
-    uint64_t *suspects;
-    size_t suspect_count;
-    json_int_t pg;
-    bool is_last_try;
+    struct suspect *suspects; /* what differed at the last look */
+    size_t suspect_count, damaged_count;
+    const json_t *pg; /* at hand */
+    bool is_first_try, is_last_try;
 };
 
 static json_int_t number(const json_t *j, const char *key)
@@ -121,7 +127,7 @@ static int ask_target(struct fsck *f, const char *addr, uint64_t first, uint32_t
     Dfs__InventoryRequest req = DFS__INVENTORY_REQUEST__INIT;
     bool end = false;
 
-    req.pg = (uint32_t)f->pg;
+    req.pg = (uint32_t)number(f->pg, "pg");
     req.target = l->target;
     req.digests = true;
     req.after_chunk = first - 1;
@@ -142,10 +148,10 @@ static int ask_target(struct fsck *f, const char *addr, uint64_t first, uint32_t
 }
 
 /* Asks all members that serve. Gives how many answered; lists are done by the caller. */
-static unsigned ask_members(struct fsck *f, const json_t *pg, uint64_t first, uint32_t limit,
+static unsigned ask_members(struct fsck *f, uint64_t first, uint32_t limit,
                             struct replica_list lists[REPLICA_MEMBERS_MAX])
 {
-    const json_t *members = json_object_get(pg, "members");
+    const json_t *members = json_object_get(f->pg, "members");
     unsigned count = 0;
 
     for (size_t i = 0; i < json_array_size(members) && count < REPLICA_MEMBERS_MAX; i++) {
@@ -163,7 +169,7 @@ static unsigned ask_members(struct fsck *f, const json_t *pg, uint64_t first, ui
         if (r == 0)
             continue;
         snprintf(where, sizeof(where), "target %u, placement group %u", lists[count - 1].target,
-                 (unsigned)f->pg);
+                 (unsigned)number(f->pg, "pg"));
         client_complain_text(&f->client, where, dfs_strerror(r));
         f->unasked++;
         free(lists[--count].items);
@@ -198,7 +204,7 @@ static void report_difference(struct fsck *f, const struct replica_difference *d
 
     if (!f->json)
         printf("chunk %" PRIu64 " of placement group %" JSON_INTEGER_FORMAT " differs:\n", d->chunk,
-               f->pg);
+               number(f->pg, "pg"));
     for (unsigned i = 0; i < d->member_count; i++) {
         describe(d, i, text);
         if (!f->json)
@@ -207,8 +213,17 @@ static void report_difference(struct fsck *f, const struct replica_difference *d
             members, json_pack("{s:i, s:s}", "target", (int)d->members[i].target, "state", text));
     }
     json_array_append_new(f->differences,
-                          json_pack("{s:I, s:I, s:o}", "chunk", (json_int_t)d->chunk, "pg", f->pg,
-                                    "members", members));
+                          json_pack("{s:I, s:I, s:o}", "chunk", (json_int_t)d->chunk, "pg",
+                                    number(f->pg, "pg"), "members", members));
+}
+
+static bool is_damaged(const struct replica_difference *d)
+{
+    for (unsigned i = 0; i < d->member_count; i++) {
+        if (d->members[i].present && d->members[i].item.bad)
+            return true;
+    }
+    return false;
 }
 
 static void on_difference(void *ctx, const struct replica_difference *d)
@@ -216,38 +231,47 @@ static void on_difference(void *ctx, const struct replica_difference *d)
     struct fsck *f = ctx;
 
     f->suspects = mem_realloc(f->suspects, f->suspect_count + 1, sizeof(*f->suspects));
-    f->suspects[f->suspect_count++] = d->chunk;
-    if (f->is_last_try)
+    f->suspects[f->suspect_count++] = (struct suspect){f->pg, d->chunk};
+    if (f->is_first_try)
+        f->damaged_count += is_damaged(d);
+    if (f->is_last_try) {
+        f->damaged_count -= is_damaged(d);
         report_difference(f, d);
+    }
 }
 
-/* What is being written may differ for a moment: only what still differs later counts. */
-static void look_again(struct fsck *f, const json_t *pg)
+static void look_at(struct fsck *f, const struct suspect *s)
 {
+    struct replica_list lists[REPLICA_MEMBERS_MAX];
+    unsigned n;
+
+    f->pg = s->pg;
+    n = ask_members(f, s->chunk, 1, lists);
+    /* A target without this chunk answers with the next one. */
+    for (unsigned i = 0; i < n; i++)
+        if (lists[i].count > 0 && lists[i].items[0].chunk != s->chunk)
+            lists[i].count = 0;
+    replicas_compare(lists, n, on_difference, f);
+    lists_done(lists, n);
+}
+
+/* What is being written may differ for a moment, and what is damaged is being healed: only what still
+ * differs later counts. */
+static void look_again(struct fsck *f)
+{
+    f->is_first_try = false;
     for (unsigned try = 1; try < TRIES && f->suspect_count > 0; try++) {
-        uint64_t *chunks = STEAL(f->suspects);
+        struct suspect *suspects = STEAL(f->suspects);
         size_t count = f->suspect_count;
 
         f->suspect_count = 0;
         f->is_last_try = try + 1 == TRIES;
         clock_sleep_ms(PAUSE_MS);
-        for (size_t i = 0; i < count; i++) {
-            struct replica_list lists[REPLICA_MEMBERS_MAX];
-            unsigned n = ask_members(f, pg, chunks[i], 1, lists);
-
-            /* A target without this chunk answers with the next one. */
-            for (unsigned k = 0; k < n; k++)
-                if (lists[k].count > 0 && lists[k].items[0].chunk != chunks[i])
-                    lists[k].count = 0;
-            replicas_compare(lists, n, on_difference, f);
-            lists_done(lists, n);
-        }
-        free(chunks);
+        for (size_t i = 0; i < count; i++)
+            look_at(f, &suspects[i]);
+        free(suspects);
     }
     free(f->suspects);
-    f->suspects = NULL;
-    f->suspect_count = 0;
-    f->is_last_try = false;
 }
 
 static void check_pg(struct fsck *f, const json_t *pg)
@@ -255,15 +279,14 @@ static void check_pg(struct fsck *f, const json_t *pg)
     struct replica_list lists[REPLICA_MEMBERS_MAX];
     unsigned n;
 
-    f->pg = number(pg, "pg");
-    n = ask_members(f, pg, 1, 0, lists);
+    f->pg = pg;
+    n = ask_members(f, 1, 0, lists);
     f->pg_count++;
     for (size_t i = 0; n > 0 && i < lists[0].count; i++)
         f->bytes += lists[0].items[i].len;
     f->chunk_count += n > 0 ? lists[0].count : 0;
     replicas_compare(lists, n, on_difference, f);
     lists_done(lists, n);
-    look_again(f, pg);
 }
 
 /* ---- the whole ---- */
@@ -299,11 +322,11 @@ static bool tell(struct fsck *f, const struct summary *s)
     char size[32];
 
     if (f->json) {
-        format_json_print(json_pack("{s:b, s:I, s:I, s:i, s:i, s:i, s:O}", "well", good, "chunks",
-                                    (json_int_t)f->chunk_count, "bytes", (json_int_t)f->bytes,
-                                    "pgs", (int)f->pg_count, "pgs_lacking_copies", (int)lacking,
-                                    "targets_not_asked", (int)f->unasked, "differences",
-                                    f->differences));
+        format_json_print(json_pack(
+            "{s:b, s:I, s:I, s:i, s:i, s:i, s:I, s:O}", "well", good, "chunks",
+            (json_int_t)f->chunk_count, "bytes", (json_int_t)f->bytes, "pgs", (int)f->pg_count,
+            "pgs_lacking_copies", (int)lacking, "targets_not_asked", (int)f->unasked, "healed",
+            (json_int_t)f->damaged_count, "differences", f->differences));
         return good;
     }
     if (lacking > 0)
@@ -311,6 +334,9 @@ static bool tell(struct fsck *f, const struct summary *s)
                lacking, s->pg_count);
     if (f->unasked > 0)
         printf("Some copies could not be asked, see above.\n");
+    if (f->damaged_count > 0)
+        printf("%zu chunk%s had damaged blocks, which were healed from another copy.\n",
+               f->damaged_count, f->damaged_count == 1 ? "" : "s");
     printf("%" PRIu64 " chunks (%s) in %u placement groups: %s", f->chunk_count,
            format_bytes(f->bytes, true, size), f->pg_count,
            differ == 0 ? "all replicas that were compared are the same.\n" : "");
@@ -340,8 +366,10 @@ static int run(struct fsck *f)
     }
     f->differences = json_array();
     pgs = json_object_get(f->report, "pgs");
+    f->is_first_try = true;
     for (size_t i = 0; i < json_array_size(pgs); i++)
         check_pg(f, json_array_get(pgs, i));
+    look_again(f);
     good = tell(f, &s);
     json_decref(f->differences);
     json_decref(f->report);

@@ -24,7 +24,7 @@ remember() { (cd "$MNT" && find . -type f -exec sha256sum {} +) >"$DIR/sums"; }
 # shellcheck disable=SC2086
 logged() { check "$1" wait_until 20 grep -qE -- "$3" "$DIR"/log/$2.log; }
 metric() { curl -sf "http://127.0.0.1:$(sed -n 's/^http = .*:\([0-9]*\)$/\1/p' "conf/$1.conf")/metrics" | awk -v m="$2" '$1 == m {print $2}'; }
-well() { check "$1" wait_until 60 "$dfs" report; }
+well() { check "$1" wait_until 60 bash -c "'$dfs' report && '$dfs' cluster status --dir '$DIR'"; }
 # The namenode that is not the leader, of nn2 and nn3.
 follower() { [ "$(leader)" = nn2 ] && echo nn3 || echo nn2; }
 entries() { for i in $(seq "$1"); do echo "$i" >"$MNT/entry-$2-$i" || return; done; }
@@ -108,10 +108,12 @@ for path in glob.glob(sys.argv[1] + "/t1/c/*/*"):
 P
 }
 found() { echo $(($(metric dn2 dfs_dn_bad_blocks_total) + $(metric dn3 dfs_dn_bad_blocks_total))); }
-# Two copies of three are damaged, in different places. Readers choose theirs: until one has met it.
+# Two copies of three are damaged, in different places. Readers choose theirs, for each chunk another:
+# until one has met it.
 read_until_found() {
-    for _ in $(seq 60); do
+    for _ in $(seq 10); do
         "$dfs" cat /large | cmp - "$DIR/large.own" || return 1
+        rm -rf "$DIR/got" && "$dfs" get /tree "$DIR/got" && diff -r --no-dereference "$DIR/tree" "$DIR/got" || return 1
         [ "$(found)" -gt 0 ] && return
     done
     echo "nobody has read a damaged copy"
@@ -123,8 +125,10 @@ check "bytes are flipped on dn2 and dn3" test -n "$(harm_chunks dn2 1)" -a -n "$
 check "readers get the right bytes all the same" read_until_found
 logged "  a datanode says what is damaged, and that it is healed" 'dn[23]' "damaged block pg=[0-9]+ target=[0-9]+ chunk=[0-9]+ block=[0-9]+ healed=1"
 check "  dfs report counts it" wait_until 20 bash -c "'$dfs' report | grep -qE 'damaged blocks: [1-9][0-9]*, [1-9][0-9]* healed'"
-check "dfs fsck --replicas finds the others" bash -c "! '$dfs' fsck --replicas"
-check "  and they are healed" wait_until 60 "$dfs" fsck --replicas
+check "dfs fsck --replicas finds the others and has them healed" \
+    bash -c "'$dfs' fsck --replicas | tee '$DIR/fsck.out'; grep -qE 'chunks? had damaged blocks, which were healed' '$DIR/fsck.out'"
+check "  then nothing is left to heal" bash -c "! '$dfs' fsck --replicas | grep healed"
+check "  dfs report is content" "$dfs" report
 victim=$(find dn3/t1/c -type f -size +130k | head -n 1)
 "$dfs" cluster kill --dir "$DIR" dn3
 rm "$victim"

@@ -3,7 +3,7 @@
 . "$(dirname "$0")/lib.sh"
 
 cluster_up
-check "the cluster says that it serves" all_serving
+check "the cluster says that it serves" wait_until 30 all_serving
 check "a tree can be made locally" make_tree "$DIR/tree" 1000
 check "cp -a into the mount" cp -a "$DIR/tree" "$MNT/tree"
 check "the copy is the same" diff -r --no-dereference "$DIR/tree" "$MNT/tree"

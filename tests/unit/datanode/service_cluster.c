@@ -118,6 +118,7 @@ static void nn_on_request(void *ctx, struct conn *conn, const struct rpc_frame *
 {
     struct cluster *c = ctx;
     Dfs__StatusReply status;
+    Dfs__BadChunkReport *bad;
     Dfs__Empty empty = DFS__EMPTY__INIT;
 
     switch (f->header.type) {
@@ -133,7 +134,10 @@ static void nn_on_request(void *ctx, struct conn *conn, const struct rpc_frame *
         on_heartbeat(c, conn, f);
         return;
     case MSG_BAD_CHUNK:
+        bad = dfs__bad_chunk_report__unpack(NULL, f->header.body_len, f->body);
         c->bad_reports++;
+        c->healed_reports += bad->healed;
+        dfs__bad_chunk_report__free_unpacked(bad, NULL);
         conn_reply(conn, f->header.type, f->header.rpc_id, &empty.base, NULL);
         return;
     default:
@@ -453,7 +457,7 @@ int write_at(struct cluster *c, int node, uint32_t offset, const void *bytes, ui
     return call(c, node, &op, &p);
 }
 
-int read_verified(struct cluster *c, int node, uint32_t offset, uint32_t len, bool verify,
+void ask_verified(struct cluster *c, int node, uint32_t offset, uint32_t len, bool verify,
                   struct answer *a)
 {
     Dfs__ChunkReadRequest m = DFS__CHUNK_READ_REQUEST__INIT;
@@ -467,6 +471,12 @@ int read_verified(struct cluster *c, int node, uint32_t offset, uint32_t len, bo
     m.verify = verify;
     a->came = false;
     (void)conn_call(client_of(c, node), MSG_CHUNK_READ, &m.base, NULL, 5000, on_answer, a);
+}
+
+int read_verified(struct cluster *c, int node, uint32_t offset, uint32_t len, bool verify,
+                  struct answer *a)
+{
+    ask_verified(c, node, offset, len, verify, a);
     assert_true(wait_for(c, answered, a));
     return a->status;
 }

@@ -35,7 +35,7 @@ struct cluster {
     Dfs__MemberState states[NODES]; /* in order of `order` */
     int order[NODES];
     uint64_t opseq;
-    unsigned bad_reports;
+    unsigned bad_reports, healed_reports;
     char failure[256];
 };
 
@@ -67,6 +67,9 @@ bool answered(struct cluster *c, void *ctx);
 Dfs__ChunkOp new_op(struct cluster *c, Dfs__ChunkOpKind kind);
 int call(struct cluster *c, int node, Dfs__ChunkOp *op, const struct rpc_payload *p);
 int write_at(struct cluster *c, int node, uint32_t offset, const void *bytes, uint32_t len);
+/* The answer comes later. */
+void ask_verified(struct cluster *c, int node, uint32_t offset, uint32_t len, bool verify,
+                  struct answer *a);
 int read_verified(struct cluster *c, int node, uint32_t offset, uint32_t len, bool verify,
                   struct answer *a);
 int read_at(struct cluster *c, int node, uint32_t offset, uint32_t len, struct answer *a);

@@ -263,6 +263,17 @@ static bool was_reported(struct cluster *c, void *ctx)
 }
 
 /* Found by a read, told to the reader, and healed from another copy, wherever it stands. */
+static void flip_byte(struct cluster *c, int node, int offset)
+{
+    char command[512];
+
+    (void)snprintf(command, sizeof(command),
+                   "f=$(find %s/c -type f) && printf X | "
+                   "dd of=$f bs=1 seek=%d conv=notrunc status=none",
+                   c->nodes[node].dir, (128 << 10) + offset);
+    assert_int_equal(system(command), 0);
+}
+
 static void a_flipped_byte_is_found_and_healed(void **state)
 {
     struct cluster *c = *state;
@@ -274,13 +285,8 @@ static void a_flipped_byte_is_found_and_healed(void **state)
     assert_int_equal(write_at(c, 0, 0, bytes, sizeof(bytes)), 0);
     for (int i = 0; i < NODES; i++) {
         unsigned before = c->bad_reports;
-        char command[512];
 
-        (void)snprintf(command, sizeof(command),
-                       "f=$(find %s/c -type f) && printf X | "
-                       "dd of=$f bs=1 seek=%d conv=notrunc status=none",
-                       c->nodes[i].dir, (128 << 10) + 50000);
-        assert_int_equal(system(command), 0);
+        flip_byte(c, i, 50000);
         assert_int_equal(read_verified(c, i, 49152, 4096, true, a), DFS_EBADBLOCK);
         assert_true(wait_for(c, was_reported, &before));
         assert_int_equal(read_verified(c, i, 49152, 4096, true, a), 0);
@@ -288,6 +294,35 @@ static void a_flipped_byte_is_found_and_healed(void **state)
     }
     assert_int_equal(write_at(c, 0, 3, "and on", 6), 0);
     free(a);
+}
+
+static bool both_were_healed(struct cluster *c, void *ctx)
+{
+    return c->healed_reports >= *(unsigned *)ctx + 2;
+}
+
+/* The head holds a chunk for one of them at a time: the other asks again. */
+static void two_members_with_damage_at_once_are_both_healed(void **state)
+{
+    struct cluster *c = *state;
+    struct answer *a = MEM_NEW(struct answer), *b = MEM_NEW(struct answer);
+    static uint8_t bytes[100000];
+    unsigned before = c->healed_reports, before_all = c->bad_reports;
+
+    for (size_t i = 0; i < sizeof(bytes); i++)
+        bytes[i] = (uint8_t)(i * 29 + i / 83);
+    assert_int_equal(write_at(c, 0, 0, bytes, sizeof(bytes)), 0);
+    flip_byte(c, 1, 10000);
+    flip_byte(c, 2, 50000);
+    ask_verified(c, 1, 8192, 4096, true, a);
+    ask_verified(c, 2, 49152, 4096, true, b);
+    assert_true(wait_for(c, both_were_healed, &before));
+    assert_int_equal(c->bad_reports - before_all, 2); /* Nothing was "not healed" in between. */
+    assert_true(a->came && b->came);
+    for (int i = 0; i < NODES; i++)
+        assert_content(c, i, 0, bytes, sizeof(bytes));
+    free(a);
+    free(b);
 }
 
 /* Nobody reads it, but somebody compares the replicas: that must not leave the damage there. */
@@ -298,14 +333,9 @@ static void a_flipped_byte_that_an_inventory_finds_is_healed(void **state)
     static uint8_t bytes[100000];
     unsigned before = c->bad_reports;
     Dfs__InventoryRequest m = DFS__INVENTORY_REQUEST__INIT;
-    char command[512];
 
     assert_int_equal(write_at(c, 0, 0, bytes, sizeof(bytes)), 0);
-    (void)snprintf(
-        command, sizeof(command),
-        "f=$(find %s/c -type f) && printf X | dd of=$f bs=1 seek=%d conv=notrunc status=none",
-        c->nodes[1].dir, (128 << 10) + 50000);
-    assert_int_equal(system(command), 0);
+    flip_byte(c, 1, 50000);
     m.pg = PG;
     m.digests = true;
     m.limit = 10;
@@ -451,6 +481,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_target_replaced_while_it_was_away_drops_what_it_holds,
                                         setup, teardown),
         cmocka_unit_test_setup_teardown(a_flipped_byte_is_found_and_healed, setup, teardown),
+        cmocka_unit_test_setup_teardown(two_members_with_damage_at_once_are_both_healed, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(a_flipped_byte_that_an_inventory_finds_is_healed, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(a_session_that_was_fenced_is_refused, setup, teardown),

@@ -47,8 +47,10 @@ refuse "and that is said" "dfs cluster stop: dn2: it is not running" cluster sto
 exits "start starts it" 0 cluster start dn2
 check "it runs" alive dn2
 exits "start of what runs does no harm" 0 cluster start dn2
+pids="$(cat "$DIR/run/nn1.pid") $(cat "$DIR/run/dn1.pid")"
 exits "kill takes several" 0 cluster kill nn1 dn1
-check "they are dead" bash -c "! kill -0 $(cat "$DIR/run/nn1.pid") 2>/dev/null"
+# shellcheck disable=SC2086 # one word each
+check "they are dead" wait_until 5 gone $pids
 exits "start takes several" 0 cluster start nn1 dn1
 check "all serve again" wait_until 60 cluster status
 paused=$(leader)
@@ -92,8 +94,10 @@ exits "mended, it starts" 0 cluster start dn3
 check "a second mount, with a blank in its name" cluster up --mount "$DIR/my mnt"
 check "sees the same" grep -q kept "$DIR/my mnt/kept"
 check "status shows it" json "n['mount2']['state'] == 'mounted'"
+pids=$(cat "$DIR"/run/*.pid)
 check "down" cluster down
-check "no process is left" bash -c "for p in '$DIR'/run/*.pid; do ! kill -0 \$(cat \$p) 2>/dev/null || exit 1; done"
+# shellcheck disable=SC2086
+check "no process is left" wait_until 5 gone $pids
 check "no mount is left" bash -c "! grep -q '$DIR' /proc/self/mounts"
 check "down again does no harm" cluster down
 check "up continues" cluster up
@@ -151,6 +155,9 @@ check "the mount is a dfs" bash -c "grep -q ' $PWD/mnt fuse.dfs ' /proc/self/mou
 check "it can be written" bash -c "cp /etc/passwd mnt/ && cmp /etc/passwd mnt/passwd"
 check "umount ends its daemon" bash -c "pid=\$(cat '$DIR/run/h-mnt.pid'); umount mnt && for i in \$(seq 100); do kill -0 \$pid 2>/dev/null || exit 0; sleep 0.1; done; exit 1"
 check "the file is in the cluster" "$dfs" stat --config client.conf /passwd
-for d in h-dn h-nn; do kill "$(cat "$DIR/run/$d.pid")"; done
-check "the daemons end at SIGTERM" wait_until 20 bash -c "! kill -0 $(cat "$DIR/run/h-dn.pid") 2>/dev/null && ! kill -0 $(cat "$DIR/run/h-nn.pid") 2>/dev/null"
+pids="$(cat "$DIR/run/h-dn.pid") $(cat "$DIR/run/h-nn.pid")"
+# shellcheck disable=SC2086
+kill $pids
+# shellcheck disable=SC2086
+check "the daemons end at SIGTERM" wait_until 20 gone $pids
 done_testing

@@ -1,6 +1,7 @@
 # End-to-end tests: real clusters and real mounts. They speak TAP; helpers are small programs.
-check_PROGRAMS += tests/e2e/chaos_io tests/e2e/differential tests/e2e/mktree tests/e2e/posix \
+E2E_HELPERS = tests/e2e/chaos_io tests/e2e/differential tests/e2e/mktree tests/e2e/posix \
 	tests/e2e/signals tests/e2e/threads
+check_PROGRAMS += $(E2E_HELPERS)
 tests_e2e_chaos_io_CFLAGS = $(TEST_CFLAGS)
 tests_e2e_differential_CFLAGS = $(TEST_CFLAGS)
 tests_e2e_mktree_CFLAGS = $(TEST_CFLAGS)

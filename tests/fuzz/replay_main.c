@@ -1,6 +1,6 @@
 /*
  * main() of a fuzz target when it isn't linked with libFuzzer: replays the corpus, one test a file,
- * and some thousand cheap mutations of each, always the same ones.
+ * and $DFS_FUZZ_MUTATIONS (1000) cheap mutations of each, always the same ones.
  *
  *   fuzz_NAME [FILE…]       default: all files of DFS_SRCDIR/tests/fuzz/corpus/NAME
  *
@@ -8,6 +8,7 @@
  * CC=clang, then tests/fuzz/fuzz_NAME tests/fuzz/corpus/NAME; new findings join the corpus.
  */
 #include <dirent.h>
+#include <malloc.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,6 +17,8 @@
 #include "tests/fuzz/target.h"
 
 enum { FILE_MAX = 1 << 20, MUTATIONS = 1000, PATH_MAX_BYTES = 4096 };
+
+static long mutations = MUTATIONS;
 
 static uint64_t next_random(uint64_t *x)
 {
@@ -66,7 +69,7 @@ static int replay(const char *path)
     len = fread(bytes, 1, FILE_MAX, f);
     fclose(f);
     LLVMFuzzerTestOneInput(bytes, len);
-    for (int i = 0; i < MUTATIONS; i++) {
+    for (long i = 0; i < mutations; i++) {
         size_t n;
         uint8_t *exact;
 
@@ -115,9 +118,15 @@ static int replay_dir(const char *dir)
 
 int main(int argc, char **argv)
 {
-    const char *src = getenv("DFS_SRCDIR"), *name = strrchr(argv[0], '/');
+    const char *src = getenv("DFS_SRCDIR"), *few = getenv("DFS_FUZZ_MUTATIONS");
+    const char *name = strrchr(argv[0], '/');
     char dir[PATH_MAX_BYTES];
 
+    /* What one run freed serves the next: fresh pages from the kernel cost more than the run. */
+    (void)mallopt(M_TRIM_THRESHOLD, 1 << 28);
+    (void)mallopt(M_MMAP_THRESHOLD, 1 << 25);
+    if (few != NULL)
+        mutations = strtol(few, NULL, 10);
     if (argc > 1) {
         for (int i = 1; i < argc; i++) {
             if (replay(argv[i]) < 0) {

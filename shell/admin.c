@@ -153,6 +153,12 @@ int admin_call(struct admin *a, const char *addr, uint16_t msg, const ProtobufCM
     return q.status;
 }
 
+/* How much an error says: that one is dead says least, and what the leader answered most. */
+static int weight(int r)
+{
+    return r == 0 ? 0 : r == -ECONNREFUSED ? 1 : r == DFS_ENOTLEADER ? 2 : 3;
+}
+
 int admin_call_leader(struct admin *a, const char *addrs, uint16_t msg,
                       const ProtobufCMessage *request, const ProtobufCMessageDescriptor *type,
                       unsigned timeout_ms, ProtobufCMessage **ret_reply)
@@ -164,9 +170,9 @@ int admin_call_leader(struct admin *a, const char *addrs, uint16_t msg,
         r = admin_call(a, one, msg, request, type, timeout_ms, ret_reply);
         if (r == 0)
             break;
-        if (best == 0 || r != -ECONNREFUSED)
+        if (weight(r) > weight(best))
             best = r;
     }
     free(copy);
-    return r == 0 ? 0 : best == 0 ? r : best;
+    return r == 0 || best == 0 ? r : best;
 }

@@ -118,10 +118,9 @@ static int run(struct client *c, const struct wish *w)
                 client_config_path(c), r < 0 ? dfs_strerror(r) : "names no namenodes");
         return EXIT_UNREACHED;
     }
-    r = conf == NULL
-            ? admin_new(NULL, NULL, NULL, &admin)
-            : admin_new(conf_str(conf, "tls", "ca", NULL), conf_str(conf, "tls", "cert", NULL),
-                        conf_str(conf, "tls", "key", NULL), &admin);
+    r = conf == NULL ? admin_new(NULL, NULL, NULL, &admin)
+                     : admin_new(conf_file(conf, "tls", "ca"), conf_file(conf, "tls", "cert"),
+                                 conf_file(conf, "tls", "key"), &admin);
     if (r < 0)
         return EXIT_FAILED; /* It has said why. */
     r = admin_call_leader(admin, addrs, w->type,

@@ -6,7 +6,8 @@ BOX_SOURCES = tests/sim/box.c tests/sim/box.h tests/sim/box_disk.c tests/sim/box
 
 check_PROGRAMS += tests/unit/datanode/test_chain
 TESTS += tests/unit/datanode/test_chain
-tests_unit_datanode_test_chain_SOURCES = tests/unit/datanode/test_chain.c $(BOX_SOURCES)
+tests_unit_datanode_test_chain_SOURCES = tests/unit/datanode/test_chain.c \
+	tests/unit/datanode/chain_story.c tests/unit/datanode/chain_story.h $(BOX_SOURCES)
 tests_unit_datanode_test_chain_CFLAGS = $(TEST_CFLAGS)
 tests_unit_datanode_test_chain_LDADD = libdatanode.la libcommon.la $(CMOCKA_LIBS)
 

@@ -153,7 +153,7 @@ ln -s "$DFS_BUILDDIR/dfs-fuse" mount.dfs
 check "mount.dfs as mount(8) calls it" ./mount.dfs "127.0.0.1:$base:/" "$PWD/mnt" -o "rw,noatime,_netdev,config=$PWD/client.conf,log=$PWD/mnt.log,pid_file=$DIR/run/h-mnt.pid"
 check "the mount is a dfs" bash -c "grep -q ' $PWD/mnt fuse.dfs ' /proc/self/mounts"
 check "it can be written" bash -c "cp /etc/passwd mnt/ && cmp /etc/passwd mnt/passwd"
-check "umount ends its daemon" bash -c "pid=\$(cat '$DIR/run/h-mnt.pid'); umount mnt && for i in \$(seq 100); do kill -0 \$pid 2>/dev/null || exit 0; sleep 0.1; done; exit 1"
+check "umount ends its daemon" bash -c "pid=\$(cat '$DIR/run/h-mnt.pid'); umount mnt && for i in \$(seq 100); do grep -qs '^State:.*[^Z] (' /proc/\$pid/status || exit 0; sleep 0.1; done; exit 1"
 check "the file is in the cluster" "$dfs" stat --config client.conf /passwd
 pids="$(cat "$DIR/run/h-dn.pid") $(cat "$DIR/run/h-nn.pid")"
 # shellcheck disable=SC2086

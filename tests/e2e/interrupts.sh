@@ -4,7 +4,6 @@
 . "$(dirname "$0")/lib.sh"
 : "${PATIENCE:=15}" # seconds that a signal may take: namenodes are given up after at most 8
 
-gone() { ! kill -0 "$1" 2>/dev/null; }
 # Again and again, as a person would: dd, told to end, closes its file, and waits there.
 ends_by() { # SIGNAL PID
     kill "-$1" "$2" 2>/dev/null

@@ -125,11 +125,11 @@ wait_until() {
         sleep 0.2
     done
 }
-# gone PID...: none of them runs; one that only waits to be reaped does not
+# gone PID...: none of them runs; one that only waits to be reaped does not, nor does ''
 gone() {
     local pid
     for pid in "$@"; do
-        [ ! -d "/proc/$pid" ] || grep -q '^State:.*Z' "/proc/$pid/status" 2>/dev/null || return 1
+        [ -z "$pid" ] || [ ! -d "/proc/$pid" ] || grep -q '^State:.*Z' "/proc/$pid/status" 2>/dev/null || return 1
     done
 }
 # kill -9 of every process of the cluster, mounts too, in one go.

@@ -15,7 +15,7 @@ helper=$DIR/sbin/mount.dfs # as mount(8) calls it
 
 mounted() { grep -q " $M fuse.dfs " /proc/self/mounts; }
 not_mounted() { ! mounted; }
-ended() { ! kill -0 "$(cat "$DIR/second.pid")" 2>/dev/null; }
+ended() { gone "$(cat "$DIR/second.pid")"; }
 unmounted() { umount "$M" && wait_until 30 ended && not_mounted; }
 mount_second() { "$helper" "${1-$nodes}" "$M" -o "rw,$opts${2:+,$2}" && mounted; }
 

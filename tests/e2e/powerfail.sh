@@ -5,12 +5,11 @@
 . "$(dirname "$0")/lib.sh"
 : "${FILES:=400}" "${BIG_MB:=24}" "${ROUNDS:=1}" "${DATANODES:=3}" "${DATA_TLS:=on}"
 
-kill_all() { kill_all_nodes && wait_until 10 nobody_left; }
-nobody_left() {
-    local pid
-    for pid in "$DIR"/run/*.pid; do
-        [ ! -e "$pid" ] || ! kill -0 "$(cat "$pid")" 2>/dev/null || return 1
-    done
+kill_all() {
+    local pids
+    pids=$(cat "$DIR"/run/*.pid)
+    # shellcheck disable=SC2086 # one word each
+    kill_all_nodes && wait_until 10 gone $pids
 }
 again() { "$dfs" cluster up --dir "$DIR"; }
 same_tree() {

@@ -23,6 +23,7 @@ enum chain_mutant {
     MUTANT_READ_DIRTY,             /* reads do not wait for operations that are not stable */
     MUTANT_NO_INCOMPLETE,          /* a half-copied chunk is believed by its version */
     MUTANT_COPY_OVER_LIVE, /* a copy overwrites what came live meanwhile, and nobody looks again */
+    MUTANT_COMPARE_CRCS,   /* a joiner believes that blocks of one CRC are equal */
     MUTANT_COUNT,
 };
 

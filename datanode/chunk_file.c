@@ -17,6 +17,7 @@
 #include "common/bytes.h"
 #include "common/crc32c.h"
 #include "common/error.h"
+#include "common/hash.h"
 #include "common/mem.h"
 #include "common/vfs.h"
 
@@ -629,9 +630,20 @@ int chunk_file_read(struct chunk_file *f, uint32_t offset, uint32_t len, uint8_t
     return r;
 }
 
+static uint64_t hash_of(const uint8_t block[BLOCK])
+{
+    static const uint8_t zeros[BLOCK];
+    uint64_t h;
+
+    if (memcmp(block, zeros, BLOCK) == 0)
+        return 0;
+    h = hash64(block, BLOCK, 0);
+    return h == 0 || h == CHUNK_HASH_UNKNOWN ? 1 : h;
+}
+
 /* One piece of a check, small enough that writers do not wait long for the lock. */
 static int check_piece_locked(struct chunk_file *f, uint32_t first, uint8_t *buf, bool launder,
-                              uint64_t *bad, uint32_t *bad_count)
+                              uint64_t *bad, uint32_t *bad_count, uint64_t *hashes)
 {
     uint32_t slots[CHECK_BYTES / BLOCK], len, count;
     bool is_changed = false;
@@ -647,6 +659,9 @@ static int check_piece_locked(struct chunk_file *f, uint32_t first, uint8_t *buf
     for (uint32_t i = 0; i < count; i++) {
         uint32_t slot = slot_of(buf + (size_t)i * BLOCK);
 
+        if (hashes != NULL)
+            hashes[first + i] =
+                slot == slots[i] ? hash_of(buf + (size_t)i * BLOCK) : CHUNK_HASH_UNKNOWN;
         if (slot == slots[i])
             continue;
         bad[(first + i) / 64] |= UINT64_C(1) << ((first + i) % 64);
@@ -662,7 +677,8 @@ static int check_piece_locked(struct chunk_file *f, uint32_t first, uint8_t *buf
     return r;
 }
 
-int chunk_file_check(struct chunk_file *f, bool launder, uint64_t *bad, uint32_t *ret_bad_count)
+int chunk_file_check(struct chunk_file *f, bool launder, uint64_t *bad, uint32_t *ret_bad_count,
+                     uint64_t *hashes)
 {
     uint8_t *buf = mem_alloc(CHECK_BYTES);
     uint32_t bad_count = 0, len = 1;
@@ -674,7 +690,7 @@ int chunk_file_check(struct chunk_file *f, bool launder, uint64_t *bad, uint32_t
         r = open_locked(f, 0);
         if (r == 0) {
             len = f->len;
-            r = check_piece_locked(f, first, buf, launder, bad, &bad_count);
+            r = check_piece_locked(f, first, buf, launder, bad, &bad_count, hashes);
         }
         pthread_mutex_unlock(&f->lock);
     }

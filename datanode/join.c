@@ -11,6 +11,7 @@
 #include "common/limits.h"
 #include "common/mem.h"
 #include "datanode/chain_mutant.h"
+#include "datanode/chunk_file.h"
 
 enum { DATA_BYTES = CHUNK_OP_MAX, DATA_ASKED_MAX = 4 };
 
@@ -54,7 +55,11 @@ struct join {
     struct chunk_id now;
     bool have_theirs, have_own, own_missing, theirs_missing;
     struct chunk_state their_state, own_state;
-    uint32_t *their_slots, *own_slots;
+    struct join_blocks {
+        uint32_t count; /* the rest are zeros */
+        uint32_t *slots;
+        uint64_t *hashes;
+    } theirs_now, own_now;
     uint64_t *own_bad;                       /* bitmap over all blocks */
     uint64_t differs[CHUNK_BLOCKS / 64];     /* to be fetched */
     uint64_t touched[CHUNK_BLOCKS / 64];     /* by live operations since the lists were asked for */
@@ -157,8 +162,6 @@ struct join *join_new(struct pg_id pg, const struct chunk_state *own, size_t own
     if (own_count > 0)
         memcpy(j->own, own, own_count * sizeof(*own));
     j->own_count = own_count;
-    j->their_slots = mem_zalloc(CHUNK_BLOCKS, sizeof(uint32_t));
-    j->own_slots = mem_zalloc(CHUNK_BLOCKS, sizeof(uint32_t));
     j->own_bad = mem_zalloc(CHUNK_BLOCKS / 64, sizeof(uint64_t));
     return j;
 }
@@ -177,8 +180,10 @@ void join_free(struct join *j)
     free(j->theirs);
     free(j->work);
     free(j->extra);
-    free(j->their_slots);
-    free(j->own_slots);
+    free(j->theirs_now.slots);
+    free(j->theirs_now.hashes);
+    free(j->own_now.slots);
+    free(j->own_now.hashes);
     free(j->own_bad);
     free(j);
 }
@@ -379,11 +384,15 @@ static void on_list(struct join *j, const struct join_event *ev, struct join_act
 
 /* ---- comparing ---- */
 
-static void take_slots(uint32_t *to, const struct join_event *ev)
+static void take_blocks(struct join_blocks *b, const struct join_event *ev)
 {
-    memset(to, 0, CHUNK_BLOCKS * sizeof(*to));
-    if (ev->count > 0)
-        memcpy(to, ev->slots, ev->count * sizeof(*to));
+    b->count = (uint32_t)ev->count;
+    if (b->count == 0)
+        return;
+    b->slots = mem_realloc(b->slots, b->count, sizeof(*b->slots));
+    b->hashes = mem_realloc(b->hashes, b->count, sizeof(*b->hashes));
+    memcpy(b->slots, ev->slots, b->count * sizeof(*b->slots));
+    memcpy(b->hashes, ev->hashes, b->count * sizeof(*b->hashes));
 }
 
 static void mark_complete(struct join *j, struct join_actions *out)
@@ -437,14 +446,33 @@ static void marked(struct join *j, struct join_actions *out)
     next_chunk(j, out);
 }
 
+static uint32_t slot_at(const struct join_blocks *b, uint32_t block)
+{
+    return block < b->count ? b->slots[block] : 0;
+}
+
+static uint64_t hash_at(const struct join_blocks *b, uint32_t block)
+{
+    return block < b->count ? b->hashes[block] : 0;
+}
+
+static bool is_equal(const struct join *j, uint32_t block)
+{
+    uint64_t theirs = hash_at(&j->theirs_now, block);
+
+    if (slot_at(&j->theirs_now, block) != slot_at(&j->own_now, block) || bit_get(j->own_bad, block))
+        return false;
+    return theirs == hash_at(&j->own_now, block) || theirs == CHUNK_HASH_UNKNOWN ||
+           JOIN_MUTANT(j, MUTANT_COMPARE_CRCS);
+}
+
 static bool differ(struct join *j)
 {
+    uint32_t count = MAX(j->theirs_now.count, j->own_now.count);
     bool any = false;
 
-    for (uint32_t i = 0; i < CHUNK_BLOCKS; i++) {
-        if (j->their_slots[i] == j->own_slots[i] && !bit_get(j->own_bad, i))
-            continue;
-        if (bit_get(j->overwritten, i))
+    for (uint32_t i = 0; i < count; i++) {
+        if (is_equal(j, i) || bit_get(j->overwritten, i))
             continue;
         bit_set(j->differs, i);
         any = true;
@@ -544,7 +572,7 @@ static void on_crcs(struct join *j, const struct join_event *ev, struct join_act
     j->their_state = ev->state;
     if (j->theirs_missing)
         j->their_state = (struct chunk_state){.id = j->now};
-    take_slots(j->their_slots, ev);
+    take_blocks(&j->theirs_now, ev);
     j->have_theirs = true;
     (void)emit(out, JOIN_ACT_OWN_CRCS, j->now);
 }
@@ -566,7 +594,7 @@ static void on_own(struct join *j, const struct join_event *ev, struct join_acti
     j->own_state = ev->state;
     if (j->own_missing)
         j->own_state = (struct chunk_state){.id = j->now};
-    take_slots(j->own_slots, ev);
+    take_blocks(&j->own_now, ev);
     memset(j->own_bad, 0, CHUNK_BLOCKS / 8);
     if (ev->bad != NULL)
         memcpy(j->own_bad, ev->bad, (ev->count + 63) / 64 * sizeof(*ev->bad));

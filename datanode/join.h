@@ -10,6 +10,9 @@
  * The source is right by definition; no "greater version wins" anywhere. A chunk is taken over
  * unseen only when both sides call it CLEAN at the same version and no operation touched it since.
  *
+ * Blocks are equal when their hashes are: equal CRCs do not make equal bytes, see chunk_file_check().
+ * Only where the source's own block is bad, and so has no hash, the CRC it should have decides.
+ *
  * Why comparing is enough under live operations: the source does our requests after the operations
  * it has sent us. A block that was equal once stays equal, since both apply the same operations to
  * it; what a live operation touched while a copy was on its way is not taken from the copy, and is
@@ -45,7 +48,8 @@ struct join_event {
     bool end;
     struct chunk_state state;
     const uint32_t *slots;
-    const uint64_t *bad; /* OWN: bitmap, or NULL */
+    const uint64_t *hashes; /* CRCS, OWN: with the slots */
+    const uint64_t *bad;    /* OWN: bitmap, or NULL */
     uint32_t offset, len;
     uint32_t bytes_len; /* DATA: bytes there are; the rest up to len is zeros */
     void *payload;      /* DATA: borrowed, comes back in the action */

@@ -141,6 +141,7 @@ static void own_crcs(void *ctx, int status, const struct store_crcs *c)
         ev.state = c->state;
         ev.slots = c->slots;
         ev.count = c->slot_count;
+        ev.hashes = c->hashes;
         ev.bad = c->bad;
     }
     feed(j, &ev);
@@ -182,6 +183,7 @@ static void on_crcs(void *ctx, int status, const struct rpc_frame *f)
     struct joiner *j = call_end(ctx);
     Dfs__SyncCrcsReply *m = NULL;
     uint32_t *slots = NULL;
+    uint64_t *hashes = NULL;
 
     msg_arena_init(&arena);
     if (j == NULL)
@@ -189,20 +191,26 @@ static void on_crcs(void *ctx, int status, const struct rpc_frame *f)
     if (status == 0) {
         m = msg_unpack(&arena, &dfs__sync_crcs_reply__descriptor, f->body, f->header.body_len);
         if (m == NULL || m->crc_count > CHUNK_BLOCKS ||
-            f->header.data_len != m->crc_count * sizeof(uint32_t))
+            f->header.data_len != m->crc_count * (sizeof(*slots) + sizeof(*hashes)))
             ev.status = DFS_EPROTO;
     }
     if (status == 0 && ev.status == 0) {
         slots = mem_zalloc(m->crc_count + 1, sizeof(*slots));
-        if (m->crc_count > 0)
-            memcpy(slots, f->data_bytes, f->header.data_len);
+        hashes = mem_zalloc(m->crc_count + 1, sizeof(*hashes));
+        if (m->crc_count > 0) {
+            memcpy(slots, f->data_bytes, m->crc_count * sizeof(*slots));
+            memcpy(hashes, f->data_bytes + m->crc_count * sizeof(*slots),
+                   m->crc_count * sizeof(*hashes));
+        }
         ev.state = (struct chunk_state){
             .id = chunk, .len = m->len, .flags = m->flags, .ver = {m->ver_epoch, m->ver_seq}};
         ev.slots = slots;
+        ev.hashes = hashes;
         ev.count = m->crc_count;
     }
     feed(j, &ev);
     free(slots);
+    free(hashes);
 }
 
 /* Whole blocks, each with its CRC: the last is padded with the zeros that stand for it. */
@@ -335,10 +343,7 @@ static void ask_data(struct joiner *j, const struct join_action *a)
 
 static void ask_own_crcs(struct joiner *j, const struct join_action *a)
 {
-    struct chunk_state s;
-    bool is_bad = store_chunk_state(j->pg->target, a->chunk, &s) == 0 && s.flags & CHUNK_BAD;
-
-    store_crcs(j->pg->target, a->chunk, is_bad, own_crcs, call_new(j, a));
+    store_crcs(j->pg->target, a->chunk, true, own_crcs, call_new(j, a));
 }
 
 static void remove_chunk(struct joiner *j, const struct join_action *a)

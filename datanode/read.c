@@ -259,7 +259,9 @@ static void crcs_done(void *ctx, int status, const struct store_crcs *crcs)
         if (crcs->slot_count > 0) {
             p.parts[0].bytes = crcs->slots;
             p.parts[0].len = crcs->slot_count * sizeof(*crcs->slots);
-            p.part_count = 1;
+            p.parts[1].bytes = crcs->hashes;
+            p.parts[1].len = crcs->slot_count * sizeof(*crcs->hashes);
+            p.part_count = 2;
         }
         conn_reply(w->conn, w->type, w->rpc_id, &m.base, &p);
     }
@@ -280,7 +282,7 @@ void read_on_sync_crcs(struct dn *dn, struct conn *c, const struct rpc_frame *f)
     }
     pg = source(dn, c, f, m->pg, m->epoch);
     if (pg != NULL)
-        store_crcs(pg->target, (struct chunk_id){m->chunk_id}, false, crcs_done,
+        store_crcs(pg->target, (struct chunk_id){m->chunk_id}, true, crcs_done,
                    waiter_new(dn, WAITER_READ, c, f, pg));
 }
 

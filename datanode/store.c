@@ -86,7 +86,7 @@ static void launder_run(struct op *op)
 {
     uint64_t *bad = mem_zalloc(CHUNK_BLOCKS / 64, sizeof(*bad));
 
-    op->status = chunk_file_check(&op->live->file, true, bad, &op->result);
+    op->status = chunk_file_check(&op->live->file, true, bad, &op->result, NULL);
     free(bad);
 }
 

@@ -263,16 +263,17 @@ void store_read_keep(struct store_read_result *r);
 void store_read_release(struct store_read_result *r);
 
 /*
- * All slots of the chunk, as stored. If the chunk is SUSPECT the data is read and compared too, and
- * blocks that do not have their CRC are marked in `bad`.
+ * All slots of the chunk, as stored. With verify_data, or if the chunk is SUSPECT, the data is read:
+ * blocks that do not have their CRC are marked in `bad`, and `hashes` are there.
  */
 struct store_crcs {
     struct chunk_state state;
     const uint32_t *slots; /* (len + 4095) / 4096 of them */
     unsigned slot_count;
     unsigned bad_count;
-    const uint64_t *bad; /* bitmap, slot_count bits; NULL when bad_count is 0 */
-    uint64_t digest;     /* over len and slots: equal for equal copies */
+    const uint64_t *bad;    /* bitmap, slot_count bits; NULL when bad_count is 0 */
+    const uint64_t *hashes; /* like slots, see chunk_file_check(); NULL: the data was not read */
+    uint64_t digest;        /* over len and hashes, if there are: equal for equal copies alone */
 };
 /* Arguments live until the callback returns. c is NULL when status < 0. */
 typedef void (*store_crcs_fn)(void *ctx, int status, const struct store_crcs *c);

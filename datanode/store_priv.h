@@ -202,6 +202,7 @@ struct op {
             struct store_crcs result;
             uint64_t *bad;
             uint32_t *slots;
+            uint64_t *hashes;
         } crcs;
     } u;
     uint32_t numbers[]; /* CRCs of a write, slots of a read */

@@ -53,7 +53,8 @@ static void crcs_run(struct op *op)
 
     if (op->u.crcs.verify) {
         op->u.crcs.bad = mem_zalloc(CHUNK_BLOCKS / 64, sizeof(uint64_t));
-        op->status = chunk_file_check(f, false, op->u.crcs.bad, &res->bad_count);
+        op->u.crcs.hashes = mem_zalloc(CHUNK_BLOCKS, sizeof(uint64_t));
+        op->status = chunk_file_check(f, false, op->u.crcs.bad, &res->bad_count, op->u.crcs.hashes);
     }
     if (op->status == 0)
         op->status = chunk_file_slots(f, 0, 0, NULL, &len);
@@ -164,10 +165,13 @@ static void crcs_done(struct op *op)
         chunk_get_state(op->live->chunk, &res->state);
         res->state.len = len;
         res->slots = op->u.crcs.slots;
-        res->digest = hash64(res->slots, res->slot_count * sizeof(*res->slots), len);
+        res->hashes = op->u.crcs.hashes;
+        if (res->hashes != NULL)
+            res->digest = hash64(res->hashes, res->slot_count * sizeof(*res->hashes), len);
     }
     op->u.crcs.fn(op->ctx, op->status, op->status < 0 ? NULL : res);
     free(op->u.crcs.slots);
+    free(op->u.crcs.hashes);
     free(op->u.crcs.bad);
     op_free(op);
 }

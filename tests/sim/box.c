@@ -329,6 +329,7 @@ static void deliver_forth(struct box *b, int from, int to, struct box_msg *m)
     struct join_event je = {.status = m->status, .offset = m->offset, .len = m->len};
     struct chunk_state states[BOX_CHUNKS];
     uint32_t slots[BOX_BLOCKS];
+    uint64_t hashes[BOX_BLOCKS];
     struct box_waiter *w;
 
     switch (m->kind) {
@@ -371,11 +372,14 @@ static void deliver_forth(struct box *b, int from, int to, struct box_msg *m)
                     states[je.count++] = box_chunk_state(&m->all[i], i);
             }
         } else {
-            for (uint32_t i = 0; i < BOX_BLOCKS; i++)
+            for (uint32_t i = 0; i < BOX_BLOCKS; i++) {
                 slots[i] = box_slot(&m->copy, i);
+                hashes[i] = box_block_hash(&m->copy, i);
+            }
             je.kind = m->kind == BOX_CRCS ? JOIN_EV_CRCS : JOIN_EV_DATA;
             je.state = box_chunk_state(&m->copy, m->chunk);
             je.slots = slots;
+            je.hashes = hashes;
             je.count = BOX_BLOCKS;
             if (m->kind == BOX_DATA) {
                 je.slots = slots + m->offset / CHUNK_BLOCK_SIZE;

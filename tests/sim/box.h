@@ -282,6 +282,7 @@ void box_mail_add(struct box *b, const struct box_mail *m);
 void box_fence_done(struct box *b, int client);
 void box_answered(struct box *b, const struct box_mail *m);
 struct chunk_state box_chunk_state(const struct box_chunk *k, uint32_t index);
+uint64_t box_block_hash(const struct box_chunk *k, uint32_t block);
 uint32_t box_slot(const struct box_chunk *k, uint32_t block);
 
 #endif

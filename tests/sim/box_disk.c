@@ -27,11 +27,19 @@ struct chunk_state box_chunk_state(const struct box_chunk *k, uint32_t index)
 }
 
 /* 0 for a block of zeros, as in the chunk file. */
-uint32_t box_slot(const struct box_chunk *k, uint32_t block)
+uint64_t box_block_hash(const struct box_chunk *k, uint32_t block)
 {
     uint32_t a = k->cells[block * 2], c = k->cells[block * 2 + 1];
 
-    return a == 0 && c == 0 ? 0 : (a + 1) * 100003 + c;
+    return a == 0 && c == 0 ? 0 : (a + UINT64_C(1)) * 100003 + c;
+}
+
+/* Many a block has the CRC of another. */
+uint32_t box_slot(const struct box_chunk *k, uint32_t block)
+{
+    uint64_t hash = box_block_hash(k, block);
+
+    return hash == 0 ? 0 : (uint32_t)(hash % 3 + 1);
 }
 
 void box_io_add(struct box *b, int member, const struct box_io *io)
@@ -97,7 +105,7 @@ static uint32_t touched_crc(const struct box_chunk *k, const struct chain_op *op
     for (uint32_t i = op->offset / CHUNK_BLOCK_SIZE; i < BOX_BLOCKS; i++) {
         if (op->kind == CHAIN_WRITE && i * CHUNK_BLOCK_SIZE >= op->offset + op->len)
             break;
-        crc = crc * 31 + box_slot(k, i);
+        crc = crc * 31 + (uint32_t)box_block_hash(k, i);
     }
     return crc == 0 ? 1 : crc;
 }
@@ -180,10 +188,14 @@ static void done_own_crcs(struct box *b, int member, const struct box_io *io)
     struct box_chunk *k = &b->members[member].disk[io->chunk];
     struct join_event je = {.kind = JOIN_EV_OWN, .count = BOX_BLOCKS};
     uint32_t slots[BOX_BLOCKS];
+    uint64_t hashes[BOX_BLOCKS];
 
-    for (uint32_t i = 0; i < BOX_BLOCKS; i++)
+    for (uint32_t i = 0; i < BOX_BLOCKS; i++) {
         slots[i] = box_slot(k, i);
+        hashes[i] = box_block_hash(k, i);
+    }
     je.slots = slots;
+    je.hashes = hashes;
     je.state = box_chunk_state(k, io->chunk);
     if (!k->exists)
         je.status = DFS_ENOCHUNK;

@@ -192,6 +192,43 @@ static void a_restarted_member_joins_and_has_it_all(void **state)
     assert_content(c, 0, 0, "\0x", 2);
 }
 
+/* A record that carries its own CRC32C, as many do: whatever it says, its block has the same CRC. */
+static void make_record(uint8_t block[4096], const char *says)
+{
+    uint32_t crc = crc32c(says, 8);
+
+    memset(block, 7, 4096);
+    memcpy(block, says, 8);
+    memcpy(block + 8, &crc, sizeof(crc));
+}
+
+static void a_joiner_is_not_misled_by_equal_crcs(void **state)
+{
+    struct cluster *c = *state;
+    static uint8_t before[4096], after[4096];
+    int joiner = 0;
+
+    make_record(before, "before..");
+    make_record(after, "after...");
+    assert_int_equal(crc32c(before, 4096), crc32c(after, 4096));
+    assert_int_equal(write_at(c, 0, 8192, before, 4096), 0);
+    kill_node(c, 0);
+    configure(c, "1S 2S 0-");
+    assert_int_equal(write_at(c, 1, 8192, after, 4096), 0);
+    start(c, 0);
+    assert_true(wait_for(c, all_registered, NULL));
+    configure(c, "1S 2S 0Y");
+    assert_true(wait_for(c, all_know_epoch, NULL));
+    assert_true(wait_for(c, is_synced, &joiner));
+    configure(c, "1S 2S 0S");
+    assert_true(wait_for(c, all_know_epoch, NULL));
+    if (c->client[0] != NULL)
+        conn_close(c->client[0], -ECONNRESET);
+    loop_run_once(c->loop, false);
+    loop_run_once(c->loop, false);
+    assert_content(c, 0, 8192, after, 4096);
+}
+
 static bool holds_nothing(struct cluster *c, void *ctx)
 {
     struct target_stats st;
@@ -475,6 +512,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_dead_tail_is_accused_and_writes_go_on_without_it, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(a_dead_middle_costs_only_its_own_place, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_joiner_is_not_misled_by_equal_crcs, setup, teardown),
         cmocka_unit_test_setup_teardown(a_restarted_member_joins_and_has_it_all, setup, teardown),
         cmocka_unit_test_setup_teardown(what_a_replaced_target_holds_goes_once_the_others_are_whole,
                                         setup, teardown),

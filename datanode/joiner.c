@@ -18,7 +18,14 @@
 #include "datanode/wire.h"
 #include "rpc/msg.h"
 
-enum { ASK_TIMEOUT_MS = 30000, LIST_LIMIT = 4096, OWN_PAGE = 4096 };
+enum {
+    ASK_TIMEOUT_MS = 30000,
+    /* The source reads the whole chunk, behind those of all other PGs that join. That it died is told
+     * by the connection. */
+    CRCS_TIMEOUT_MS = 600000,
+    LIST_LIMIT = 4096,
+    OWN_PAGE = 4096,
+};
 
 struct joiner {
     struct dn_pg *pg; /* NULL: stopped; calls that are still out only let go of it */
@@ -326,7 +333,8 @@ static void ask_crcs(struct joiner *j, const struct join_action *a)
     m.pg = j->pg->key.pg;
     m.epoch = pg_epoch(j->pg);
     m.chunk_id = a->chunk.v;
-    (void)conn_call(j->conn, MSG_SYNC_CRCS, &m.base, NULL, ASK_TIMEOUT_MS, on_crcs, call_new(j, a));
+    (void)conn_call(j->conn, MSG_SYNC_CRCS, &m.base, NULL, CRCS_TIMEOUT_MS, on_crcs,
+                    call_new(j, a));
 }
 
 static void ask_data(struct joiner *j, const struct join_action *a)

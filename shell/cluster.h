@@ -76,7 +76,8 @@ void node_clear_mount(const struct cluster_node *n);
 /* ---- cluster_state.c ---- */
 
 /*
- * How each node is: "leader", "follower", "learner", "recovering", "serving", "syncing", "mounted" or "down".
+ * How each node is: "leader", "follower", "learner", "recovering", "serving", "syncing", "mounted" or
+ * "down".
  * True when all that run are in a good state and the cluster can be written.
  */
 bool cluster_states(const struct cluster *c, const char *states[CLUSTER_NODES_MAX]);

@@ -159,6 +159,15 @@ static void a_dead_middle_costs_only_its_own_place(void **state)
     assert_int_equal(c->nodes[2].accusations, 0);
 }
 
+/* Our connection to a node that has died since: the next call makes another. */
+static void hang_up(struct cluster *c, int node)
+{
+    if (c->client[node] != NULL)
+        conn_close(c->client[node], -ECONNRESET);
+    loop_run_once(c->loop, false);
+    loop_run_once(c->loop, false);
+}
+
 static void a_restarted_member_joins_and_has_it_all(void **state)
 {
     struct cluster *c = *state;
@@ -181,10 +190,7 @@ static void a_restarted_member_joins_and_has_it_all(void **state)
     assert_true(wait_for(c, is_synced, &joiner));
     configure(c, "1S 2S 0S");
     assert_true(wait_for(c, all_know_epoch, NULL));
-    if (c->client[0] != NULL)
-        conn_close(c->client[0], -ECONNRESET);
-    loop_run_once(c->loop, false);
-    loop_run_once(c->loop, false);
+    hang_up(c, 0);
     assert_content(c, 0, 1000, bytes, 49000);
     assert_content(c, 0, 50000, bytes + 49000, 100000);
     assert_content(c, 0, 200000, "live", 4);
@@ -222,10 +228,7 @@ static void a_joiner_is_not_misled_by_equal_crcs(void **state)
     assert_true(wait_for(c, is_synced, &joiner));
     configure(c, "1S 2S 0S");
     assert_true(wait_for(c, all_know_epoch, NULL));
-    if (c->client[0] != NULL)
-        conn_close(c->client[0], -ECONNRESET);
-    loop_run_once(c->loop, false);
-    loop_run_once(c->loop, false);
+    hang_up(c, 0);
     assert_content(c, 0, 8192, after, 4096);
 }
 
@@ -299,7 +302,6 @@ static bool was_reported(struct cluster *c, void *ctx)
     return c->bad_reports > *(unsigned *)ctx;
 }
 
-/* Found by a read, told to the reader, and healed from another copy, wherever it stands. */
 static void flip_byte(struct cluster *c, int node, int offset)
 {
     char command[512];
@@ -311,6 +313,7 @@ static void flip_byte(struct cluster *c, int node, int offset)
     assert_int_equal(system(command), 0);
 }
 
+/* Found by a read, told to the reader, and healed from another copy, wherever it stands. */
 static void a_flipped_byte_is_found_and_healed(void **state)
 {
     struct cluster *c = *state;

@@ -42,6 +42,8 @@ void datanodes_clear(struct datanodes *d)
         HASH_DEL(d->pgs, p);
         free(p);
     }
+    while (d->bad_count > 0)
+        dfs__bad_chunk_report__free_unpacked(d->bad[--d->bad_count], NULL);
 }
 
 struct datanode *datanodes_node(struct datanodes *d, const char *name, bool create)
@@ -213,4 +215,30 @@ int datanodes_choose_pgs(const struct datanodes *d, uint64_t *next, uint32_t cou
         }
     }
     return 0;
+}
+
+void datanodes_keep_bad(struct datanodes *d, Dfs__BadChunkReport *m)
+{
+    size_t old = 0;
+
+    while (old < d->bad_count &&
+           (d->bad[old]->target != m->target || d->bad[old]->chunk_id != m->chunk_id))
+        old++;
+    if (old == BAD_REPORTS_MAX)
+        old = 0;
+    if (old < d->bad_count) {
+        dfs__bad_chunk_report__free_unpacked(d->bad[old], NULL);
+        d->bad_count--;
+        memmove(d->bad + old, d->bad + old + 1, (d->bad_count - old) * sizeof(d->bad[0]));
+    }
+    d->bad[d->bad_count++] = m;
+}
+
+size_t datanodes_bad(const struct datanodes *d, const Dfs__BadChunkReport **out, size_t max)
+{
+    size_t n = MIN(d->bad_count, max);
+
+    for (size_t i = 0; i < n; i++)
+        out[i] = d->bad[d->bad_count - 1 - i];
+    return n;
 }

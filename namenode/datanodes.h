@@ -12,10 +12,11 @@
 #include <uthash.h>
 
 #include "namenode/records.h"
+#include "rpc/node.pb-c.h"
 
 struct conn;
 
-enum { DN_TARGETS_MAX = 64 };
+enum { DN_TARGETS_MAX = 64, BAD_REPORTS_MAX = 64 };
 
 struct datanode {
     char node[REC_STRING_SIZE]; /* its name, the key */
@@ -51,6 +52,8 @@ struct datanodes {
     struct datanode *nodes;
     struct target_state *targets;
     struct pg_state *pgs;
+    Dfs__BadChunkReport *bad[BAD_REPORTS_MAX]; /* the newest is the last */
+    size_t bad_count;
 };
 
 void datanodes_clear(struct datanodes *d);
@@ -75,6 +78,13 @@ void datanodes_set_pg(struct datanodes *d, const struct pg_rec *rec);
  * -EAGAIN  none can be written now: ask again
  */
 int datanodes_choose_pgs(const struct datanodes *d, uint64_t *next, uint32_t count, uint32_t *out);
+/*
+ * A damaged block, or its healing, was reported. Of each chunk of each target the newest report is
+ * kept, of those the last BAD_REPORTS_MAX. Takes m.
+ */
+void datanodes_keep_bad(struct datanodes *d, Dfs__BadChunkReport *m);
+/* The newest first, at most max. Borrowed until the next datanodes_keep_bad(). */
+size_t datanodes_bad(const struct datanodes *d, const Dfs__BadChunkReport **out, size_t max);
 /* Takes a reference of conn, drops the one before. NULL: it is gone. */
 void datanode_set_conn(struct datanode *n, struct conn *c);
 

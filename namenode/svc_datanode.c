@@ -31,7 +31,6 @@
 enum {
     TICK_MS = 100,
     PROPOSALS_AT_ONCE = 64,
-    BAD_REPORTS_MAX = 64,
 };
 
 struct svc_datanode {
@@ -44,8 +43,6 @@ struct svc_datanode {
     struct pg_push *push;
     bool creating; /* a PgCreate is under way */
     uint64_t choose_next;
-    Dfs__BadChunkReport *bad[BAD_REPORTS_MAX]; /* the newest is the last */
-    size_t bad_count;
 };
 
 struct svc_datanode *svc_datanode_of(struct services *all)
@@ -392,24 +389,6 @@ static void on_heartbeat(void *self, struct conn *c, const struct rpc_frame *f)
     dfs__heartbeat_request__free_unpacked(m, NULL);
 }
 
-/* Of each chunk of each target the newest; of those the last BAD_REPORTS_MAX. */
-static void keep_bad(struct svc_datanode *s, Dfs__BadChunkReport *m)
-{
-    size_t old = 0;
-
-    while (old < s->bad_count &&
-           (s->bad[old]->target != m->target || s->bad[old]->chunk_id != m->chunk_id))
-        old++;
-    if (old == BAD_REPORTS_MAX)
-        old = 0;
-    if (old < s->bad_count) {
-        dfs__bad_chunk_report__free_unpacked(s->bad[old], NULL);
-        s->bad_count--;
-        memmove(s->bad + old, s->bad + old + 1, (s->bad_count - old) * sizeof(s->bad[0]));
-    }
-    s->bad[s->bad_count++] = m;
-}
-
 static void on_bad_chunk(void *self, struct conn *c, const struct rpc_frame *f)
 {
     struct svc_datanode *s = self;
@@ -425,7 +404,7 @@ static void on_bad_chunk(void *self, struct conn *c, const struct rpc_frame *f)
               "target=%" PRIu32 " pg=%" PRIu32 " chunk=%" PRIu64 " block=%" PRIu32
               " healed=%d what=\"%s\"",
               m->target, m->pg, m->chunk_id, m->block, m->healed, m->what);
-    keep_bad(s, m);
+    datanodes_keep_bad(&s->dn, m);
     conn_reply(c, f->header.type, f->header.rpc_id, &msg.base, NULL);
 }
 
@@ -618,11 +597,7 @@ bool svc_datanode_progress(const struct svc_datanode *s, uint32_t pg, uint64_t *
 
 size_t svc_datanode_bad(const struct svc_datanode *s, const Dfs__BadChunkReport **out, size_t max)
 {
-    size_t n = MIN(s->bad_count, max);
-
-    for (size_t i = 0; i < n; i++)
-        out[i] = s->bad[s->bad_count - 1 - i];
-    return n;
+    return datanodes_bad(&s->dn, out, max);
 }
 
 /* ---- life ---- */
@@ -646,9 +621,6 @@ static void stopped(void *self)
     pg_push_free(STEAL(s->push));
     pg_mgr_free(STEAL(s->mgr));
     datanodes_clear(&s->dn);
-    for (size_t i = 0; i < s->bad_count; i++)
-        dfs__bad_chunk_report__free_unpacked(s->bad[i], NULL);
-    s->bad_count = 0;
 }
 
 static void stop(void *self)

@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -148,6 +149,49 @@ static void a_disk_that_was_replaced_is_given_up(void **state)
     n->conn = NULL;
 }
 
+static void keep_bad(struct datanodes *d, uint32_t target, uint64_t chunk, bool healed)
+{
+    Dfs__BadChunkReport *m = calloc(1, sizeof(*m));
+
+    dfs__bad_chunk_report__init(m);
+    m->target = target;
+    m->chunk_id = chunk;
+    m->healed = healed;
+    datanodes_keep_bad(d, m);
+}
+
+/* Else `dfs report` went on showing damage that was healed long ago. */
+static void the_newest_word_about_a_chunk_counts(void **state)
+{
+    const Dfs__BadChunkReport *out[BAD_REPORTS_MAX];
+
+    keep_bad(*state, 1, 100, false);
+    keep_bad(*state, 2, 100, false);
+    keep_bad(*state, 1, 101, false);
+    keep_bad(*state, 1, 100, true);
+    assert_int_equal(datanodes_bad(*state, out, BAD_REPORTS_MAX), 3);
+    assert_true(out[0]->target == 1 && out[0]->chunk_id == 100 && out[0]->healed);
+    assert_true(out[1]->target == 1 && out[1]->chunk_id == 101 && !out[1]->healed);
+    assert_true(out[2]->target == 2 && out[2]->chunk_id == 100 && !out[2]->healed);
+    assert_int_equal(datanodes_bad(*state, out, 1), 1);
+    assert_true(out[0]->target == 1 && out[0]->chunk_id == 100);
+}
+
+static void of_many_reports_the_oldest_are_forgotten(void **state)
+{
+    const Dfs__BadChunkReport *out[BAD_REPORTS_MAX];
+
+    for (uint64_t chunk = 0; chunk < BAD_REPORTS_MAX + 2; chunk++)
+        keep_bad(*state, 1, chunk, false);
+    assert_int_equal(datanodes_bad(*state, out, BAD_REPORTS_MAX), BAD_REPORTS_MAX);
+    assert_int_equal(out[0]->chunk_id, BAD_REPORTS_MAX + 1);
+    assert_int_equal(out[BAD_REPORTS_MAX - 1]->chunk_id, 2);
+    keep_bad(*state, 1, 2, true); /* Full, but this one has its place. */
+    assert_int_equal(datanodes_bad(*state, out, BAD_REPORTS_MAX), BAD_REPORTS_MAX);
+    assert_true(out[0]->chunk_id == 2 && out[0]->healed);
+    assert_int_equal(out[BAD_REPORTS_MAX - 1]->chunk_id, 3);
+}
+
 int main(void)
 {
 #define TEST(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
@@ -158,6 +202,8 @@ int main(void)
         TEST(no_space_is_only_said_when_every_pg_is_full),
         TEST(without_pgs_the_answer_is_to_ask_again),
         TEST(a_disk_that_was_replaced_is_given_up),
+        TEST(the_newest_word_about_a_chunk_counts),
+        TEST(of_many_reports_the_oldest_are_forgotten),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -51,7 +51,7 @@ static const struct args_spec spec = {
         "  ca=FILE cert=FILE key=FILE\n"
         "                       certificates, PEM\n"
         "  io_timeout=TIME      give up with ETIMEDOUT after TIME, e.g. 60s; 0: wait (default)\n"
-        "  dirty_max=SIZE       memory for written data on its way out (256M)\n"
+        "  dirty_max=SIZE       memory for written data on its way out (64M)\n"
         "  readahead_max=SIZE   memory for data read ahead (256M)\n"
         "  log=FILE, pid_file=FILE, http=ADDR:PORT\n"
         "  nonempty             mount on a directory that is not empty, and so hide what it holds\n"

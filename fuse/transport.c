@@ -26,7 +26,7 @@ enum {
     HEAD_AT = CHUNK_BLOCK_SIZE - WRITE_HEAD, /* in the block: the payload begins at 4096 */
     REQUEST_MAX = WRITE_HEAD + IO_SIZE_MAX,
     REQUESTS_PER_TURN = 32,
-    KEEP_SLAB_FROM = 64 << 10, /* the client keeps the block of writes from this size on */
+    GIVE_BLOCK_FROM = 64 << 10, /* the client may keep the block of requests from this size on */
 };
 
 struct transport {
@@ -36,6 +36,7 @@ struct transport {
     struct transport_handlers h;
     struct slab *block; /* the next request goes here */
     bool in_write;
+    bool gives_block; /* of the WRITE being handled: nothing else is read into it */
     bool kills_suid;
     bool init_answered;
     uint64_t kernel_flags; /* what INIT offered */
@@ -44,7 +45,7 @@ struct transport {
 
 struct slab *transport_write_slab(const struct transport *t)
 {
-    return t->in_write ? t->block : NULL;
+    return t->in_write && t->gives_block ? t->block : NULL;
 }
 
 bool transport_write_kills_suid(const struct transport *t)
@@ -133,13 +134,14 @@ static void handle(struct transport *t, uint8_t *bytes, size_t len)
             t->kernel_flags |= (uint64_t)in->flags2 << 32;
     }
     t->in_write = head->opcode == FUSE_WRITE && len >= WRITE_HEAD;
+    t->gives_block = t->in_write && len >= GIVE_BLOCK_FROM;
     if (t->in_write) {
         const struct fuse_write_in *in = (const void *)(bytes + sizeof(*head));
 
         t->kills_suid = (in->write_flags & FUSE_WRITE_KILL_SUIDGID) != 0;
     }
     fuse_session_process_buf(t->session, &buf);
-    if (t->in_write && len >= KEEP_SLAB_FROM) {
+    if (t->gives_block) {
         slab_unref(t->block);
         t->block = slab_alloc(ll_slabs(t->m->ll), SLAB_SIZE_MAX);
     }

@@ -27,7 +27,10 @@ void transport_free(struct transport *t);
 /* Takes no more requests: the mount point is let go, whatever is still open there will fail. */
 void transport_stop(struct transport *t);
 
-/* While a WRITE is being handled: the block that holds its bytes. NULL otherwise. */
+/*
+ * While a WRITE is being handled: the block that holds its bytes, for whoever refers to it to keep.
+ * NULL: the bytes are to be copied, for the next request comes into the same block.
+ */
 struct slab *transport_write_slab(const struct transport *t);
 /* The WRITE being handled comes from somebody whose writes clear setuid and setgid. */
 bool transport_write_kills_suid(const struct transport *t);

@@ -173,10 +173,11 @@ void ll_read(struct ll_file *file, struct ll_call *call, uint64_t offset, size_t
              void *ctx);
 /*
  * Takes the bytes into the write-behind buffer; fn runs when they are in (it waits only while the
- * buffer is over its limit). slab: the bytes lie in it, and big writes keep a reference instead
- * of copying; NULL: copied. Result: 0 or -errno (an earlier write error of this file is reported
- * once per open here, at fsync or at flush). O_APPEND is for the caller to see to: it may have been
- * set or cleared since the open, and a mapping's pages have their place in any case.
+ * buffer is over its limit). slab: the bytes lie in it, and are kept by reference, not copied,
+ * where that pays or the write has to wait: the caller never changes them again. NULL: copied.
+ * Result: 0 or -errno (an earlier write error of this file is reported once per open here, at
+ * fsync or at flush). O_APPEND is for the caller to see to: it may have been set or cleared since
+ * the open, and a mapping's pages have their place in any case.
  */
 void ll_write(struct ll_file *file, struct ll_call *call, uint64_t offset, const void *bytes,
               size_t len, struct slab *slab, ll_status_fn fn, void *ctx);

@@ -32,6 +32,15 @@ words() { mount_second "$nodes" "noatime,nodev,nosuid,noexec,relatime,strictatim
 check "the usual words of fstab are taken" words
 check "umount" unmounted
 
+# Writes that wait for room must not see their bytes change under them: each block names its place.
+crowded() {
+    mount_second "$nodes" dirty_max=8M && cd "$DIR" &&
+        fio --name=v --filename="$M/crowded" --rw=randwrite --bs=16k --size=64m --ioengine=libaio --iodepth=8 \
+            --direct=1 --verify=crc32c --verify_fatal=1 --do_verify=1 --thread && rm "$M/crowded"
+}
+check "eight writes at once with little room for what is written" crowded
+check "umount" unmounted
+
 # mount(8) finds its helper in /sbin alone: an overlay, in a mount namespace of its own.
 with_mount8() {
     unshare -m bash -c "mkdir -p '$DIR/over' && mount -t tmpfs none '$DIR/over' && mkdir '$DIR/over/u' '$DIR/over/w' &&

@@ -33,6 +33,7 @@ enum {
     LINK_COUNT_MAX = 65000,
     GROUPS_MAX = 1024,  /* supplementary groups in a credential */
     ADDR_TEXT_MAX = 64, /* "host:port" with its NUL */
+    NAMENODE_ADDRS_MAX = 9, /* in a list of addresses */
 
     /* Frames. */
     FRAME_BODY_MAX = 4 << 20,

@@ -3,10 +3,12 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
 #include "common/compiler.h"
+#include "common/limits.h"
 #include "common/mem.h"
 
 char *str_size(uint64_t bytes, char out[STR_SIZE_MAX])
@@ -166,6 +168,67 @@ int str_parse_addr(const char *text, char *host, size_t host_size, uint16_t *ret
     host[len] = '\0';
     *ret_port = (uint16_t)port;
     return 0;
+}
+
+char *str_full_addr(const char *text, uint16_t default_port)
+{
+    char host[ADDR_TEXT_MAX];
+    uint16_t port;
+    char *full;
+
+    if (strpbrk(text, " \t/") != NULL)
+        return NULL;
+    if (str_parse_addr(text, host, sizeof(host), &port) == 0)
+        return port != 0 && strlen(text) < ADDR_TEXT_MAX ? mem_strdup(text) : NULL;
+    full = mem_printf("%s:%u", text, (unsigned)default_port);
+    if (strlen(full) < ADDR_TEXT_MAX && str_parse_addr(full, host, sizeof(host), &port) == 0)
+        return full;
+    free(full);
+    return NULL;
+}
+
+static bool is_blank(char c)
+{
+    return c == ' ' || c == '\t';
+}
+
+char *str_full_addrs(const char *list, uint16_t default_port, unsigned max, char *err,
+                     size_t err_size)
+{
+    char *full = mem_strdup("");
+    unsigned count = 0;
+
+    for (const char *p = list, *end;; p = end + 1) {
+        size_t len = strcspn(p, ",");
+        char *item, *addr, *longer;
+
+        end = p + len;
+        while (len > 0 && is_blank(p[0])) {
+            p++;
+            len--;
+        }
+        while (len > 0 && is_blank(p[len - 1]))
+            len--;
+        item = mem_memdup(p, len);
+        addr = str_full_addr(item, default_port);
+        if (addr == NULL || ++count > max) {
+            if (addr == NULL)
+                (void)snprintf(err, err_size, "\"%s\" is not of the form host or host:port", item);
+            else
+                (void)snprintf(err, err_size, "there are more than %u", max);
+            free(addr);
+            free(item);
+            free(full);
+            return NULL;
+        }
+        longer = mem_printf("%s%s%s", full, count > 1 ? "," : "", addr);
+        free(addr);
+        free(item);
+        free(full);
+        full = longer;
+        if (*end == '\0')
+            return full;
+    }
 }
 
 char *str_path_join(const char *dir, const char *name)

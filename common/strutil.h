@@ -31,6 +31,17 @@ int str_parse_u64(const char *text, uint64_t *ret_value);
  * -EINVAL
  */
 int str_parse_addr(const char *text, char *host, size_t host_size, uint16_t *ret_port);
+/*
+ * "host", "host:port", "[v6]" or "[v6]:port" with its port, malloc'ed; NULL: it is none of these,
+ * or longer than ADDR_TEXT_MAX - 1 (common/limits.h).
+ */
+char *str_full_addr(const char *text, uint16_t default_port);
+/*
+ * The same for a list separated by commas, blanks around which do not count: "a:1,b:2", malloc'ed.
+ * NULL: err says which item is wrong, or that there are none or more than max.
+ */
+char *str_full_addrs(const char *list, uint16_t default_port, unsigned max, char *err,
+                     size_t err_size);
 
 /* "a/b" from "a" or "a/" and "b"; malloc'ed. */
 char *str_path_join(const char *dir, const char *name);

@@ -48,20 +48,18 @@ static void take_target(void *ctx, char *word)
 static void take_namenode(void *ctx, char *word)
 {
     struct reading *r = ctx;
-    char host[ADDR_TEXT_MAX];
-    char *at = strchr(word, '@'), *addr = mem_strdup(at != NULL ? at + 1 : word);
-    uint16_t port;
+    const char *at = strchr(word, '@');
+    char *addr = str_full_addr(at != NULL ? at + 1 : word, NAMENODE_PORT);
 
-    free(word);
-    if (r->c->namenode_count == DN_NAMENODES_MAX ||
-        str_parse_addr(addr, host, sizeof(host), &port) < 0) {
+    if (addr == NULL || r->c->namenode_count == DN_NAMENODES_MAX) {
         conf_problem(r->conf, section, "namenodes",
-                     "\"%s\" is not host:port or id@host:port, or there are more than %d", addr,
+                     "\"%s\" is not host[:port] or id@host[:port], or there are more than %d", word,
                      DN_NAMENODES_MAX);
         free(addr);
-        return;
+    } else {
+        r->c->namenodes[r->c->namenode_count++] = addr;
     }
-    r->c->namenodes[r->c->namenode_count++] = addr;
+    free(word);
 }
 
 static char *name_of(struct conf *conf, const char *key, const char *value)

@@ -13,6 +13,7 @@
 #include "common/limits.h"
 #include "common/log.h"
 #include "common/mem.h"
+#include "common/strutil.h"
 
 enum option_id {
     OPT_CONFIG = 1,
@@ -42,7 +43,7 @@ static const struct arg_option options[] = {
 static const struct args_spec spec = {
     .program = "dfs-fuse",
     .usage = "[OPTION]... [NAMENODES[:/DIR]] MOUNTPOINT",
-    .about = "Mounts a dfs file system. NAMENODES is host:port,host:port,...; without it the\n"
+    .about = "Mounts a dfs file system. NAMENODES is host[:port],host[:port],...; without it the\n"
              "configuration file says where they are. DIR is shown as the root of the mount.",
     .options = options,
     .more =
@@ -174,7 +175,7 @@ static int take_options(struct mount_conf *c, struct overrides *o, char *list)
     return r;
 }
 
-/* "a:1,b:2:/dir": the directory is what follows the last ":/". */
+/* "a:1,b:2:/dir": the directory is what follows ":/". */
 static void split_spec(struct mount_conf *c, const char *text)
 {
     const char *dir = strstr(text, ":/");
@@ -188,6 +189,14 @@ static void split_spec(struct mount_conf *c, const char *text)
         c->namenodes = mem_memdup(text, (size_t)(dir - text));
         c->subdir = mem_strdup(dir + 1);
     }
+}
+
+static bool is_list_of_namenodes(const struct mount_conf *c, char *err, size_t err_size)
+{
+    char *full = str_full_addrs(c->namenodes, NAMENODE_PORT, NAMENODE_ADDRS_MAX, err, err_size);
+
+    free(full);
+    return full != NULL;
 }
 
 static int load_file(struct mount_conf *c)
@@ -216,12 +225,16 @@ static int load_file(struct mount_conf *c)
 static void read_values(struct mount_conf *c)
 {
     struct conf *f = c->file;
+    const char *configured;
+    char problem[128];
 
     ll_options_init(&c->ll);
-    if (c->namenodes == NULL)
-        split_spec(c, conf_str_required(f, "client", "namenodes"));
-    else
-        (void)conf_str(f, "client", "namenodes", NULL);
+    configured = c->namenodes != NULL ? conf_str(f, "client", "namenodes", NULL)
+                                      : conf_str_required(f, "client", "namenodes");
+    if (c->namenodes == NULL && configured != NULL)
+        split_spec(c, configured);
+    if (c->namenodes != NULL && !is_list_of_namenodes(c, problem, sizeof(problem)))
+        conf_problem(f, "client", "namenodes", "%s", problem);
     c->ll.namenodes = c->namenodes;
     c->ll.ca_file = conf_file(f, "tls", "ca");
     c->ll.cert_file = conf_file(f, "tls", "cert");
@@ -248,7 +261,10 @@ int mount_conf_parse(struct mount_conf *c, int argc, char **argv, int *ret_exit)
     struct args a;
     struct overrides o = {.count = 0};
     const char *slash = strrchr(argv[0], '/');
-    bool helper = strcmp(slash == NULL ? argv[0] : slash + 1, "mount.dfs") == 0, fake = false;
+    const char *name = slash == NULL ? argv[0] : slash + 1;
+    bool helper = strcmp(name, "mount.dfs") == 0 || strcmp(name, "mount.fuse.dfs") == 0;
+    bool fake = false;
+    char problem[128];
     int opt, bad = 0;
 
     /* libfuse's mounts are nosuid and nodev unless told otherwise; root's are as any disk's. */
@@ -290,6 +306,10 @@ int mount_conf_parse(struct mount_conf *c, int argc, char **argv, int *ret_exit)
     c->mountpoint = a.rest[a.rest_count - 1];
     if (a.rest_count == 2 && strcmp(a.rest[0], "none") != 0)
         split_spec(c, a.rest[0]);
+    if (c->namenodes != NULL && !is_list_of_namenodes(c, problem, sizeof(problem))) {
+        *ret_exit = args_usage_error(&spec, "the namenodes: %s", problem);
+        return -EINVAL;
+    }
     *ret_exit = 1;
     if (load_file(c) < 0)
         return -EINVAL;

@@ -18,6 +18,7 @@
 #include "common/loop.h"
 #include "common/mem.h"
 #include "common/slab.h"
+#include "common/strutil.h"
 #include "libdfs/inode.h"
 #include "libdfs/ll_internal.h"
 #include "libdfs/nn.h"
@@ -127,6 +128,24 @@ static int open_tls(struct ll *ll)
     return r;
 }
 
+/* The namenodes' addresses get their ports, and are refused before any of them is tried. */
+static int complete_addrs(struct ll *ll)
+{
+    char text[128];
+    char *full = str_full_addrs(ll->options.namenodes, NAMENODE_PORT, NAMENODE_ADDRS_MAX, text,
+                                sizeof(text));
+
+    if (full == NULL) {
+        if (ll->options.problem_size > 0)
+            snprintf(ll->options.problem, ll->options.problem_size,
+                     "the addresses of the namenodes: %s", text);
+        return -EINVAL;
+    }
+    free_const(ll->options.namenodes);
+    ll->options.namenodes = full;
+    return 0;
+}
+
 int ll_new(struct loop *loop, const struct ll_options *o, bool fail_fast, ll_status_fn fn,
            void *ctx, struct ll **ret)
 {
@@ -147,7 +166,9 @@ int ll_new(struct loop *loop, const struct ll_options *o, bool fail_fast, ll_sta
     ll->meta = MEM_NEW(struct ll_meta);
     ll->meta->fn = fn;
     ll->meta->ctx = ctx;
-    r = open_tls(ll);
+    r = complete_addrs(ll);
+    if (r == 0)
+        r = open_tls(ll);
     if (r < 0) {
         ll_free(ll);
         return r;

@@ -661,7 +661,7 @@ static int parse_addrs(struct nn *nn, const char *list)
     int r = 0;
 
     for (char *a = strtok_r(copy, ", ", &save); a != NULL; a = strtok_r(NULL, ", ", &save)) {
-        if (nn->addr_count == NN_ADDRS_MAX || strlen(a) >= ADDR_TEXT_MAX) {
+        if (nn->addr_count == NAMENODE_ADDRS_MAX || strlen(a) >= ADDR_TEXT_MAX) {
             r = -EINVAL;
             break;
         }

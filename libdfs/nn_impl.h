@@ -14,7 +14,7 @@
 struct conn;
 struct loop_timer;
 
-enum { NN_ADDRS_MAX = 9, PROBLEM_MAX = 512 };
+enum { PROBLEM_MAX = 512 };
 
 enum nn_state { NN_SEEKING, NN_ATTACHING, NN_READY, NN_CLOSING };
 
@@ -49,7 +49,7 @@ struct nn {
     uint32_t io_timeout_ms;
     char *client_name;
     struct nn_events ev;
-    char *addrs[NN_ADDRS_MAX];
+    char *addrs[NAMENODE_ADDRS_MAX];
     unsigned addr_count, addr_at;
     char hint[ADDR_TEXT_MAX]; /* where the leader was said to be; "" if not said */
     unsigned hint_hops;

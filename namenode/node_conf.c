@@ -81,10 +81,9 @@ static int add_member(struct raft_conf *conf, const char *text, size_t len, char
                       size_t err_size)
 {
     struct raft_member m = {.voter = true};
-    char item[128], host[RAFT_ADDR_MAX];
-    uint16_t port;
+    char item[128];
     unsigned at;
-    char *sep;
+    char *sep, *addr;
 
     if (len >= sizeof(item)) {
         (void)snprintf(err, err_size, "an item is too long");
@@ -93,13 +92,16 @@ static int add_member(struct raft_conf *conf, const char *text, size_t len, char
     memcpy(item, text, len);
     item[len] = '\0';
     sep = strchr(item, '@');
-    if (!sep || strlen(sep + 1) >= RAFT_ADDR_MAX) {
+    addr = sep != NULL ? str_full_addr(sep + 1, NAMENODE_PORT) : NULL;
+    if (addr == NULL) {
         (void)snprintf(err, err_size, "\"%s\" is not of the form id@host:port", item);
         return -EINVAL;
     }
+    _Static_assert(sizeof(m.addr) >= ADDR_TEXT_MAX, "an address fits");
+    (void)snprintf(m.addr, sizeof(m.addr), "%s", addr);
+    free(addr);
     *sep = '\0';
-    if (str_parse_u64(item, &m.id.v) < 0 || m.id.v == 0 ||
-        str_parse_addr(sep + 1, host, sizeof(host), &port) < 0 || port == 0) {
+    if (str_parse_u64(item, &m.id.v) < 0 || m.id.v == 0) {
         (void)snprintf(err, err_size, "\"%s@%s\" is not of the form id@host:port", item, sep + 1);
         return -EINVAL;
     }
@@ -108,7 +110,6 @@ static int add_member(struct raft_conf *conf, const char *text, size_t len, char
                        m.id.v, RAFT_MEMBERS_MAX);
         return -EINVAL;
     }
-    (void)snprintf(m.addr, sizeof(m.addr), "%s", sep + 1);
     /* In order of id, as a raft_conf must be. */
     for (at = conf->count; at > 0 && conf->members[at - 1].id.v > m.id.v; at--)
         conf->members[at] = conf->members[at - 1];

@@ -1,5 +1,6 @@
 #include "shell/client.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -48,6 +49,10 @@ int client_connect(struct client *c)
     r = dfs_connect(&o, &c->dfs, problem, sizeof(problem));
     if (r == 0)
         return EXIT_OK;
+    if (r == -EINVAL && problem[0] != '\0') { /* What was given cannot be: nobody was asked. */
+        fprintf(stderr, "%s: %s\n", c->program, problem);
+        return EXIT_USAGE;
+    }
     fprintf(stderr, "%s: the cluster was not reached: %s\n", c->program,
             problem[0] != '\0' ? problem : strerror(-r));
     return EXIT_UNREACHED;

@@ -26,7 +26,7 @@ static const struct arg_option options[] = {
 };
 static const struct args_spec spec = {
     .program = "dfs namenode",
-    .usage = "add ID@HOST:PORT [OPTION]...\nremove ID [OPTION]...\nlead [ID] [OPTION]...",
+    .usage = "add ID@HOST[:PORT] [OPTION]...\nremove ID [OPTION]...\nlead [ID] [OPTION]...",
     .about =
         "add: another namenode joins the group, under an id that none ever had; it votes once it\n"
         "has caught up. remove: it leaves the group for good, also one that is dead. lead: hands\n"
@@ -42,7 +42,7 @@ struct wish {
     uint16_t type;
     Dfs__MemberRequest member;
     Dfs__TransferRequest transfer;
-    char *addr; /* into the argument */
+    char *addr; /* of the new one */
 };
 
 static int take_id(char *text, uint64_t *ret_id)
@@ -54,14 +54,13 @@ static int take_id(char *text, uint64_t *ret_id)
 
 static int take_add(char *text, struct wish *w)
 {
-    char host[ADDR_TEXT_MAX];
     char *at = strchr(text, '@');
-    uint16_t port;
 
-    if (at == NULL || str_parse_addr(at + 1, host, sizeof(host), &port) < 0 || port == 0)
-        return args_usage_error(&spec, "'%s' is not of the form ID@HOST:PORT", text);
+    w->addr = at == NULL ? NULL : str_full_addr(at + 1, NAMENODE_PORT);
+    if (w->addr == NULL)
+        return args_usage_error(&spec, "'%s' is not of the form ID@HOST[:PORT]", text);
     *at = '\0';
-    w->member.addr = at + 1;
+    w->member.addr = w->addr;
     return take_id(text, &w->member.replica_id);
 }
 
@@ -80,7 +79,7 @@ static int take_wish(const struct args *a, struct wish *w)
         w->type = MSG_TRANSFER;
         return what == NULL ? EXIT_OK : take_id(what, &w->transfer.to_replica);
     }
-    return args_usage_error(&spec, "expected `add ID@HOST:PORT`, `remove ID` or `lead [ID]`");
+    return args_usage_error(&spec, "expected `add ID@HOST[:PORT]`, `remove ID` or `lead [ID]`");
 }
 
 static const char *why(const struct wish *w, int r)
@@ -108,25 +107,35 @@ static int run(struct client *c, const struct wish *w)
     CLEANUP(conf) struct conf *conf = NULL;
     struct admin *admin = NULL;
     ProtobufCMessage *reply = NULL;
-    const char *addrs = c->options.namenodes;
+    const char *given = c->options.namenodes;
+    char *addrs;
+    char problem[160];
     int r = conf_load(client_config_path(c), &conf);
 
-    if (addrs == NULL && conf != NULL)
-        addrs = conf_str(conf, "client", "namenodes", NULL);
-    if (addrs == NULL) {
+    if (given == NULL && conf != NULL)
+        given = conf_str(conf, "client", "namenodes", NULL);
+    if (given == NULL) {
         fprintf(stderr, "dfs namenode: %s: %s; --config or --namenodes say where the cluster is\n",
                 client_config_path(c), r < 0 ? dfs_strerror(r) : "names no namenodes");
         return EXIT_UNREACHED;
     }
+    addrs = str_full_addrs(given, NAMENODE_PORT, NAMENODE_ADDRS_MAX, problem, sizeof(problem));
+    if (addrs == NULL) {
+        fprintf(stderr, "dfs namenode: the addresses of the namenodes: %s\n", problem);
+        return EXIT_USAGE;
+    }
     r = conf == NULL ? admin_new(NULL, NULL, NULL, &admin)
                      : admin_new(conf_file(conf, "tls", "ca"), conf_file(conf, "tls", "cert"),
                                  conf_file(conf, "tls", "key"), &admin);
-    if (r < 0)
+    if (r < 0) {
+        free(addrs);
         return EXIT_FAILED; /* It has said why. */
+    }
     r = admin_call_leader(admin, addrs, w->type,
                           w->type == MSG_MEMBER ? &w->member.base : &w->transfer.base,
                           &dfs__empty__descriptor, ASK_MS, &reply);
     admin_free(admin);
+    free(addrs);
     if (r < 0) {
         fprintf(stderr, "dfs namenode: %s\n", why(w, r));
         return r == -ECONNREFUSED || r == -ETIMEDOUT ? EXIT_UNREACHED : EXIT_FAILED;
@@ -149,5 +158,8 @@ int cmd_namenode(int argc, char **argv)
             return a.exit_code;
     }
     r = take_wish(&a, &w);
-    return r == EXIT_OK ? run(&c, &w) : r;
+    if (r == EXIT_OK)
+        r = run(&c, &w);
+    free(w.addr);
+    return r;
 }

@@ -8,7 +8,10 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
+#include "common/compiler.h"
+#include "common/limits.h"
 #include "common/strutil.h"
 
 static void sizes_are_powers_of_1024_in_any_spelling(void **state)
@@ -91,6 +94,49 @@ static void addresses_split_at_the_last_colon(void **state)
     assert_string_equal(host, "::1");
 }
 
+static void an_address_gets_its_port(void **state)
+{
+    static const char *const wrong[] = {"",    ":1",  "a:",  "a:0", "a:65536",
+                                        "a:x", "::1", "a/b", "a b", "a:relative"};
+    static const struct {
+        const char *text, *full;
+    } right[] = {
+        {"nn1", "nn1:8670"}, {"nn1:1", "nn1:1"}, {"[::1]", "[::1]:8670"}, {"[::1]:2", "[::1]:2"}};
+    char longest[ADDR_TEXT_MAX + 1];
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_COUNT(right); i++) {
+        char *full = str_full_addr(right[i].text, 8670);
+
+        assert_non_null(full);
+        assert_string_equal(full, right[i].full);
+        free(full);
+    }
+    for (size_t i = 0; i < ARRAY_COUNT(wrong); i++)
+        assert_null(str_full_addr(wrong[i], 8670));
+    memset(longest, 'a', sizeof(longest));
+    longest[ADDR_TEXT_MAX] = '\0';
+    assert_null(str_full_addr(longest, 8670));
+}
+
+static void a_list_of_addresses_says_which_is_wrong(void **state)
+{
+    static const struct {
+        const char *list, *problem;
+    } wrong[] = {{"", "\"\" is not"},     {"a,,b", "\"\" is not"},   {"a, b:x", "\"b:x\" is not"},
+                 {"a,b,", "\"\" is not"}, {"a b", "\"a b\" is not"}, {"a,b,c,d", "more than 3"}};
+    char err[80], *full;
+
+    (void)state;
+    full = str_full_addrs("a, b:1 ,[::1]", 8670, 3, err, sizeof(err));
+    assert_string_equal(full, "a:8670,b:1,[::1]:8670");
+    free(full);
+    for (size_t i = 0; i < ARRAY_COUNT(wrong); i++) {
+        assert_null(str_full_addrs(wrong[i].list, 8670, 3, err, sizeof(err)));
+        assert_non_null(strstr(err, wrong[i].problem));
+    }
+}
+
 static void sizes_and_durations_print_for_people(void **state)
 {
     char t[STR_SIZE_MAX];
@@ -125,6 +171,8 @@ int main(void)
         cmocka_unit_test(nonsense_sizes_are_refused_and_leave_the_output),
         cmocka_unit_test(durations_need_their_unit),
         cmocka_unit_test(addresses_split_at_the_last_colon),
+        cmocka_unit_test(an_address_gets_its_port),
+        cmocka_unit_test(a_list_of_addresses_says_which_is_wrong),
         cmocka_unit_test(sizes_and_durations_print_for_people),
         cmocka_unit_test(paths_join_with_one_slash),
     };

@@ -58,7 +58,7 @@ static void each_mistake_is_told(void **state)
         {"[namenode]\nid = 1\n" TLS, "namenodes"},
         {"[namenode]\nid = 1\nnamenodes = a:1\n" TLS, "id@host:port"},
         {"[namenode]\nid = 1\nnamenodes = 1@a:1, 1@b:1\n" TLS, "twice"},
-        {"[namenode]\nid = 1\nnamenodes = 1@a\n" TLS, "id@host:port"},
+        {"[namenode]\nid = 1\nnamenodes = 1@a:x\n" TLS, "id@host:port"},
         {"[namenode]\nid = 1\nnamenodes = 1@a:1\n", "ca"},
         {"[namenode]\nid = 1\nnamenodes = 1@a:1\nelection_ms = 60\n" TLS, "heartbeat"},
         {"[namenode]\nid = 1\nnamenodes = 1@a:1\nlistn = 1\n" TLS, "listn"},

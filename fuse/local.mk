@@ -10,11 +10,14 @@ dfs_fuse_SOURCES = fuse/counters.c fuse/counters.h fuse/interrupt.c fuse/interru
 EXTRA_DIST += fuse/README.md
 dfs_fuse_LDADD = libfusesignals.la libdfs_core.la librpc.la libcommon.la $(FUSE_LIBS)
 
-# mount(8) runs mount.dfs for `mount -t dfs` and for fstab.
+# mount(8) runs mount.dfs for `mount -t dfs` and for fstab, and mount.fuse.dfs, the type as the kernel
+# has it, to remount what is mounted.
 install-exec-hook:
 	$(MKDIR_P) $(DESTDIR)$(mounthelperdir)
-	cd $(DESTDIR)$(mounthelperdir) && rm -f mount.dfs && $(LN_S) $(sbindir)/dfs-fuse mount.dfs
+	cd $(DESTDIR)$(mounthelperdir) && rm -f mount.dfs mount.fuse.dfs && \
+		$(LN_S) $(sbindir)/dfs-fuse mount.dfs && $(LN_S) mount.dfs mount.fuse.dfs
 install-data-hook:
 	cd $(DESTDIR)$(man8dir) && rm -f mount.dfs.8 && $(LN_S) dfs-fuse.8 mount.dfs.8
 uninstall-hook:
-	rm -f $(DESTDIR)$(mounthelperdir)/mount.dfs $(DESTDIR)$(man8dir)/mount.dfs.8
+	rm -f $(DESTDIR)$(mounthelperdir)/mount.dfs $(DESTDIR)$(mounthelperdir)/mount.fuse.dfs \
+		$(DESTDIR)$(man8dir)/mount.dfs.8

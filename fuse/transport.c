@@ -200,18 +200,32 @@ static void raise_read_ahead(const struct mount *m)
     (void)fclose(f);
 }
 
+/* As fuse_opt_parse() wants it: the source stands in /proc/mounts as in fstab, or `mount -a` would not
+ * know that it is mounted. */
+static char *escape_option(const char *text)
+{
+    char *out = mem_zalloc(strlen(text) + 1, 2), *at = out;
+
+    for (const char *p = text; *p != '\0'; p++) {
+        if (*p == ',' || *p == '\\')
+            *at++ = '\\';
+        *at++ = *p;
+    }
+    return out;
+}
+
 static struct fuse_session *session_new(struct mount *m, const struct fuse_lowlevel_ops *ops)
 {
     struct fuse_args args = FUSE_ARGS_INIT(0, NULL);
     struct fuse_session *se;
-    char *opts = mem_printf("default_permissions,fsname=%s:%s,subtype=dfs,max_read=%d%s%s",
-                            m->conf->namenodes, m->conf->subdir, IO_SIZE_MAX,
-                            m->conf->allow_other ? ",allow_other" : "", m->conf->kernel_options);
+    char *source = mem_printf("%s:%s", m->conf->namenodes, m->conf->subdir);
+    char *fsname = escape_option(source);
+    char *opts =
+        mem_printf("default_permissions,fsname=%s,subtype=dfs,max_read=%d%s%s", fsname, IO_SIZE_MAX,
+                   m->conf->allow_other ? ",allow_other" : "", m->conf->kernel_options);
 
-    /* In fsname a comma would begin an option. */
-    for (char *p = strstr(opts, "fsname="), *end = strstr(opts, ",subtype"); p < end; p++)
-        if (*p == ',')
-            *p = ';';
+    free(source);
+    free(fsname);
     fuse_opt_add_arg(&args, "dfs-fuse");
     fuse_opt_add_arg(&args, "-o");
     fuse_opt_add_arg(&args, opts);

@@ -26,7 +26,7 @@ bindir=$(setting bindir) sbindir=$(setting sbindir) libdir=$(setting libdir) man
 helperdir=$(setting mounthelperdir) unitdir=$(setting systemdunitdir) sysconfdir=$(setting sysconfdir)
 
 wanted="$bindir/dfs $sbindir/dfs-namenode $sbindir/dfs-datanode $sbindir/dfs-fuse
-$helperdir/mount.dfs $(setting includedir)/dfs.h $libdir/libdfs.so $libdir/libdfs.so.0
+$helperdir/mount.dfs $helperdir/mount.fuse.dfs $(setting includedir)/dfs.h $libdir/libdfs.so $libdir/libdfs.so.0
 $libdir/pkgconfig/libdfs.pc $unitdir/dfs-namenode.service $unitdir/dfs-datanode.service
 $mandir/man1/dfs.1 $mandir/man3/dfs.3 $mandir/man5/dfs.conf.5 $mandir/man8/dfs-namenode.8
 $mandir/man8/dfs-datanode.8 $mandir/man8/dfs-fuse.8 $mandir/man8/mount.dfs.8"

@@ -44,7 +44,7 @@ check "umount" unmounted
 # mount(8) finds its helper in /sbin alone: an overlay, in a mount namespace of its own.
 with_mount8() {
     unshare -m bash -c "mkdir -p '$DIR/over' && mount -t tmpfs none '$DIR/over' && mkdir '$DIR/over/u' '$DIR/over/w' &&
-        ln -s '$dfs_fuse' '$DIR/over/u/mount.dfs' &&
+        ln -s '$dfs_fuse' '$DIR/over/u/mount.dfs' && ln -s mount.dfs '$DIR/over/u/mount.fuse.dfs' &&
         mount -t overlay -o lowerdir=/usr/sbin,upperdir='$DIR/over/u',workdir='$DIR/over/w' none /usr/sbin || exit 77
         export PATH=/usr/sbin:\$PATH; $1"
 }
@@ -57,9 +57,19 @@ fstab() {
     with_mount8 "mount -T '$DIR/fstab' '$M' && [ \"\$(cat '$M/f')\" = hello ] && findmnt -n -o FSTYPE '$M' &&
         umount '$M'" && wait_until 30 ended
 }
+twice() { # What is mounted is not mounted again.
+    echo "$nodes:/ $M dfs _netdev,nofail,$opts 0 0" >"$DIR/fstab"
+    with_mount8 "mount -a -T '$DIR/fstab' && mount -a -T '$DIR/fstab' && [ \$(grep -c ' $M ' /proc/self/mounts) = 1 ] &&
+        umount '$M'" && wait_until 30 ended
+}
+remount() {
+    with_mount8 "mount -t dfs -o '$opts' '$nodes:/' '$M' && mount -o remount,ro '$M'; r=\$?; umount '$M'; exit \$r"
+}
 if with_mount8 true; then
     check "mount -t dfs" mount8
     check "a line of fstab" fstab
+    check "mount -a, and once more" twice
+    refuse "a remount by mount(8)" "unmount it and mount it anew" remount
 else
     ok "mount -t dfs # SKIP no overlay file system"
 fi
@@ -67,6 +77,8 @@ fi
 # ---- refusals ----
 refuse "an unknown option is refused, with a hint" "unknown mount option 'dirty_mx'.*dirty_max" \
     "$helper" "$nodes" "$M" -o "$opts,dirty_mx=1M"
+refuse "an address that is none" 'the namenodes: "b:x" is not of the form host' "$helper" "a:1,b:x:/" "$M" -o "$opts"
+refuse "a directory that is not absolute" '"[^"]*:sub" is not of the form host' "$helper" "$nodes:sub" "$M" -o "$opts"
 refuse "a bad value is refused" "dirty_max" "$helper" "$nodes" "$M" -o "$opts,dirty_max=much"
 refuse "remounting is refused" "unmount it and mount it" "$helper" "$nodes" "$M" -o "remount,ro,$opts"
 refuse "a mount point that is not there" "nowhere: there is no such directory" "$helper" "$nodes" "$DIR/nowhere" -o "$opts"

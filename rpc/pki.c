@@ -351,7 +351,7 @@ static int format_sans(const struct report *rep, const char *const *sans, size_t
     return 0;
 }
 
-static bool is_role(const char *role)
+bool pki_is_role(const char *role)
 {
     static const char *const roles[] = {"namenode", "datanode", "client", "admin"};
 
@@ -377,7 +377,7 @@ int pki_issue(const char *ca_dir, const char *name, const char *role, const char
                     "\"%s\" is no name for a certificate: letters, digits, '.', '_', "
                     "'-', and not \"ca\"",
                     name);
-    if (!is_role(role))
+    if (!pki_is_role(role))
         return fail(&rep, -EINVAL, "the role \"%s\" is none of namenode, datanode, client, admin",
                     role);
     r = format_sans(&rep, sans, san_count, &san_text);

@@ -7,6 +7,7 @@
 #ifndef RPC_PKI_H
 #define RPC_PKI_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /*
@@ -16,9 +17,12 @@
  */
 int pki_ca_create(const char *dir, const char *cluster, char *err, size_t err_size);
 
+/* "namenode", "datanode", "client" or "admin". */
+bool pki_is_role(const char *role);
+
 /*
- * Issues out_dir/NAME.crt and NAME.key with the CA of ca_dir. role becomes the OU: "namenode",
- * "datanode", "client" or "admin". sans: host names and addresses, may be none.
+ * Issues out_dir/NAME.crt and NAME.key with the CA of ca_dir. role (see
+ * pki_is_role) becomes the OU. sans: host names and addresses, may be none.
  * -EINVAL  name or role not of [A-Za-z0-9._-], or too long; a SAN that is no host name or address
  * -EEXIST  NAME.crt or NAME.key is there already
  * -ENOENT  no CA in ca_dir

@@ -53,6 +53,13 @@ const char *cluster_path(const struct cluster *c, char out[CLUSTER_PATH_MAX], co
 /* "127.0.0.1:8670,..." of all namenodes. */
 void cluster_namenodes(const struct cluster *c, char *out, size_t size);
 
+/* ---- cluster_check.c ---- */
+
+/* Are the ports of a new cluster free? Complains on stderr. -EADDRINUSE */
+int cluster_check_ports(const struct cluster *c);
+/* Could it be mounted there? Mounts of c can. Complains on stderr. -ENOTEMPTY, -errno */
+int cluster_check_mount(const struct cluster *c, const char *where);
+
 /* ---- cluster_proc.c ---- */
 
 /* The pid of a node that runs, 0 if it doesn't. */

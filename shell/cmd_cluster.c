@@ -190,11 +190,15 @@ static int merge(struct cluster *have, const struct up_request *u)
 {
     if (u->shape_given && !same_shape(have, &u->wanted))
         fprintf(stderr,
-                "dfs cluster up: %s holds a cluster of %u namenodes and %u datanodes at port %u;\n"
-                "continuing with that one\n",
-                u->dir, have->namenodes, have->datanodes, have->base_port);
+                "dfs cluster up: %s holds a cluster of %u namenodes and %u datanodes at port %u,\n"
+                "with TLS for data %s; continuing with that one\n",
+                u->dir, have->namenodes, have->datanodes, have->base_port,
+                have->data_tls ? "on" : "off");
     for (unsigned i = 0; i < u->wanted.mount_count; i++) {
         bool known = false;
+
+        if (cluster_check_mount(have, u->wanted.mounts[i]) < 0)
+            return EXIT_FAILED;
 
         for (unsigned k = 0; k < have->mount_count; k++)
             known |= strcmp(have->mounts[k], u->wanted.mounts[i]) == 0;
@@ -203,7 +207,20 @@ static int merge(struct cluster *have, const struct up_request *u)
                      u->wanted.mounts[i]);
     }
     cluster_make_nodes(have);
-    return 0;
+    return EXIT_OK;
+}
+
+/* Of a cluster that is not there yet nothing is written that would have to be undone by hand. */
+static int check_new(const struct cluster *c)
+{
+    static const struct cluster none;
+
+    if (cluster_check_ports(c) < 0)
+        return EXIT_FAILED;
+    for (unsigned i = 0; i < c->mount_count; i++)
+        if (cluster_check_mount(&none, c->mounts[i]) < 0)
+            return EXIT_FAILED;
+    return EXIT_OK;
 }
 
 /* The directory's absolute name, made if need be. */
@@ -235,15 +252,23 @@ static int resolve_dir(const char *dir, struct cluster *c)
     return 0;
 }
 
+/* Why it ended: the last error, which more lines may follow. */
 static void show_log_end(const struct cluster *c, const struct cluster_node *n)
 {
+    bool tells = false;
     char path[CLUSTER_PATH_MAX], line[1024], last[1024] = "";
     FILE *f = fopen(cluster_path(c, path, "log/%s.log", n->name), "re");
 
     if (f == NULL)
         return;
-    while (fgets(line, sizeof(line), f) != NULL)
-        snprintf(last, sizeof(last), "%s", line);
+    while (fgets(line, sizeof(line), f) != NULL) {
+        bool error = strstr(line, " error ") != NULL || strstr(line, "cannot start") != NULL;
+
+        if (error || !tells)
+            snprintf(last, sizeof(last), "%s", line);
+        tells |= error;
+    }
+    last[strcspn(last, "\n")] = '\0';
     (void)fclose(f);
     fprintf(stderr, "  %s: %s  (whole log: %s)\n", n->name, last, path);
 }
@@ -328,14 +353,17 @@ static int run_up(int argc, char **argv)
     if (cluster_exists(u.dir)) {
         if (cluster_load(u.dir, &c) < 0)
             return EXIT_FAILED;
-        merge(&c, &u);
+        r = merge(&c, &u);
     } else {
         c = u.wanted;
         r = resolve_dir(u.dir, &c);
-        if (r != 0)
-            return r;
-        cluster_make_nodes(&c);
+        if (r == EXIT_OK) {
+            cluster_make_nodes(&c);
+            r = check_new(&c);
+        }
     }
+    if (r != EXIT_OK)
+        return r;
     if (cluster_write(&c) < 0)
         return EXIT_FAILED;
     r = start_kind(&c, false);

@@ -1,6 +1,8 @@
 /* dfs pki: the certificates of a cluster on real hosts. */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "common/args.h"
 #include "rpc/pki.h"
@@ -37,6 +39,22 @@ static int complain(int r, const char *problem)
     return EXIT_FAILED;
 }
 
+/* The last component; 0700, since keys come into it. */
+static int make_dir(const char *dir, char *problem, size_t size)
+{
+    if (mkdir(dir, 0700) == 0 || errno == EEXIST)
+        return 0;
+    (void)snprintf(problem, size, "%s cannot be made: %s", dir, strerror(errno));
+    return -errno;
+}
+
+static int init(const char *dir, const char *cluster, char *problem, size_t size)
+{
+    int r = make_dir(dir, problem, size);
+
+    return r < 0 ? r : pki_ca_create(dir, cluster, problem, size);
+}
+
 int cmd_pki(int argc, char **argv)
 {
     const char *dir = ".", *out = NULL, *cluster = "dfs", *sans[SANS_MAX];
@@ -67,10 +85,16 @@ int cmd_pki(int argc, char **argv)
         }
     }
     if (strcmp(a.rest[0], "init") == 0 && a.rest_count == 1)
-        return complain(pki_ca_create(dir, cluster, problem, sizeof(problem)), problem);
-    if (strcmp(a.rest[0], "issue") == 0 && a.rest_count == 3)
+        return complain(init(dir, cluster, problem, sizeof(problem)), problem);
+    if (strcmp(a.rest[0], "issue") == 0 && a.rest_count == 3) {
+        if (!pki_is_role(a.rest[2]))
+            return args_usage_error(
+                &spec, "there is no role '%s': namenode, datanode, client or admin", a.rest[2]);
+        if (out != NULL && make_dir(out, problem, sizeof(problem)) < 0)
+            return complain(-EIO, problem);
         return complain(pki_issue(dir, a.rest[1], a.rest[2], sans, san_count,
                                   out == NULL ? dir : out, problem, sizeof(problem)),
                         problem);
+    }
     return args_usage_error(&spec, "expected `init`, or `issue NAME ROLE`");
 }

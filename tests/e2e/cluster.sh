@@ -79,10 +79,21 @@ refuse "a blank in the path" "choose another directory" "$dfs" cluster up --dir 
 check "up again does no harm" cluster up
 check "another shape is told and not taken" bash -c "'$dfs' cluster up --dir '$DIR' --datanodes 5 2>&1 | grep -q 'continuing with that one'"
 mkdir "$DIR/other"
-refuse "a port that is taken: which node, and why" "nn1 ended at once" \
-    "$dfs" cluster up --dir "$DIR/other" --namenodes 1 --datanodes 1 --base-port "$base"
-refuse "the reason is shown" "in use" "$dfs" cluster up --dir "$DIR/other"
-"$dfs" cluster down --dir "$DIR/other" 2>/dev/null
+refuse "a port that is taken: whose, and what to do" "port $((base + 1)), which nn1 .*in use; --base-port" \
+    "$dfs" cluster up --dir "$DIR/other" --namenodes 1 --datanodes 1 --base-port $((base + 1))
+mkdir "$DIR/full" && touch "$DIR/full/x"
+refuse "a mount point that is not empty" "cannot mount on $DIR/full: it is not empty" \
+    "$dfs" cluster up --dir "$DIR/other" --namenodes 1 --datanodes 1 --base-port $((base + 50)) --mount "$DIR/full"
+check "nothing was written" bash -c "[ -z \"\$(ls -A '$DIR/other')\" ]"
+check "so it comes up with another port" "$dfs" cluster up --dir "$DIR/other" --namenodes 1 --datanodes 1 --base-port $((base + 50))
+refuse "nor is it kept for a cluster that is there" "not empty" cluster up --mount "$DIR/full"
+check "which still is well" cluster status
+cluster kill dn1
+sed -i "s/^listen.*/listen = 127.0.0.1:$base/" "$DIR/conf/dn1.conf"
+refuse "a port taken later: the node's own words" "dn1: .*in use" cluster start dn1
+sed -i "s/^listen.*/listen = 127.0.0.1:$((base + 20))/" "$DIR/conf/dn1.conf"
+check "mended, it starts" cluster start dn1
+"$dfs" cluster down --dir "$DIR/other"
 cp "$DIR/conf/dn3.conf" "$DIR/dn3.good"
 cluster stop dn3
 sed -i 's/^targets.*/tragets = x/' "$DIR/conf/dn3.conf"
@@ -109,12 +120,16 @@ cluster down
 
 # ---- as on real hosts ----
 mkdir -p "$DIR/host/disk1" "$DIR/host/mnt" && cd "$DIR/host" || exit 1
-check "pki init" "$dfs" pki init --cluster prod
+check "pki init makes its directory" "$dfs" pki init --dir pki --cluster prod
+check "for nobody else" test "$(stat -c %a pki)" = 700
+check "pki issue, as the README has it" "$dfs" pki issue nn1 namenode --dir pki --san nn1.example.net
+refuse "but no directories above it" "a/b cannot be made: No such file" "$dfs" pki init --dir a/b
+check "pki init here" "$dfs" pki init --cluster prod
 refuse "pki overwrites nothing" "exist" "$dfs" pki init
 check "pki issue for a namenode" "$dfs" pki issue nn1 namenode --san localhost --san 127.0.0.1
 check "for a datanode" "$dfs" pki issue dn1 datanode --san 127.0.0.1
 check "for a client" "$dfs" pki issue client client
-exits "an unknown role" 1 "$dfs" pki issue x superuser
+exits "an unknown role" 2 "$dfs" pki issue x superuser
 check "keys are for their owner alone" bash -c "[ \"\$(stat -c %a ca.key nn1.key client.key | sort -u)\" = 600 ]"
 for node in nn1 dn1 client; do
     cat >$node.conf <<END

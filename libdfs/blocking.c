@@ -158,12 +158,21 @@ static int fill_options(struct dfs *dfs, const struct dfs_options *o, struct ll_
 
 static void *run_loop(void *ctx)
 {
-    sigset_t all;
-
-    sigfillset(&all);
-    pthread_sigmask(SIG_BLOCK, &all, NULL); /* Signals are the application's. */
     loop_run(ctx);
     return NULL;
+}
+
+/* Signals are the application's: the thread begins with all of them blocked. */
+static int start_thread(struct dfs *dfs)
+{
+    sigset_t all, before;
+    int r;
+
+    sigfillset(&all);
+    pthread_sigmask(SIG_BLOCK, &all, &before);
+    r = -pthread_create(&dfs->thread, NULL, run_loop, dfs->loop);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return r;
 }
 
 struct connect {
@@ -237,7 +246,7 @@ int dfs_connect(const struct dfs_options *o, struct dfs **ret_dfs, char *err, si
     c.options.problem = c.problem;
     c.options.problem_size = sizeof(c.problem);
     take_cred(dfs, o);
-    r = -pthread_create(&dfs->thread, NULL, run_loop, dfs->loop);
+    r = start_thread(dfs);
     if (r < 0) {
         loop_free(dfs->loop);
         conf_free(dfs->conf);

@@ -17,10 +17,13 @@ enum option_id { OPT_JSON = 1 };
 
 static const struct args_spec sync_spec = {
     .program = "dfs sync",
-    .usage = "[OPTION]... [FILE]...",
+    .usage = "[OPTION]... FILE...",
     .about = "Waits until everything written through the mount that FILE is in survives a power\n"
              "failure of the whole cluster: on stable storage of all replicas. sync(1) does not\n"
-             "reach that far, since the kernel does not pass it on.",
+             "reach that far, since the kernel does not pass it on. The other dfs commands have "
+             "written\n"
+             "everything when they end.",
+    .rest_min = 1,
     .rest_max = -1,
 };
 static const struct arg_option counters_options[] = {
@@ -64,9 +67,6 @@ int cmd_sync(int argc, char **argv)
     args_init(&a, &sync_spec, argc, argv);
     if (args_next(&a) != ARGS_END)
         return a.exit_code;
-    if (a.rest_count == 0)
-        puts("Nothing to do: name a mount, or a file in one. The other dfs commands have written\n"
-             "everything when they end.");
     for (int i = 0; i < a.rest_count; i++) {
         r = ask_mount(a.rest[i], MOUNT_IOC_SYNC, NULL);
         if (r < 0) {

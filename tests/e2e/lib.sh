@@ -15,6 +15,7 @@ tests_failed=0
 DIR=
 MNT=
 log_ignore='^$' # lines of the daemons' logs that a test asked for
+stopped=        # nodes and mounts that are down at the end of a test, as it wants it
 
 free_base_port() {
     local base
@@ -144,7 +145,23 @@ make_tree() {
     "$DFS_BUILDDIR/tests/e2e/mktree" "$1" "$2"
 }
 
-# The programs' own logs: an error that the test did not ask for is a failure.
+# Every process that was started runs, but for those a test names in $stopped.
+all_run() {
+    local f status=0
+    for f in "$DIR"/run/*.pid; do
+        if gone "$(cat "$f")" && [[ " $stopped " != *" $(basename "$f" .pid) "* ]]; then
+            echo "$(basename "$f" .pid) has died: $(tail -n 1 "$DIR/log/$(basename "$f" .pid).log")"
+            status=1
+        fi
+    done
+    return $status
+}
+# What sanitizers and assertions say goes to the same logs, some of it only at the exit.
+ends_in_order() {
+    cd / && "$dfs" cluster down --dir "$DIR" &&
+        ! grep -E -A 12 'Sanitizer|runtime error:|Assertion .* failed' "$DIR"/log/*.log
+}
+# The end of a test: an error in the programs' own logs that the test did not ask for is a failure.
 check_logs() {
     local bad
     bad=$(grep -hE ' error ' "$DIR"/log/*.log | grep -vE "$log_ignore" | head -n 5)
@@ -154,6 +171,8 @@ check_logs() {
         not_ok "no daemon logged an error"
         printf '%s\n' "$bad" | sed 's/^/# /'
     fi
+    check "no daemon has died by itself" all_run
+    check "all of them end in order" ends_in_order
 }
 
 done_testing() {

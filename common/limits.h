@@ -31,8 +31,8 @@ enum {
     XATTR_VALUE_BYTES_MAX = 64 << 10,
     XATTR_INODE_BYTES_MAX = 64 << 10, /* all names and values of one inode: what listxattr gives */
     LINK_COUNT_MAX = 65000,
-    GROUPS_MAX = 1024,  /* supplementary groups in a credential */
-    ADDR_TEXT_MAX = 64, /* "host:port" with its NUL */
+    GROUPS_MAX = 1024,      /* supplementary groups in a credential */
+    ADDR_TEXT_MAX = 64,     /* "host:port" with its NUL */
     NAMENODE_ADDRS_MAX = 9, /* in a list of addresses */
 
     /* Frames. */

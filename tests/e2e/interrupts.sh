@@ -144,6 +144,7 @@ check "io_timeout: without namenodes a call ends with ETIMEDOUT" no_namenode
 back() { wait_until 20 ls "$T" && [ -d "$T/late" ] || mkdir "$T/late"; }
 check "and they come back" back
 umount "$T"
+stopped=timed
 log_ignore='unwritten data'
 check_logs
 done_testing

@@ -47,7 +47,7 @@ static void truncate_from(struct raft *r, uint64_t from)
 
     entries_truncate(&r->log, from);
     outbox_truncated(&r->out, from);
-    if (r->durable_index >= from)
+    if (r->durable_index >= from && !MUTANT(r, TRUNCATED_IS_DURABLE))
         r->durable_index = from - 1;
     r->out.truncate_from = from;
     if (members_truncate(&r->members, from))
@@ -98,7 +98,7 @@ void follow_append(struct raft *r, const struct raft_msg *msg)
         r->out.entry_count == 0)
         truncate_from(r, match + 1);
     /* Not further than this message reaches: what we have beyond may be another's. */
-    follow_commit(r, MIN(a->commit, match));
+    follow_commit(r, MUTANT(r, COMMIT_BEYOND_MESSAGE) ? a->commit : MIN(a->commit, match));
     reply.append_ack.match = MIN(match, r->log.last_index);
     if (reply.append_ack.match <= r->durable_index || MUTANT(r, ACK_BEFORE_SYNC))
         raft_send(r, msg->from, &reply);

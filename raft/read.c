@@ -62,7 +62,8 @@ void read_heartbeat_ack(struct raft *r, const struct raft_msg *msg)
         return;
     if (ack->round >= p->acked_round) {
         p->acked_round = ack->round;
-        p->acked_sent_ns = MAX(p->acked_sent_ns, ack->sent_ns);
+        p->acked_sent_ns =
+            MAX(p->acked_sent_ns, MUTANT(r, LEASE_FROM_ARRIVAL) ? r->now_ns : ack->sent_ns);
     }
     replicate_heartbeat_acked(r, p);
 }

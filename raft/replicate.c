@@ -388,7 +388,8 @@ int replicate_conf_change(struct raft *r, const struct raft_event *ev, struct ra
     members_append(&r->members, r->log.last_index, &conf);
     r->out.conf_changed = true;
     replicate_set_peers(r);
-    r->lease_min_round = r->round + 1; /* R6: proof by the old voters is none among the new. */
+    if (!MUTANT(r, LEASE_OVER_CONF))
+        r->lease_min_round = r->round + 1; /* R6: proof by the old voters is none among the new. */
     replicate_all(r);
     return 0;
 }

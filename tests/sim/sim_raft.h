@@ -15,6 +15,7 @@
 #include "raft/raft.h"
 
 #define SIM_MS 1000000LL
+#define SIM_ELECTION_MIN_NS (500 * SIM_MS)
 
 enum {
     SIM_NODES_MAX = 5,
@@ -175,6 +176,7 @@ struct sim_node {
     uint64_t term;
     bool transfer_campaign;
     uint64_t own_first; /* Leader: of its NOOP. */
+    int64_t proof_ns; /* When the newest of its heartbeats that were answered left, by its clock. */
 };
 
 struct sim_known { /* An entry somebody appended. */
@@ -285,6 +287,13 @@ void check_committed(struct sim_world *w, const struct sim_node *n, uint64_t ter
 void check_leader_commit(struct sim_world *w, const struct sim_node *n, uint64_t term);
 void check_applied(struct sim_world *w, const struct sim_node *n, const struct raft_entry *e);
 void check_read(struct sim_world *w, const struct sim_node *n, const struct raft_read *read);
+/* What it was like before a step, and whether the step was right. */
+struct sim_before {
+    uint64_t commit_index;
+    struct raft_conf conf;
+};
+void check_step(struct sim_world *w, struct sim_node *n, const struct raft_event *ev,
+                const struct sim_before *before);
 void check_conf(struct sim_world *w, const struct sim_node *n, const struct raft_entry *e);
 
 #endif

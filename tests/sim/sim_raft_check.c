@@ -158,9 +158,14 @@ static void check_vote(struct sim_world *w, const struct sim_node *n, uint64_t t
     *vote = candidate;
 }
 
+/* The entry itself, not what was in its place before. */
 static bool has_durable(const struct sim_node *n, uint64_t index)
 {
-    return index <= n->flushed.at.index || index <= sim_log_last(&n->durable);
+    const struct raft_entry *own = sim_log_find(&n->log, index);
+    const struct raft_entry *durable = sim_log_find(&n->durable, index);
+
+    return index <= n->flushed.at.index ||
+           (durable != NULL && (own == NULL || own->term == durable->term));
 }
 
 /* I5: what a message says must be on its sender's disk; the sender may crash right after. */
@@ -188,6 +193,55 @@ void check_message(struct sim_world *w, struct sim_node *n, const struct raft_ms
         if (status.lease_valid)
             sim_fail(w, "I8: node %u hands over leadership under a lease", ID(n));
     }
+}
+
+static bool same_voters(const struct raft_conf *a, const struct raft_conf *b)
+{
+    for (unsigned i = 0; i < a->count && a->count == b->count; i++)
+        if (a->members[i].id.v != b->members[i].id.v || a->members[i].voter != b->members[i].voter)
+            return false;
+    return a->count == b->count;
+}
+
+static bool has_other_voters(const struct sim_node *n, const struct raft_conf *conf)
+{
+    for (unsigned i = 0; i < conf->count; i++)
+        if (conf->members[i].voter && conf->members[i].id.v != n->number + 1)
+            return true;
+    return false;
+}
+
+/* R6: a lease rests on when an answered heartbeat was sent, to voters of the membership in force. */
+static void check_lease(struct sim_world *w, const struct sim_node *n,
+                        const struct raft_status *status, const struct sim_before *before)
+{
+    if (status->lease_until_ns == 0 || !has_other_voters(n, raft_conf(n->raft)))
+        return;
+    if (status->lease_until_ns > n->proof_ns + SIM_ELECTION_MIN_NS / 10 * 8)
+        sim_fail(w, "R6: the lease of node %u is longer than what was answered", ID(n));
+    if (!same_voters(raft_conf(n->raft), &before->conf))
+        sim_fail(w, "R6: node %u has a lease of the voters there were", ID(n));
+}
+
+void check_step(struct sim_world *w, struct sim_node *n, const struct raft_event *ev,
+                const struct sim_before *before)
+{
+    const struct raft_msg *msg = ev->type == RAFT_EV_MESSAGE ? ev->msg : NULL;
+    uint64_t known = UINT64_MAX;
+    struct raft_status status;
+
+    raft_status(n->raft, &status);
+    if (msg != NULL && msg->type == RAFT_MSG_HEARTBEAT_ACK &&
+        msg->heartbeat_ack.sent_ns > n->proof_ns)
+        n->proof_ns = msg->heartbeat_ack.sent_ns;
+    if (msg != NULL && msg->type == RAFT_MSG_APPEND)
+        known = msg->append.prev_index + msg->append.entry_count;
+    if (msg != NULL && msg->type == RAFT_MSG_HEARTBEAT)
+        known = msg->heartbeat.commit;
+    if (status.commit_index > before->commit_index && status.commit_index > known)
+        sim_fail(w, "R10: node %u commits %lu, beyond %lu of the message", ID(n),
+                 UL(status.commit_index), UL(known));
+    check_lease(w, n, &status, before);
 }
 
 /* I7, before any read shows it: who is elected finds nobody whose lease still holds. */

@@ -35,6 +35,10 @@ static const struct mutant mutants[] = {
     {RAFT_MUTANT_CONF_EARLY, "a membership changed before the last one is committed"},
     {RAFT_MUTANT_READ_WITHOUT_ROUND, "a read without a round that proves the leader"},
     {RAFT_MUTANT_DAMAGED_VOTES, "a damaged replica that votes"},
+    {RAFT_MUTANT_TRUNCATED_IS_DURABLE, "an acknowledgement of what took a truncated entry's place"},
+    {RAFT_MUTANT_COMMIT_BEYOND_MESSAGE, "a follower that commits more than the leader compared"},
+    {RAFT_MUTANT_LEASE_FROM_ARRIVAL, "a lease from the arrival of the answers"},
+    {RAFT_MUTANT_LEASE_OVER_CONF, "a lease of the voters there were"},
     {RAFT_MUTANT_CUT_UNFLUSHED, "a log cut beyond what the state machine has flushed"},
 };
 

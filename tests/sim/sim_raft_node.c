@@ -64,6 +64,7 @@ static struct raft_config make_config(struct sim_world *w, struct sim_node *n)
     c.uuid.b[0] = (uint8_t)(n->number + 1);
     c.cluster.b[0] = 7;
     c.heartbeat_ns = 80 * SIM_MS;
+    c.election_min_ns = SIM_ELECTION_MIN_NS;
     c.read_lease = w->read_lease;
     c.seed = sim_random(w);
     c.entries_read = read_entries;
@@ -203,10 +204,15 @@ static void handle(struct sim_world *w, struct sim_node *n, const struct raft_up
 int sim_node_step(struct sim_world *w, struct sim_node *n, struct raft_event *ev,
                   struct raft_update *up)
 {
+    struct sim_before before = {.conf = *raft_conf(n->raft)};
+    struct raft_status status;
     int r;
 
+    raft_status(n->raft, &status);
+    before.commit_index = status.commit_index;
     ev->now_ns = sim_clock(w, n);
     r = raft_step(n->raft, ev, up);
+    check_step(w, n, ev, &before);
     handle(w, n, up);
     return r;
 }
@@ -233,6 +239,7 @@ void sim_node_start(struct sim_world *w, struct sim_node *n)
     n->apply_scheduled = false;
     n->commit_index = n->flushed.at.index;
     n->transfer_campaign = false;
+    n->proof_ns = 0;
     if (raft_new(&config, &boot, &n->raft) < 0) {
         sim_fail(w, "I9: node %u cannot start", n->number + 1);
         n->raft = NULL;

@@ -1,0 +1,1 @@
+hello-and-garbage rc 124

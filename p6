@@ -1,0 +1,1 @@
+bad-header rc 124

@@ -1,0 +1,1 @@
+huge-data rc 124

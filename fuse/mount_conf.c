@@ -156,7 +156,12 @@ static int take_option(struct mount_conf *c, struct overrides *o, char *word)
     else if (value != NULL && (strcmp(word, "io_timeout") == 0 || strcmp(word, "dirty_max") == 0 ||
                                strcmp(word, "readahead_max") == 0 || strcmp(word, "http") == 0))
         return override(o, "client", word, value);
-    else {
+    else if (is_in(word, known)) {
+        return args_usage_error(&spec,
+                                value == NULL ? "the mount option '%s' needs a value"
+                                              : "the mount option '%s' takes no value",
+                                word);
+    } else {
         hint = args_hint(word, known);
         return args_usage_error(&spec, "unknown mount option '%s'%s%s%s", word,
                                 hint != NULL ? "; did you mean '" : "", hint != NULL ? hint : "",

@@ -132,6 +132,16 @@ static void set_problem(struct nn *nn, const char *addr, int code, const char *t
              text[0] != '\0' ? ": " : "", text);
 }
 
+/* One lives, and none leads: that says more than what the last one asked said. */
+static void set_leaderless(struct nn *nn)
+{
+    char last[PROBLEM_MAX];
+
+    snprintf(last, sizeof(last), "%s", nn->problem);
+    snprintf(nn->problem, sizeof(nn->problem),
+             "none of the namenodes leads: more than half of them must run (%.400s)", last);
+}
+
 static void tell_ready(struct nn *nn, int status)
 {
     if (nn->told_ready)
@@ -203,6 +213,8 @@ static void seek_again(struct nn *nn, const char *hint)
     }
     if (nn->fail_fast && !nn->told_ready &&
         (nn->unheard >= 2 * nn->addr_count || now_ns(nn) >= nn->give_up_ns)) {
+        if (nn->met_follower)
+            set_leaderless(nn);
         tell_ready(nn, nn->was_refused ? -EACCES : nn->unheard > 1 ? -ECONNREFUSED : -ETIMEDOUT);
         return;
     }
@@ -261,6 +273,7 @@ static bool leader_refused(struct nn *nn, int status, const struct rpc_frame *f)
         e = msg_unpack(&arena, &dfs__error__descriptor, f->body, f->header.body_len);
     set_problem(nn, present_addr(nn), status, e == NULL ? "" : e->text);
     nn->unheard = 0; /* It lives; they will agree on a leader. */
+    nn->met_follower = true;
     seek_again(nn, e == NULL ? NULL : e->leader_addr);
     return true;
 }

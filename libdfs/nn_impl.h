@@ -83,6 +83,7 @@ struct nn {
     void (*closed)(void *ctx);
     void *closed_ctx;
     char problem[PROBLEM_MAX];
+    bool met_follower; /* while looking for a leader */
 };
 
 #endif

@@ -58,6 +58,10 @@ static int unknown(const char *name)
     for (size_t i = 0; i < ARRAY_COUNT(commands); i++)
         words[i + 2] = commands[i].name;
     hint = args_hint(name, words);
+    if (name[0] == '-') {
+        fprintf(stderr, "dfs: a command comes first: dfs COMMAND %s ...\nTry 'dfs help'.\n", name);
+        return EXIT_USAGE;
+    }
     fprintf(stderr, "dfs: there is no command '%s'", name);
     if (hint != NULL)
         fprintf(stderr, "; did you mean '%s'?", hint);

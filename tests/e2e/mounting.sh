@@ -79,6 +79,8 @@ refuse "an unknown option is refused, with a hint" "unknown mount option 'dirty_
     "$helper" "$nodes" "$M" -o "$opts,dirty_mx=1M"
 refuse "an address that is none" 'the namenodes: "b:x" is not of the form host' "$helper" "a:1,b:x:/" "$M" -o "$opts"
 refuse "a directory that is not absolute" '"[^"]*:sub" is not of the form host' "$helper" "$nodes:sub" "$M" -o "$opts"
+refuse "a value that is missing" "the mount option 'config' needs a value" "$helper" "$nodes" "$M" -o config
+refuse "a value too much" "the mount option 'ro' takes no value" "$helper" "$nodes" "$M" -o "$opts,ro=1"
 refuse "a bad value is refused" "dirty_max" "$helper" "$nodes" "$M" -o "$opts,dirty_max=much"
 refuse "remounting is refused" "unmount it and mount it" "$helper" "$nodes" "$M" -o "remount,ro,$opts"
 refuse "a mount point that is not there" "nowhere: there is no such directory" "$helper" "$nodes" "$DIR/nowhere" -o "$opts"

@@ -163,6 +163,7 @@ exits "a missing file exits with 1" 1 "$dfs" ls /no-such
 same "and is named" "dfs ls: /no-such: No such file or directory" "$dfs" ls /no-such
 exits "a cluster that is not there exits with 3" 3 "$dfs" ls --namenodes 127.0.0.1:1 /
 exits "an address that is none is a wrong command line" 2 "$dfs" ls --namenodes "$(sed -n 's/^namenodes = //p' "$DFS_CONFIG"),garbage:" /
+refuse "an option before the command" "a command comes first: dfs COMMAND --json" "$dfs" --json report
 exits "so is sync of nothing" 2 "$dfs" sync
 exits "a missing configuration exits with 3" 3 "$dfs" ls --config /no/such.conf /
 refuse "and says so in a sentence" "dfs ls: the cluster was not reached: .*/no/such.conf" "$dfs" ls --config /no/such.conf /

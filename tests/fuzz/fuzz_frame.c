@@ -58,6 +58,14 @@ static const ProtobufCMessageDescriptor *const types[] = {
     &dfs__status_reply__descriptor,
     &dfs__transfer_request__descriptor,
     &dfs__error__descriptor,
+    &dfs__data_hello_reply__descriptor,
+    &dfs__session_close_reply__descriptor,
+    &dfs__pg_config_ack__descriptor,
+    &dfs__status_request__descriptor,
+    &dfs__member_request__descriptor,
+    &dfs__snap_want__descriptor,
+    &dfs__snap_data__descriptor,
+    &dfs__empty__descriptor,
 };
 
 static void try_header(const uint8_t *bytes, size_t len)

@@ -74,6 +74,13 @@ tests_fuzz_fuzz_records_CFLAGS = $(TEST_CFLAGS)
 tests_fuzz_fuzz_records_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
 tests_fuzz_fuzz_records_LDADD = libfsm.la
 
+check_PROGRAMS += tests/fuzz/fuzz_wire
+FUZZ_TARGETS += tests/fuzz/fuzz_wire
+tests_fuzz_fuzz_wire_SOURCES = tests/fuzz/fuzz_wire.c $(FUZZ_MAIN)
+tests_fuzz_fuzz_wire_CFLAGS = $(TEST_CFLAGS)
+tests_fuzz_fuzz_wire_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
+tests_fuzz_fuzz_wire_LDADD = libdnservice.la
+
 if FUZZING
 # make fuzz: each target for FUZZ_SECONDS, from the corpus on. A finding ends it and is left in
 # fuzz-findings/; with its fix it joins the corpus, where every make check replays it.

@@ -53,6 +53,13 @@ tests_fuzz_fuzz_frame_CFLAGS = $(TEST_CFLAGS)
 tests_fuzz_fuzz_frame_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
 tests_fuzz_fuzz_frame_LDADD = librpc.la
 
+check_PROGRAMS += tests/fuzz/fuzz_fsm_read
+FUZZ_TARGETS += tests/fuzz/fuzz_fsm_read
+tests_fuzz_fuzz_fsm_read_SOURCES = tests/fuzz/fuzz_fsm_read.c $(FUZZ_MAIN)
+tests_fuzz_fuzz_fsm_read_CFLAGS = $(TEST_CFLAGS)
+tests_fuzz_fuzz_fsm_read_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
+tests_fuzz_fuzz_fsm_read_LDADD = libfsm.la
+
 check_PROGRAMS += tests/fuzz/fuzz_raft_log
 FUZZ_TARGETS += tests/fuzz/fuzz_raft_log
 tests_fuzz_fuzz_raft_log_SOURCES = tests/fuzz/fuzz_raft_log.c $(FUZZ_MAIN)

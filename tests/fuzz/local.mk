@@ -46,6 +46,13 @@ tests_fuzz_fuzz_conn_CFLAGS = $(TEST_CFLAGS)
 tests_fuzz_fuzz_conn_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
 tests_fuzz_fuzz_conn_LDADD = librpc.la
 
+check_PROGRAMS += tests/fuzz/fuzz_data_dir
+FUZZ_TARGETS += tests/fuzz/fuzz_data_dir
+tests_fuzz_fuzz_data_dir_SOURCES = tests/fuzz/fuzz_data_dir.c $(FUZZ_MAIN)
+tests_fuzz_fuzz_data_dir_CFLAGS = $(TEST_CFLAGS)
+tests_fuzz_fuzz_data_dir_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
+tests_fuzz_fuzz_data_dir_LDADD = libnamenode.la
+
 check_PROGRAMS += tests/fuzz/fuzz_frame
 FUZZ_TARGETS += tests/fuzz/fuzz_frame
 tests_fuzz_fuzz_frame_SOURCES = tests/fuzz/fuzz_frame.c $(FUZZ_MAIN)
@@ -80,6 +87,13 @@ tests_fuzz_fuzz_records_SOURCES = tests/fuzz/fuzz_records.c $(FUZZ_MAIN)
 tests_fuzz_fuzz_records_CFLAGS = $(TEST_CFLAGS)
 tests_fuzz_fuzz_records_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
 tests_fuzz_fuzz_records_LDADD = libfsm.la
+
+check_PROGRAMS += tests/fuzz/fuzz_snap
+FUZZ_TARGETS += tests/fuzz/fuzz_snap
+tests_fuzz_fuzz_snap_SOURCES = tests/fuzz/fuzz_snap.c $(FUZZ_MAIN)
+tests_fuzz_fuzz_snap_CFLAGS = $(TEST_CFLAGS)
+tests_fuzz_fuzz_snap_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
+tests_fuzz_fuzz_snap_LDADD = libnamenode.la
 
 check_PROGRAMS += tests/fuzz/fuzz_wire
 FUZZ_TARGETS += tests/fuzz/fuzz_wire

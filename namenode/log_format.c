@@ -50,6 +50,8 @@ int log_meta_decode(const uint8_t in[LOG_BLOCK], struct log_meta *ret_meta)
 {
     if (get_le32(in) != META_MAGIC || get_le32(in + META_BYTES - 4) != crc32c(in, META_BYTES - 4))
         return -EBADMSG;
+    if (get_le64(in + 40) == 0) /* Entries count from 1: a log cannot begin before it. */
+        return -EBADMSG;
     *ret_meta = (struct log_meta){
         .generation = get_le64(in + 8),
         .hard_state = {.term = get_le64(in + 16), .vote = {get_le64(in + 24)}},

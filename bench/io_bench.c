@@ -8,7 +8,10 @@
  * durable               4 KiB pwrite + fdatasync in a file of 1 MiB that is there already
  * create                -p processes, each -n files: open(O_CREAT|O_EXCL), write 4 KiB, close
  * stat, read, delete    the same files: stat; open, read, close; unlink
+ * mkdir, rename, rmdir  -p processes, each -n directories: made, given another name, removed
+ * list                  -n times all names of the directory that these, or the files, are in
  */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdint.h>
@@ -173,6 +176,16 @@ static void small_path(unsigned i, char *path)
     snprintf(path, PATH_SIZE, "f%u", i);
 }
 
+/* Each process removes its directory, when it has emptied it. */
+static void small_leave(const struct job *j)
+{
+    char path[PATH_SIZE];
+
+    snprintf(path, sizeof(path), "%s/bench.small/%u", j->dir, j->number);
+    if (rmdir(path) < 0)
+        die(path);
+}
+
 static void run_create(struct job *j)
 {
     char path[PATH_SIZE], *b = block_new(BLOCK);
@@ -238,9 +251,80 @@ static void run_delete(struct job *j)
             die(path);
         took(j, i, t);
     }
-    snprintf(path, sizeof(path), "%s/bench.small/%u", j->dir, j->number);
-    if (rmdir(path) < 0)
-        die(path);
+    small_leave(j);
+}
+
+static void run_mkdir(struct job *j)
+{
+    char path[PATH_SIZE];
+
+    small_enter(j);
+    for (unsigned i = 0; i < j->count; i++) {
+        uint64_t t = now_ns();
+
+        small_path(i, path);
+        if (mkdir(path, 0755) < 0)
+            die(path);
+        took(j, i, t);
+    }
+}
+
+static void renamed_path(unsigned i, char *path)
+{
+    snprintf(path, PATH_SIZE, "r%u", i);
+}
+
+static void run_rename(struct job *j)
+{
+    char from[PATH_SIZE], to[PATH_SIZE];
+
+    small_enter(j);
+    for (unsigned i = 0; i < j->count; i++) {
+        uint64_t t = now_ns();
+
+        small_path(i, from);
+        renamed_path(i, to);
+        if (rename(from, to) < 0)
+            die(from);
+        took(j, i, t);
+    }
+}
+
+static void run_rmdir(struct job *j)
+{
+    char path[PATH_SIZE];
+
+    small_enter(j);
+    for (unsigned i = 0; i < j->count; i++) {
+        uint64_t t = now_ns();
+
+        renamed_path(i, path);
+        if (rmdir(path) < 0)
+            die(path);
+        took(j, i, t);
+    }
+    small_leave(j);
+}
+
+static void run_list(struct job *j)
+{
+    unsigned names, names_before = 0;
+
+    small_enter(j);
+    for (unsigned i = 0; i < j->count; i++) {
+        uint64_t t = now_ns();
+        DIR *d = opendir(".");
+
+        if (d == NULL)
+            die("opendir");
+        for (names = 0; readdir(d) != NULL; names++)
+            ;
+        closedir(d);
+        took(j, i, t);
+        if (i > 0 && names != names_before)
+            die("another number of names");
+        names_before = names;
+    }
 }
 
 static const struct test {
@@ -252,7 +336,9 @@ static const struct test {
     {"randread", run_randread, 0, 0}, {"randwrite", run_randwrite, 0, 0},
     {"durable", run_durable, 0, 0},   {"create", run_create, 1, 0},
     {"stat", run_stat, 1, 0},         {"read", run_read, 1, 0},
-    {"delete", run_delete, 1, 0},
+    {"delete", run_delete, 1, 0},     {"mkdir", run_mkdir, 1, 0},
+    {"rename", run_rename, 1, 0},     {"rmdir", run_rmdir, 1, 0},
+    {"list", run_list, 1, 0},
 };
 
 static int by_value(const void *a, const void *b)

@@ -35,9 +35,10 @@ struct copy {
     struct pool *pool;
     struct interrupts interrupts;
 
-    /* The source that is being walked. */
+    /* The source that is being walked, and the directory that it became. */
     size_t root_len;
     const char *target;
+    uint64_t target_ino; /* 0: none yet, or the places are two */
 
     /* Directories in the order in which they were made: finished backwards. */
     struct copy_item *dirs;
@@ -195,22 +196,39 @@ static void copy_job(void *ctx, void *arg)
 
 /* ---- directories ---- */
 
-/* One that is there already is filled; its own attributes then stay. */
-static enum walk_next make_dir(struct copy *c, const struct copy_item *item)
+static bool is_one_place(const struct copy *c)
 {
-    struct dfs_stat there;
+    return c->from->dfs == c->to->dfs;
+}
+
+static enum walk_next refuse_into_itself(struct copy *c, const char *path)
+{
+    client_complain_text(c->client, path, "a directory cannot be copied into itself");
+    return WALK_SKIP;
+}
+
+/* One that is there already is filled; its own attributes then stay. */
+static enum walk_next make_dir(struct copy *c, const struct copy_item *item, bool is_root)
+{
+    struct dfs_stat there = {.mode = S_IFDIR};
+    bool is_new;
     int r = c->to->ops->mkdir(c->to, item->to, 0700);
 
-    if (r == -EEXIST) {
+    is_new = r == 0;
+    if (r == -EEXIST || (is_new && is_root))
         r = c->to->ops->stat(c->to, item->to, true, &there);
-        if (r == 0 && S_ISDIR(there.mode))
-            return WALK_ON;
-        r = r == 0 ? -ENOTDIR : r;
-    }
+    if (r == 0 && !S_ISDIR(there.mode))
+        r = -ENOTDIR;
     if (r < 0) {
         client_complain(c->client, item->to, r);
         return WALK_SKIP;
     }
+    if (is_root && is_one_place(c))
+        c->target_ino = there.ino;
+    if (is_root && c->target_ino == item->st.ino)
+        return refuse_into_itself(c, item->from);
+    if (!is_new)
+        return WALK_ON;
     c->dirs = mem_realloc(c->dirs, c->dir_count + 1, sizeof(*c->dirs));
     c->dirs[c->dir_count++] = (struct copy_item){
         .from = mem_strdup(item->from), .to = mem_strdup(item->to), .st = item->st};
@@ -241,9 +259,12 @@ static enum walk_next on_enter(void *ctx, const struct walk_item *item)
 
     if (c->interrupts.stop)
         return WALK_STOP;
+    /* What is_within() could not know by the names: it would never end. */
+    if (S_ISDIR(item->st.mode) && item->depth > 0 && item->st.ino == c->target_ino)
+        return refuse_into_itself(c, item->path);
     it.to = mem_printf("%s%s", c->target, item->path + c->root_len);
     if (S_ISDIR(item->st.mode)) {
-        next = make_dir(c, &it);
+        next = make_dir(c, &it, item->depth == 0);
         free(it.to);
         return next;
     }
@@ -305,13 +326,20 @@ static void copy_source(struct copy *c, const char *source, const char *target)
         client_complain_text(c->client, source, "is a directory; -r copies it");
         return;
     }
-    if (S_ISDIR(st.mode) && c->from->dfs == c->to->dfs && is_within(target, source)) {
-        client_complain_text(c->client, source, "a directory cannot be copied into itself");
+    if (S_ISDIR(st.mode) && is_one_place(c) && is_within(target, source)) {
+        (void)refuse_into_itself(c, source);
         return;
     }
-    c->root_len = strlen(source);
+    c->root_len = strcmp(source, "/") == 0 ? 0 : strlen(source);
     c->target = target;
+    c->target_ino = 0;
     walk(&w, source, false);
+}
+
+/* What "/", "." and ".." hold goes into the directory itself: they have no name to have there. */
+static bool has_name(const char *base)
+{
+    return strcmp(base, "/") != 0 && strcmp(base, ".") != 0 && strcmp(base, "..") != 0;
 }
 
 static void copy_all(struct copy *c, char **sources, int source_count, const char *dest,
@@ -323,7 +351,7 @@ static void copy_all(struct copy *c, char **sources, int source_count, const cha
 
         while (len > 1 && source[len - 1] == '/')
             source[--len] = '\0';
-        target = into_dir && strcmp(base, "/") != 0 ? format_path(dest, base) : mem_strdup(dest);
+        target = into_dir && has_name(base) ? format_path(dest, base) : mem_strdup(dest);
         copy_source(c, source, target);
         pool_wait(c->pool); /* c->target is on loan to the walk only, but order is kept. */
         free(source);

@@ -26,12 +26,12 @@ struct copy_options {
 
 /*
  * Copies the sources into dest when that is a directory, else the only source to dest. Failures
- * are told and counted at c, and the copy goes on. -EINVAL: dest must be a directory and is not.
+ * are told and counted at c, and the copy goes on. -ENOTDIR: dest must be a directory and is not.
  */
 int copy_run(struct client *c, const struct place *from, const struct place *to, char **sources,
              int source_count, const char *dest, const struct copy_options *options);
 
-/* One open stream, for "-": until its end. 0 or -errno; *ret_bytes may be NULL. */
+/* One open stream, for "-": until its end. 0 or -errno. */
 int copy_from_fd(const struct place *to, int fd, const char *dest, bool overwrite);
 int copy_to_fd(const struct place *from, const char *source, int fd);
 

@@ -424,6 +424,11 @@ check_PROGRAMS += tests/unit/shell/test_summary
 TESTS += tests/unit/shell/test_summary
 tests_unit_shell_test_summary_CFLAGS = $(TEST_CFLAGS)
 tests_unit_shell_test_summary_LDADD = libshell.la $(CMOCKA_LIBS) $(JANSSON_LIBS)
+
+check_PROGRAMS += tests/unit/shell/test_copy
+TESTS += tests/unit/shell/test_copy
+tests_unit_shell_test_copy_CFLAGS = $(TEST_CFLAGS)
+tests_unit_shell_test_copy_LDADD = libshell.la $(CMOCKA_LIBS)
 # ---- end of shell ----
 
 # ---- fuse ----

@@ -109,6 +109,11 @@ TESTS += tests/unit/libdfs/test_writeback
 tests_unit_libdfs_test_writeback_SOURCES = tests/unit/libdfs/test_writeback.c $(FAKE_CLUSTER_SOURCES) $(FILE_CALLS_SOURCES)
 tests_unit_libdfs_test_writeback_CFLAGS = $(TEST_CFLAGS)
 tests_unit_libdfs_test_writeback_LDADD = libdfs_core.la $(CMOCKA_LIBS)
+
+check_PROGRAMS += tests/unit/libdfs/test_path
+TESTS += tests/unit/libdfs/test_path
+tests_unit_libdfs_test_path_CFLAGS = $(TEST_CFLAGS)
+tests_unit_libdfs_test_path_LDADD = libdfs_core.la $(CMOCKA_LIBS)
 # ---- end of libdfs: the data path ----
 
 # ---- common ----

@@ -1,14 +1,16 @@
 # What fuse/ builds: the mount program, and its second name for mount(8).
 sbin_PROGRAMS += dfs-fuse
-noinst_LTLIBRARIES += libfusesignals.la
-libfusesignals_la_SOURCES = fuse/signals.c fuse/signals.h
+# What decides without libfuse, for the tests to have.
+noinst_LTLIBRARIES += libfuse_core.la
+libfuse_core_la_SOURCES = fuse/init_answer.c fuse/init_answer.h fuse/mount_conf.c fuse/mount_conf.h \
+	fuse/removed.c fuse/removed.h fuse/signals.c fuse/signals.h
+libfuse_core_la_LIBADD = libdfs_core.la
 dfs_fuse_SOURCES = fuse/counters.c fuse/counters.h fuse/interrupt.c fuse/interrupt.h fuse/main.c \
-	fuse/mount.c fuse/mount.h fuse/mount_conf.c fuse/mount_conf.h \
+	fuse/mount.c fuse/mount.h \
 	fuse/ops_dir.c fuse/ops_flush.c fuse/ops_io.c fuse/ops_meta.c fuse/ops_xattr.c \
-	fuse/removed.c fuse/removed.h \
 	fuse/transport.c fuse/transport.h
 EXTRA_DIST += fuse/README.md
-dfs_fuse_LDADD = libfusesignals.la libdfs_core.la librpc.la libcommon.la $(FUSE_LIBS)
+dfs_fuse_LDADD = libfuse_core.la $(FUSE_LIBS)
 
 # mount(8) runs mount.dfs for `mount -t dfs` and for fstab, and mount.fuse.dfs, the type as the kernel
 # has it, to remount what is mounted.

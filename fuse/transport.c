@@ -6,7 +6,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <linux/fuse.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,6 +19,7 @@
 #include "common/loop.h"
 #include "common/mem.h"
 #include "common/slab.h"
+#include "fuse/init_answer.h"
 
 enum {
     WRITE_HEAD = sizeof(struct fuse_in_header) + sizeof(struct fuse_write_in),
@@ -62,34 +62,13 @@ static void mounted(void *ctx)
     t->h.mounted(t->h.ctx);
 }
 
-#ifndef FUSE_DIRECT_IO_ALLOW_MMAP /* Linux 6.6 */
-#define FUSE_DIRECT_IO_ALLOW_MMAP (UINT64_C(1) << 36)
-#endif
-
-/* Bits that 3.14 doesn't send: upstream issue 861 for the first; the others are newer than it. */
-static void init_answer_fix(struct transport *t, struct fuse_init_out *out, size_t len)
-{
-    uint64_t want = FUSE_PARALLEL_DIROPS | FUSE_HANDLE_KILLPRIV_V2 | FUSE_DIRECT_IO_ALLOW_MMAP;
-    uint64_t have = t->kernel_flags & want;
-
-    out->flags |= (uint32_t)have;
-    if (have >> 32 != 0 && len >= sizeof(*out)) {
-        out->flags |= FUSE_INIT_EXT;
-        out->flags2 |= (uint32_t)(have >> 32);
-    }
-    out->flags &=
-        ~(uint32_t)(FUSE_WRITEBACK_CACHE | FUSE_SPLICE_READ | FUSE_SPLICE_WRITE | FUSE_SPLICE_MOVE);
-    log_debug("INIT answered", "kernel=%" PRIx64 " flags=%x max_write=%u", t->kernel_flags,
-              out->flags, out->max_write);
-}
-
 static ssize_t reply_writev(int fd, struct iovec *iov, int count, void *userdata)
 {
     struct mount *m = userdata;
     struct transport *t = m->transport;
 
     if (!t->init_answered && count == 2 && iov[1].iov_len >= FUSE_COMPAT_22_INIT_OUT_SIZE) {
-        init_answer_fix(t, iov[1].iov_base, iov[1].iov_len);
+        init_answer_fix(t->kernel_flags, iov[1].iov_base, iov[1].iov_len);
         t->init_answered = true;
         loop_defer(m->loop, mounted, t);
     }
@@ -126,13 +105,8 @@ static void handle(struct transport *t, uint8_t *bytes, size_t len)
     struct fuse_buf buf = {.mem = bytes, .size = len};
 
     t->m->requests++;
-    if (head->opcode == FUSE_INIT && len >= sizeof(*head) + 16) {
-        const struct fuse_init_in *in = (const void *)(bytes + sizeof(*head));
-
-        t->kernel_flags = in->flags;
-        if ((in->flags & FUSE_INIT_EXT) != 0 && len >= sizeof(*head) + sizeof(*in))
-            t->kernel_flags |= (uint64_t)in->flags2 << 32;
-    }
+    if (head->opcode == FUSE_INIT && len >= sizeof(*head))
+        t->kernel_flags = init_kernel_flags(bytes + sizeof(*head), len - sizeof(*head));
     t->in_write = head->opcode == FUSE_WRITE && len >= WRITE_HEAD;
     t->gives_block = t->in_write && len >= GIVE_BLOCK_FROM;
     if (t->in_write) {

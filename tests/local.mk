@@ -440,7 +440,22 @@ tests_unit_shell_test_copy_LDADD = libshell.la $(CMOCKA_LIBS)
 check_PROGRAMS += tests/unit/fuse/test_signals
 TESTS += tests/unit/fuse/test_signals
 tests_unit_fuse_test_signals_CFLAGS = $(TEST_CFLAGS)
-tests_unit_fuse_test_signals_LDADD = libfusesignals.la $(CMOCKA_LIBS)
+tests_unit_fuse_test_signals_LDADD = libfuse_core.la $(CMOCKA_LIBS)
+
+check_PROGRAMS += tests/unit/fuse/test_init_answer
+TESTS += tests/unit/fuse/test_init_answer
+tests_unit_fuse_test_init_answer_CFLAGS = $(TEST_CFLAGS)
+tests_unit_fuse_test_init_answer_LDADD = libfuse_core.la $(CMOCKA_LIBS)
+
+check_PROGRAMS += tests/unit/fuse/test_mount_conf
+TESTS += tests/unit/fuse/test_mount_conf
+tests_unit_fuse_test_mount_conf_CFLAGS = $(TEST_CFLAGS)
+tests_unit_fuse_test_mount_conf_LDADD = libfuse_core.la $(CMOCKA_LIBS)
+
+check_PROGRAMS += tests/unit/fuse/test_removed
+TESTS += tests/unit/fuse/test_removed
+tests_unit_fuse_test_removed_CFLAGS = $(TEST_CFLAGS)
+tests_unit_fuse_test_removed_LDADD = libfuse_core.la $(CMOCKA_LIBS)
 # ---- end of fuse ----
 
 # ---- man ----

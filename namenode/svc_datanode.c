@@ -13,6 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <utlist.h>
+
 #include "common/clock.h"
 #include "common/error.h"
 #include "common/log.h"
@@ -43,6 +45,7 @@ struct svc_datanode {
     struct pg_push *push;
     bool creating; /* a PgCreate is under way */
     uint64_t choose_next;
+    struct registration *registrations; /* for which the log is at work */
 };
 
 struct svc_datanode *svc_datanode_of(struct services *all)
@@ -87,10 +90,12 @@ struct registration {
     uint64_t term;
     size_t pending;
     int error;
+    struct registration *prev, *next;
 };
 
 static void registration_free(struct registration *reg)
 {
+    DL_DELETE(reg->svc->registrations, reg);
     dfs__node_register_request__free_unpacked(reg->msg, NULL);
     free(reg);
 }
@@ -257,6 +262,37 @@ static const char *registration_problem(struct svc_datanode *s, const Dfs__NodeR
     return NULL;
 }
 
+static bool has_target(const Dfs__NodeRegisterRequest *m, const ProtobufCBinaryData *uuid)
+{
+    for (size_t i = 0; i < m->n_targets; i++) {
+        if (memcmp(m->targets[i]->uuid.data, uuid->data, REC_UUID_SIZE) == 0)
+            return true;
+    }
+    return false;
+}
+
+/*
+ * Another process of this name, or with one of these disks, is on its way in. What both propose is
+ * applied: the log would name the one that came last, and the one that came first be let in.
+ */
+static bool registration_is_under_way(const struct svc_datanode *s,
+                                      const Dfs__NodeRegisterRequest *m)
+{
+    const struct registration *reg;
+
+    DL_FOREACH (s->registrations, reg) {
+        if (reg->msg->incarnation == m->incarnation)
+            continue;
+        if (strcmp(reg->msg->node, m->node) == 0)
+            return true;
+        for (size_t i = 0; i < m->n_targets; i++) {
+            if (has_target(reg->msg, &m->targets[i]->uuid))
+                return true;
+        }
+    }
+    return false;
+}
+
 static void on_register(void *self, struct conn *c, const struct rpc_frame *f)
 {
     struct svc_datanode *s = self;
@@ -271,6 +307,8 @@ static void on_register(void *self, struct conn *c, const struct rpc_frame *f)
         return;
     }
     problem = registration_problem(s, m, c);
+    if (problem == NULL && registration_is_under_way(s, m))
+        problem = "a datanode of this name, or with one of these disks, is just registering";
     if (problem != NULL) {
         log_warn("registration refused", "node=%s peer=%s reason=\"%s\"", m->node,
                  conn_peer_addr(c), problem);
@@ -283,6 +321,7 @@ static void on_register(void *self, struct conn *c, const struct rpc_frame *f)
     reg->msg = m;
     reg->term = node_term(s->node);
     reg->request = svc_request_new(s->all, s, c, f);
+    DL_APPEND(s->registrations, reg);
     reg->pending = 1; /* Ours, so that the end comes once all are proposed. */
     for (size_t i = 0; i < m->n_targets; i++) {
         const struct target_state *t = datanodes_target_by_uuid(&s->dn, m->targets[i]->uuid.data);

@@ -302,6 +302,19 @@ tests_unit_namenode_test_node_SOURCES = tests/unit/namenode/test_node.c \
 tests_unit_namenode_test_node_CFLAGS = $(TEST_CFLAGS)
 tests_unit_namenode_test_node_LDADD = libnamenode.la $(CMOCKA_LIBS)
 
+# The tests of the services share a cluster of namenodes and fake datanodes.
+check_LTLIBRARIES += tests/unit/namenode/libsvccluster.la
+tests_unit_namenode_libsvccluster_la_SOURCES = tests/unit/namenode/svc_cluster.c \
+	tests/unit/namenode/svc_cluster.h tests/unit/namenode/node_group.c \
+	tests/unit/namenode/node_group.h
+tests_unit_namenode_libsvccluster_la_CFLAGS = $(TEST_CFLAGS)
+tests_unit_namenode_libsvccluster_la_LIBADD = libnamenode.la $(CMOCKA_LIBS)
+
+check_PROGRAMS += tests/unit/namenode/test_svc_datanode
+TESTS += tests/unit/namenode/test_svc_datanode
+tests_unit_namenode_test_svc_datanode_CFLAGS = $(TEST_CFLAGS)
+tests_unit_namenode_test_svc_datanode_LDADD = tests/unit/namenode/libsvccluster.la
+
 check_PROGRAMS += tests/unit/namenode/test_node_conf
 TESTS += tests/unit/namenode/test_node_conf
 tests_unit_namenode_test_node_conf_CFLAGS = $(TEST_CFLAGS)

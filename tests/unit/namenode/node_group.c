@@ -79,19 +79,21 @@ void replica_down(struct group *g, unsigned i)
     r->metrics = NULL;
 }
 
-int group_setup(void **state)
+int group_make(void **state, unsigned nodes, uint64_t election_ms)
 {
     struct group *g = MEM_NEW(struct group);
     uint16_t ports[SLOTS];
     char list[200], err[100];
+    int at = 0;
 
     (void)snprintf(g->dir, sizeof(g->dir), "/tmp/dfs-test-node-XXXXXX");
     assert_non_null(mkdtemp(g->dir));
     assert_int_equal(loop_new(&g->loop), 0);
     g->slabs = slab_pool_new(1 << 20);
     choose_ports(ports);
-    (void)snprintf(list, sizeof(list), "1@127.0.0.1:%u, 2@127.0.0.1:%u, 3@127.0.0.1:%u", ports[0],
-                   ports[1], ports[2]);
+    for (unsigned i = 0; i < nodes; i++)
+        at += snprintf(list + at, sizeof(list) - (size_t)at, "%s%u@127.0.0.1:%u", i ? ", " : "",
+                       i + 1, ports[i]);
     for (unsigned i = 0; i < SLOTS; i++) {
         struct node_conf *c = &g->r[i].conf;
 
@@ -101,17 +103,22 @@ int group_setup(void **state)
         c->data_dir = mem_printf("%s/nn%u", g->dir, i + 1);
         assert_int_equal(node_conf_parse_namenodes(list, &c->founders, err, sizeof(err)), 0);
         c->heartbeat_ms = HEARTBEAT_MS;
-        c->election_ms = ELECTION_MS;
+        c->election_ms = election_ms;
         c->segment_bytes = 1 << 20;
         c->segments_min = 1;
         c->hash_every = 8;
         c->cache_bytes = 8 << 20;
         c->memtable_bytes = 4 << 20;
-        if (i < NODES)
+        if (i < nodes)
             replica_up(g, i);
     }
     *state = g;
     return 0;
+}
+
+int group_setup(void **state)
+{
+    return group_make(state, NODES, ELECTION_MS);
 }
 
 int group_teardown(void **state)

@@ -43,6 +43,8 @@ void wait_for(struct group *g, condition_fn is_true, const char *what);
 void replica_up(struct group *g, unsigned i);
 void replica_down(struct group *g, unsigned i);
 int group_setup(void **state);
+/* The same with another number of founders, at most NODES; one alone need not wait to be elected. */
+int group_make(void **state, unsigned nodes, uint64_t election_ms);
 int group_teardown(void **state);
 int leader_of(const struct group *g);
 bool has_leader(struct group *g);

@@ -202,7 +202,7 @@ static void close_applied(void *ctx, int status, const Dfs__MetaReply *reply)
     struct svc_request *r = ctx;
     Dfs__SessionCloseReply msg = DFS__SESSION_CLOSE_REPLY__INIT;
 
-    if (status == 0 && reply->status != 0 && reply->status != DFS_ESTALE_SESSION)
+    if (status == 0 && reply->status != -ENOENT) /* Gone already: the answer before was lost. */
         status = reply->status;
     if (status < 0)
         svc_request_fail(r, status, "the session was not closed");

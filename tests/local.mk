@@ -320,6 +320,11 @@ TESTS += tests/unit/namenode/test_svc_reaper
 tests_unit_namenode_test_svc_reaper_CFLAGS = $(TEST_CFLAGS)
 tests_unit_namenode_test_svc_reaper_LDADD = tests/unit/namenode/libsvccluster.la
 
+check_PROGRAMS += tests/unit/namenode/test_svc_session
+TESTS += tests/unit/namenode/test_svc_session
+tests_unit_namenode_test_svc_session_CFLAGS = $(TEST_CFLAGS)
+tests_unit_namenode_test_svc_session_LDADD = tests/unit/namenode/libsvccluster.la
+
 check_PROGRAMS += tests/unit/namenode/test_node_conf
 TESTS += tests/unit/namenode/test_node_conf
 tests_unit_namenode_test_node_conf_CFLAGS = $(TEST_CFLAGS)

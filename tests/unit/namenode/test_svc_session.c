@@ -1,0 +1,175 @@
+/* Sessions over the wire: how one begins and ends, and who may say that it has ended. */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "common/error.h"
+#include "common/log.h"
+#include "namenode/fsm.h"
+#include "namenode/node.h"
+#include "rpc/token.h"
+#include "tests/unit/namenode/svc_cluster.h"
+
+static int send_open(struct svc_cluster *c, size_t uuid_len, char *name)
+{
+    Dfs__SessionOpenRequest m = DFS__SESSION_OPEN_REQUEST__INIT;
+    uint8_t uuid[16] = {0xee};
+
+    m.client_uuid = (ProtobufCBinaryData){.data = uuid, .len = uuid_len};
+    m.name = name;
+    return ask_leader(c, MSG_SESSION_OPEN, &m.base, &dfs__session_open_reply__descriptor);
+}
+
+static int send_renew(struct svc_cluster *c, int replica, uint64_t session)
+{
+    Dfs__SessionRenewRequest m = DFS__SESSION_RENEW_REQUEST__INIT;
+
+    m.session = session;
+    return ask(c, replica, MSG_SESSION_RENEW, &m.base, &dfs__session_renew_reply__descriptor);
+}
+
+static int getattr_root(struct svc_cluster *c, unsigned s)
+{
+    Dfs__MetaRequest req = DFS__META_REQUEST__INIT;
+    Dfs__GetattrOp op = DFS__GETATTR_OP__INIT;
+
+    op.ino = 1;
+    req.op_case = DFS__META_REQUEST__OP_GETATTR;
+    req.getattr = &op;
+    return meta(c, s, &req);
+}
+
+/* The token is all that a datanode has to know it by. */
+static void a_session_comes_with_a_token_for_the_datanodes(void **state)
+{
+    struct svc_cluster *c = *state;
+    const Dfs__SessionOpenReply *m;
+    uint8_t token[TOKEN_BYTES];
+    struct cluster_rec cluster;
+
+    session_open(c, 0);
+    m = (const Dfs__SessionOpenReply *)c->reply;
+    assert_int_equal(fsm_cluster(leader_fsm(c), &cluster), 0);
+    assert_int_equal(token_make(cluster.data_key, cluster.data_key_len, m->session, token), 0);
+    assert_int_equal(m->data_token.len, sizeof(token));
+    assert_memory_equal(m->data_token.data, token, sizeof(token));
+    assert_memory_equal(m->cluster_uuid.data, cluster.uuid, sizeof(cluster.uuid));
+    assert_int_equal(m->term, node_term(leader(c)));
+    assert_true(m->lease_ms > 0);
+    assert_int_equal(getattr_root(c, 0), 0);
+    assert_int_equal(send_renew(c, leader_of(c->g), c->sessions[0].id), 0);
+}
+
+static void a_session_needs_a_uuid_and_a_short_name(void **state)
+{
+    struct svc_cluster *c = *state;
+    char name[] = "a client", too_long[REC_STRING_SIZE + 1];
+
+    memset(too_long, 'x', sizeof(too_long) - 1);
+    too_long[sizeof(too_long) - 1] = '\0';
+    WAIT_UNTIL(c, cluster_is_made(c->g));
+    assert_true(send_open(c, 15, name) < 0);
+    assert_true(send_open(c, 0, name) < 0);
+    assert_true(send_open(c, 16, too_long) < 0);
+    assert_int_equal(fsm_state(leader_fsm(c))->session_count, 0);
+    assert_int_equal(send_open(c, 16, name), 0);
+    assert_int_equal(fsm_state(leader_fsm(c))->session_count, 1);
+}
+
+static void a_session_that_was_closed_is_known_no_more(void **state)
+{
+    struct svc_cluster *c = *state;
+
+    session_open(c, 0);
+    session_open(c, 1);
+    assert_int_equal(session_close(c, 0), 0);
+    assert_int_equal(send_renew(c, leader_of(c->g), c->sessions[0].id), DFS_ESTALE_SESSION);
+    assert_int_equal(getattr_root(c, 0), DFS_ESTALE_SESSION);
+    assert_int_equal(session_close(c, 0), 0); /* The answer may have been lost: it may ask again. */
+    assert_int_equal(getattr_root(c, 1), 0);
+    assert_int_equal(fsm_state(leader_fsm(c))->session_count, 1);
+}
+
+/* A client that was started anew has nothing to do with what it was before. */
+static void a_client_that_opens_again_ends_its_older_session(void **state)
+{
+    struct svc_cluster *c = *state;
+    uint64_t old, ino;
+
+    session_open(c, 1);
+    session_open(c, 0);
+    old = c->sessions[0].id;
+    ino = file_make(c, 0, "open", 0);
+    file_unlink(c, 1, "open");
+    let_tick(c, 3);
+    assert_true(inode_is_there(c, ino));
+    session_open(c, 0);
+    assert_true(c->sessions[0].id > old);
+    assert_int_equal(send_renew(c, leader_of(c->g), old), DFS_ESTALE_SESSION);
+    WAIT_UNTIL(c, !inode_is_there(c, ino)); /* And what that had open is open no more. */
+}
+
+static void a_session_outlives_the_leaders_memory(void **state)
+{
+    struct svc_cluster *c = *state;
+
+    session_open(c, 0);
+    leader_restarts(c);
+    assert_int_equal(getattr_root(c, 0), 0);
+    assert_int_equal(session_attach(c, 0, NULL, 0), 0);
+    assert_int_equal(send_renew(c, leader_of(c->g), c->sessions[0].id + 1), DFS_ESTALE_SESSION);
+}
+
+static void a_follower_knows_of_no_sessions(void **state)
+{
+    struct svc_cluster *c = *state;
+    int follower;
+
+    session_open(c, 0);
+    follower = (leader_of(c->g) + 1) % NODES;
+    assert_int_equal(send_renew(c, follower, c->sessions[0].id), DFS_ENOTLEADER);
+    assert_string_equal(c->error->leader_addr, c->g->r[leader_of(c->g)].conf.listen);
+}
+
+/* A client that is told wrongly that its session has ended gives up what it has not written. */
+static void who_cannot_be_sure_to_lead_calls_no_session_ended(void **state)
+{
+    struct svc_cluster *c = *state;
+    int old;
+
+    session_open(c, 0);
+    old = leader_of(c->g);
+    for (int i = 0; i < NODES; i++) {
+        if (i != old)
+            replica_down(c->g, (unsigned)i);
+    }
+    WAIT_UNTIL(c, !node_read_now(c->g->r[old].node)); /* Its lease has run out. */
+    assert_int_equal(send_renew(c, old, c->sessions[0].id + 1), DFS_ENOTLEADER);
+}
+
+int main(void)
+{
+#define T(t) cmocka_unit_test_setup_teardown(t, svc_cluster_setup, svc_cluster_teardown)
+#define T3(t) cmocka_unit_test_setup_teardown(t, svc_cluster_setup_three, svc_cluster_teardown)
+    const struct CMUnitTest tests[] = {
+        T(a_session_comes_with_a_token_for_the_datanodes),
+        T(a_session_needs_a_uuid_and_a_short_name),
+        T(a_session_that_was_closed_is_known_no_more),
+        T(a_client_that_opens_again_ends_its_older_session),
+        T(a_session_outlives_the_leaders_memory),
+        T3(a_follower_knows_of_no_sessions),
+        T3(who_cannot_be_sure_to_lead_calls_no_session_ended),
+    };
+#undef T3
+#undef T
+
+    if (!getenv("DFS_TEST_LOG"))
+        log_init("test_svc_session", LOG_LEVEL_ERROR);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,7 +1,9 @@
 /* Extended attributes. Sizes as getxattr(2): 0 asks how long, too small a buffer is ERANGE. */
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "common/mem.h"
 #include "fuse/mount.h"
 
 static void reply_bytes(void *ctx, int status, const void *bytes, size_t len)
@@ -41,13 +43,42 @@ static void do_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t
     ll_getxattr(m->ll, &op->call, mount_ino(m, ino), name, reply_bytes, op);
 }
 
+/* The names of trusted.* are root's alone; the kernel sees to their values, not to lists. */
+static size_t without_trusted(char *names, size_t len)
+{
+    size_t kept = 0, n;
+
+    for (size_t at = 0; at < len; at += n) {
+        n = strnlen(names + at, len - at - 1) + 1;
+        if (strncmp(names + at, "trusted.", strlen("trusted.")) == 0)
+            continue;
+        memmove(names + kept, names + at, n);
+        kept += n;
+    }
+    return kept;
+}
+
+static void reply_names(void *ctx, int status, const void *bytes, size_t len)
+{
+    struct mount_op *op = ctx;
+    char *names = NULL;
+
+    if (status == 0 && len > 0 && fuse_req_ctx(op->req)->uid != 0) {
+        names = mem_memdup(bytes, len);
+        len = without_trusted(names, len);
+        bytes = names;
+    }
+    reply_bytes(op, status, bytes, len);
+    free(names);
+}
+
 static void do_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
 {
     struct mount *m = mount_of(req);
     struct mount_op *op = mount_op_new(m, req);
 
     op->size = size;
-    ll_listxattr(m->ll, &op->call, mount_ino(m, ino), reply_bytes, op);
+    ll_listxattr(m->ll, &op->call, mount_ino(m, ino), reply_names, op);
 }
 
 /* ACLs are not evaluated: to store one that nobody obeys would be a lie. */

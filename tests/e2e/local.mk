@@ -3,6 +3,8 @@ E2E_HELPERS = tests/e2e/chaos_io tests/e2e/differential tests/e2e/mktree tests/e
 	tests/e2e/signals tests/e2e/threads
 check_PROGRAMS += $(E2E_HELPERS)
 tests_e2e_chaos_io_CFLAGS = $(TEST_CFLAGS)
+tests_e2e_differential_SOURCES = tests/e2e/differential.c tests/e2e/differential.h \
+	tests/e2e/differential_attr.c tests/e2e/differential_compare.c tests/e2e/differential_data.c
 tests_e2e_differential_CFLAGS = $(TEST_CFLAGS)
 tests_e2e_mktree_CFLAGS = $(TEST_CFLAGS)
 tests_e2e_posix_SOURCES = tests/e2e/posix.c tests/e2e/posix.h tests/e2e/posix_data.c \

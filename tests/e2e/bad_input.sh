@@ -53,25 +53,26 @@ said() { # NODE SOURCE PATTERN: what the log says of that peer
 
 # In one go: each takes seconds of waiting, none of work. Every peer has an address of its own, since a
 # log tells of one once a minute.
-strangers() {
+strangers() { # NODE ADDRESS NET [CERTIFICATE...]
     local node=$1 address=$2 net=$3 pids=() bad=0
+    local as=("${@:4}")
     "${peer[@]}" "$address" "127.0.$net.1" garbage >"$DIR/p1" & pids+=($!)
     "${peer[@]}" "$address" "127.0.$net.2" http >"$DIR/p2" & pids+=($!)
     "${peer[@]}" "$address" "127.0.$net.3" frame >"$DIR/p3" & pids+=($!)
     "${peer[@]}" "$address" "127.0.$net.4" half-hello >"$DIR/p4" & pids+=($!)
     "${peer[@]}" "$address" "127.0.$net.5" hello-and-garbage >"$DIR/p5" & pids+=($!)
     "${peer[@]}" "$address" "127.0.$net.6" nothing >"$DIR/p6" & pids+=($!)
-    "${peer[@]}" "$address" "127.0.$net.7" bad-header "${client[@]}" >"$DIR/p7" & pids+=($!)
-    "${peer[@]}" "$address" "127.0.$net.8" huge-body "${client[@]}" >"$DIR/p8" & pids+=($!)
-    "${peer[@]}" "$address" "127.0.$net.9" huge-data "${client[@]}" >"$DIR/p9" & pids+=($!)
-    "${peer[@]}" "$address" "127.0.$net.10" bad-body "${client[@]}" >"$DIR/p10" & pids+=($!)
+    "${peer[@]}" "$address" "127.0.$net.7" bad-header "${as[@]}" >"$DIR/p7" & pids+=($!)
+    "${peer[@]}" "$address" "127.0.$net.8" huge-body "${as[@]}" >"$DIR/p8" & pids+=($!)
+    "${peer[@]}" "$address" "127.0.$net.9" huge-data "${as[@]}" >"$DIR/p9" & pids+=($!)
+    "${peer[@]}" "$address" "127.0.$net.10" bad-body "${as[@]}" >"$DIR/p10" & pids+=($!)
     for i in "${!pids[@]}"; do
         wait "${pids[$i]}" || { bad=1; echo "peer $((i + 1)): $(cat "$DIR/p$((i + 1))")"; }
     done
     return $bad
 }
-check "nn1 closes what is no protocol" strangers nn1 "$nn" 1
-check "dn1 closes what is no protocol" strangers dn1 "$dn" 2
+check "nn1 closes what is no protocol" strangers nn1 "$nn" 1 "${client[@]}"
+check "dn1 closes what is no protocol" strangers dn1 "$dn" 2 "${client[@]}"
 for n in nn1:1 dn1:2; do
     said "${n%:*}" "127.0.${n#*:}.1" "neither TLS nor a dfs frame"
     said "${n%:*}" "127.0.${n#*:}.2" "an HTTP request: this port speaks dfs; HTTP has a port of its own"
@@ -82,14 +83,52 @@ for n in nn1:1 dn1:2; do
     said "${n%:*}" "127.0.${n#*:}.9" "not a frame"
     said "${n%:*}" "127.0.${n#*:}.10" "body of a PING frame fails its checksum"
 done
-for a in "$nn_http" "$dn_http"; do
+# HTTP ports: stands_http ADDR:PORT
+stands_http() {
+    local what
     for what in garbage hello; do
-        check "the HTTP port $a stands $what" "${peer[@]}" "$a" 127.0.0.1 $what
+        check "the HTTP port $1 stands $what" "${peer[@]}" "$1" 127.0.0.1 $what
     done
-    check "  and serves on" curl -sf -m 5 -o /dev/null "http://$a/metrics"
-    says "  and knows no other page" 22 404 curl -sSf -m 5 "http://$a/../../etc/passwd"
-    says "  and takes nothing" 22 405 curl -sSf -m 5 -X POST -d x "http://$a/metrics"
+    check "  and serves on" curl -sf -m 5 -o /dev/null "http://$1/metrics"
+    says "  and knows no other page" 22 404 curl -sSf -m 5 "http://$1/../../etc/passwd"
+    says "  and takes nothing" 22 405 curl -sSf -m 5 -X POST -d x "http://$1/metrics"
+}
+stands_http "$nn_http"
+stands_http "$dn_http"
+mkdir m1
+mnt_http=127.0.0.1:$(free_base_port)
+check "a mount with an HTTP port" "$bin/dfs-fuse" -o "http=$mnt_http,log=$DIR/log/m1.log,pid_file=$DIR/m1.pid" m1
+stands_http "$mnt_http"
+check "  and the mount goes on" cmp large m1/large
+m1_pid=$(cat m1.pid)
+umount m1
+check "  until it is unmounted" wait_until 30 gone "$m1_pid"
+
+# Where data_tls is off, plain connections get as far as their first frame.
+plain_down() {
+    local status=$?
+    "$dfs" cluster down --dir "$DIR/c4" >/dev/null 2>&1
+    return $status
+}
+plain_said() { # SOURCE PATTERN
+    check "  and says why" wait_until 10 grep -qE "connection refused peer=$1:[0-9]+ reason=\".*$2" c4/log/dn1.log
+}
+plain_copy() { "$dfs" put --config c4/conf/dfs.conf large /large && "$dfs" cat --config c4/conf/dfs.conf /large | cmp - large; }
+trap 'plain_down; cluster_end' EXIT
+check "a cluster with data_tls = off" "$dfs" cluster up --dir "$DIR/c4" --namenodes 1 --datanodes 1 --base-port "$(free_base_port)" --data-tls off
+check "its datanode closes what is no protocol" strangers dn1 "127.0.0.1:$(port_of ../c4/conf/dn1 listen)" 3
+plain_said 127.0.3.1 "neither TLS nor a dfs frame"
+plain_said 127.0.3.2 "an HTTP request: this port speaks dfs"
+plain_said 127.0.3.3 "a plain connection that showed no data token sent PING"
+plain_said 127.0.3.5 "TLS with 127.0.3.5:[0-9]+ failed"
+for i in 7 8 9; do
+    plain_said 127.0.3.$i "not a frame"
 done
+plain_said 127.0.3.10 "showed no data token|fails its checksum"
+check "  and goes on" plain_copy
+check "  without an error of its own" bash -c "! grep ' error ' c4/log/*.log"
+plain_down
+trap cluster_end EXIT
 says "a request of an unknown type is answered by nn1" 0 "does not answer" "${peer[@]}" "$nn" 127.0.0.1 unknown "${client[@]}"
 says "  and by dn1" 0 "does not answer|may not ask" "${peer[@]}" "$dn" 127.0.0.1 unknown "${client[@]}"
 
@@ -165,7 +204,7 @@ says "dfs-fuse refuses an unknown mount option" 2 "unknown mount option 'io_time
 says "mount.dfs too" 2 "unknown mount option" "$DIR/mount.dfs" "$nn:/" m2 -o nonsense
 says "dfs wants a command" 2 "Usage: dfs COMMAND" "$dfs"
 says "dfs refuses an unknown command" 2 "no command 'lst'; did you mean 'ls'" "$dfs" lst
-for c in ls tree stat cat put get cp mv rm mkdir touch chmod chown ln du df find report why fsck sync counters cluster pki; do
+for c in ls tree stat cat put get cp mv rm mkdir touch chmod chown ln du df find report why fsck sync counters cluster namenode pki; do
     says "dfs $c refuses an unknown option" 2 "option.*--no-such|cluster: there is no '--no-such'" "$dfs" $c --no-such
 done
 says "dfs cluster refuses numbers that are none" 2 "--namenodes takes a number from 1 to 5, not 'x'" "$dfs" cluster up --dir c2 --namenodes x

@@ -21,26 +21,50 @@ cd "$DIR" || exit 1
 
 same_content() { (cd "$MNT" && sha256sum --quiet -c "$DIR/sums"); }
 remember() { (cd "$MNT" && find . -type f -exec sha256sum {} +) >"$DIR/sums"; }
-# shellcheck disable=SC2086
-logged() { check "$1" wait_until 20 grep -qE -- "$3" "$DIR"/log/$2.log; }
+# mark: what the logs hold by now is not what logged() looks for.
+declare -A marks
+mark() {
+    local f
+    for f in "$DIR"/log/*.log; do marks[$f]=$(stat -c %s "$f"); done
+}
+in_log() { # NODES PATTERN
+    local f
+    for f in "$DIR"/log/$1.log; do
+        tail -c "+$((${marks[$f]:-0} + 1))" "$f" | grep -qE -- "$2" && return
+    done
+    return 1
+}
+logged() { check "$1" wait_until 20 in_log "$2" "$3"; } # NAME NODES PATTERN
 metric() { curl -sf "http://127.0.0.1:$(sed -n 's/^http = .*:\([0-9]*\)$/\1/p' "conf/$1.conf")/metrics" | awk -v m="$2" '$1 == m {print $2}'; }
 well() { check "$1" wait_until 60 bash -c "'$dfs' report && '$dfs' cluster status --dir '$DIR'"; }
 # The namenode that is not the leader, of nn2 and nn3.
 follower() { [ "$(leader)" = nn2 ] && echo nn3 || echo nn2; }
+other() { [ "$1" = nn2 ] && echo nn3 || echo nn2; }
+# Hands the lead to NODE.
+leads() { [ "$(leader)" = "$1" ]; }
+hand_over() { leads "$1" || "$dfs" namenode lead "${1#nn}" --config conf/operator.conf; }
+can_lead() {
+    wait_until 20 hand_over "$1" || hand_over "$1" || return
+    wait_until 20 leads "$1" && echo x >"$MNT/x" && [ "$(cat "$MNT/x")" = x ] && rm "$MNT/x" && ls "$MNT/tree" >"$DIR/ls" && leads "$1"
+}
 entries() { for i in $(seq "$1"); do echo "$i" >"$MNT/entry-$2-$i" || return; done; }
 
+check "a certificate for the operator" "$dfs" pki issue operator admin --dir pki --out pki
+sed 's,/pki/client\.,/pki/operator.,' conf/dfs.conf >conf/operator.conf
 make_tree "$DIR/tree" 200
 cp -a "$DIR/tree" "$MNT/tree"
 head -c 20000000 /dev/urandom >"$MNT/large" && "$dfs" sync "$MNT"
 remember
 
 # ---- the Raft log ----
-# Where the records of the newest segment end: behind the last byte that is not zero.
+# Where the records of the newest segment end, behind the last byte that is not zero, and one of their
+# bytes in the middle: between them are zeros that nobody reads.
 segment_end() {
     python3 - "$1" <<'P'
 import glob, sys
 path = sorted(glob.glob(sys.argv[1] + "/log/seg-*"))[-1]
-print(path, len(open(path, "rb").read().rstrip(b"\0")))
+data = open(path, "rb").read().rstrip(b"\0")
+print(path, len(data), next(i for i in range(len(data) // 2, len(data)) if data[i]))
 P
 }
 flip() { # FILE OFFSET: one bit of the byte there
@@ -49,6 +73,7 @@ f = open(sys.argv[1], "r+b"); f.seek(int(sys.argv[2])); b = f.read(1); f.seek(-1
 }
 
 n=$(follower)
+mark
 "$dfs" cluster kill --dir "$DIR" "$n"
 # shellcheck disable=SC2046
 set -- $(segment_end "$n")
@@ -56,17 +81,19 @@ truncate -s $(($2 - 40)) "$1"
 check "entries are written meanwhile" entries 20 torn
 "$dfs" cluster start --dir "$DIR" "$n"
 well "a namenode starts with a log that is cut off in its last entry"
-logged "  and says what it lacks, or that nothing was promised" "$n" "log entries are damaged and will be fetched from the leader|opened dir"
+logged "  and says what it lacks" "$n" "log entries are damaged and will be fetched from the leader from="
 
 n=$(follower)
+mark
 "$dfs" cluster kill --dir "$DIR" "$n"
 # shellcheck disable=SC2046
 set -- $(segment_end "$n")
-flip "$1" $(($2 / 2))
+flip "$1" "$3"
 "$dfs" cluster start --dir "$DIR" "$n"
 well "a namenode starts with a damaged entry in the middle of its log"
 logged "  and says so" "$n" "log entries are damaged and will be fetched from the leader from="
-check "  and can lead" bash -c "'$dfs' cluster kill --dir '$DIR' \$(echo nn2 nn3 | tr ' ' '\n' | grep -v $n) && echo x >'$MNT/x' && rm '$MNT/x'"
+"$dfs" cluster kill --dir "$DIR" "$(other "$n")"
+check "  and can lead, with nn1 alone" can_lead "$n"
 "$dfs" cluster start --dir "$DIR" nn2 nn3 >/dev/null 2>&1
 well "all three are back"
 
@@ -75,12 +102,14 @@ well "all three are back"
 store_harm() { # NAME COMMAND: is run in the store
     local n
     n=$(follower)
+    mark
     "$dfs" cluster stop --dir "$DIR" "$n"
     check "$1: can be done" bash -c "cd \"\$(ls -d '$DIR/$n'/db-* | tail -n 1)\" && $2"
     "$dfs" cluster start --dir "$DIR" "$n"
     well "$1: the namenode is back by itself"
-    check "  and says why it began anew" grep -qE "the metadata store is damaged: it is set aside" "$DIR/log/$n.log"
-    check "  and can lead" bash -c "'$dfs' cluster kill --dir '$DIR' \$(echo nn2 nn3 | tr ' ' '\n' | grep -v $n) && ls '$MNT/tree' >'$DIR/ls' && rm -f '$MNT/entry-torn-1'"
+    logged "  and says why it began anew" "$n" "the metadata store is damaged: it is set aside"
+    "$dfs" cluster kill --dir "$DIR" "$(other "$n")"
+    check "  and can lead, with nn1 alone" can_lead "$n"
     "$dfs" cluster start --dir "$DIR" nn2 nn3 >/dev/null 2>&1
     well "  all three are back"
     check "  with one store each" test "$(ls -d "$DIR"/nn?/db-* | wc -l)" = 3
@@ -114,14 +143,35 @@ read_until_found() {
     for _ in $(seq 10); do
         "$dfs" cat /large | cmp - "$DIR/large.own" || return 1
         rm -rf "$DIR/got" && "$dfs" get /tree "$DIR/got" && diff -r --no-dereference "$DIR/tree" "$DIR/got" || return 1
-        [ "$(found)" -gt 0 ] && return
+        [ "$(found)" -gt "$healed_before" ] && return
     done
     echo "nobody has read a damaged copy"
     return 1
 }
-cp "$MNT/large" "$DIR/large.own"
+heal_all() { "$dfs" fsck --replicas && ! "$dfs" fsck --replicas | grep healed; }
+# The mount reads each file once, past the page cache, which knows the right bytes.
+mount_finds() {
+    local f before
+    before=$(found)
+    while IFS= read -r -d '' f; do
+        dd if="$MNT/$f" iflag=direct bs=1M status=none | cmp - "$f" || return 1
+    done < <(find large.own tree -type f -size +16k -print0)
+    [ "$(found)" -gt "$before" ] || {
+        echo "it has read no damaged copy"
+        return 1
+    }
+}
+cp "$MNT/large" "$DIR/large.own" && cp "$DIR/large.own" "$MNT/large.own"
 "$dfs" sync "$MNT"
+mark
 check "bytes are flipped on dn2 and dn3" test -n "$(harm_chunks dn2 1)" -a -n "$(harm_chunks dn3 2)"
+check "the mount reads the right bytes all the same" mount_finds
+logged "  a datanode says what is damaged, and that it is healed" 'dn[23]' "damaged block pg=[0-9]+ target=[0-9]+ chunk=[0-9]+ block=[0-9]+ healed=1"
+check "  and what nobody has read is healed" wait_until 60 heal_all
+rm "$MNT/large.own" && "$dfs" sync "$MNT"
+mark
+healed_before=$(found)
+check "bytes are flipped again" test -n "$(harm_chunks dn2 1)" -a -n "$(harm_chunks dn3 2)"
 check "readers get the right bytes all the same" read_until_found
 logged "  a datanode says what is damaged, and that it is healed" 'dn[23]' "damaged block pg=[0-9]+ target=[0-9]+ chunk=[0-9]+ block=[0-9]+ healed=1"
 check "  dfs report counts it" wait_until 20 bash -c "'$dfs' report | grep -qE 'damaged blocks: [1-9][0-9]*, [1-9][0-9]* healed'"
@@ -154,12 +204,17 @@ fill() { # until ENOSPC, which has to come
     echo "it never got full"
     return 1
 }
+target_is_full() { # the smallest
+    "$dfs" report --json | python3 -c 'import json, sys
+t = min(json.load(sys.stdin)["targets"], key=lambda t: t["bytes_total"])
+sys.exit(t["bytes_free"] * 8 >= t["bytes_total"])'
+}
 check "a full datanode is ENOSPC at the mount" fill
 check "  without a file that was complete being lost" bash -c "cd '$MNT' && sha256sum --quiet -c '$DIR/fill.sums'"
 check "  small files can still be made (they need no chunk)" bash -c "echo small >'$MNT/small' && [ \"\$(cat '$MNT/small')\" = small ]"
 check "  no datanode is thrown out" "$dfs" report
 check "  what was there can be read" same_content
-check "  it says so in dfs df" bash -c "'$dfs' df"
+check "  dfs report says which it is" wait_until 20 target_is_full
 check "  deleting works" bash -c "rm '$MNT'/fill-* '$MNT/small'"
 check "  and makes room: writing works again" wait_until 60 bash -c "head -c 40000000 /dev/urandom >'$MNT/again' && rm '$MNT/again'"
 check "  replicas are the same" wait_until 30 "$dfs" fsck --replicas
@@ -175,6 +230,8 @@ check "  writing works again" wait_until 30 bash -c "head -c 20000000 /dev/urand
 check "  replicas are the same" wait_until 30 "$dfs" fsck --replicas
 
 # ---- a full disk of a namenode ----
+mark
+check "the namenode with the small disk leads" can_lead nn1
 free=$(df --output=avail -B1 nn1 | tail -n 1)
 fallocate -l $((free - 8000000)) nn1/snap-filler
 enospc() { ! "$@" 2>"$DIR/err" && grep -q "No space left on device" "$DIR/err"; }

@@ -38,6 +38,7 @@ struct op {
     /* The walk: what it was given, and what it found. */
     const char *path;
     bool follow;    /* the last name too, if it is a symbolic link */
+    bool is_dir;    /* the path ends in a slash: it must be one */
     bool parent;    /* stop before the last name: it need not exist */
     char *text;     /* the path, absolute, without "." and ".." */
     size_t at;      /* of the name that is being looked up, in text */

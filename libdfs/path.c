@@ -49,6 +49,8 @@ static void walk_end(struct op *op, int status)
 {
     free(op->text);
     op->text = NULL;
+    if (status == 0 && op->is_dir && !op->parent && !S_ISDIR(op->attr.mode))
+        status = -ENOTDIR;
     if (status < 0)
         op_end(op, status);
     else
@@ -165,7 +167,8 @@ int op_run_path(struct op *op, const char *path, bool follow, bool parent)
         return r;
     }
     op->path = path;
-    op->follow = follow;
+    op->is_dir = path[strlen(path) - 1] == '/';
+    op->follow = follow || op->is_dir; /* POSIX.1-2017, 4.13: a slash at the end follows a link. */
     op->parent = parent;
     loop_post(op->dfs->loop, walk_posted, op);
     while (sem_wait(&op->done) < 0)

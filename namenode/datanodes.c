@@ -164,6 +164,11 @@ void datanodes_set_pg(struct datanodes *d, const struct pg_rec *rec)
     p->dirty = true;
 }
 
+static bool is_nearly_full(const struct target_state *t)
+{
+    return t->bytes_free < t->bytes_total / 100 * (100 - NEARLY_FULL_PERCENT);
+}
+
 enum pg_use { PG_USABLE, PG_UNWRITABLE, PG_FULL };
 
 /* The share that is free of its fullest target, in 1/1024 and at least 1. */
@@ -179,7 +184,7 @@ static enum pg_use pg_weight(const struct datanodes *d, const struct pg_rec *rec
 
         if (t == NULL || rec->members[i].state == PG_OFFLINE || !t->reported || t->bytes_total == 0)
             continue;
-        if (t->bytes_free < t->bytes_total / 100 * (100 - NEARLY_FULL_PERCENT))
+        if (is_nearly_full(t))
             return PG_FULL;
         least = MIN(least, t->bytes_free / (t->bytes_total / WEIGHT_ALL_FREE + 1));
     }
@@ -241,4 +246,63 @@ size_t datanodes_bad(const struct datanodes *d, const Dfs__BadChunkReport **out,
     for (size_t i = 0; i < n; i++)
         out[i] = d->bad[d->bad_count - 1 - i];
     return n;
+}
+
+struct host_space {
+    const char *host;
+    uint64_t total, free;
+};
+
+/* The largest x for which hosts that give at most x each give copies * x together. */
+static uint64_t fits(const uint64_t *bytes, size_t count, uint32_t copies)
+{
+    uint64_t low = 0, high = 0;
+
+    for (size_t i = 0; i < count; i++)
+        high += bytes[i] / copies;
+    high++; /* Too much by this one at the least: the divisions round down. */
+    high += copies;
+    while (high - low > 1) {
+        uint64_t x = low + (high - low) / 2, sum = 0;
+
+        for (size_t i = 0; i < count; i++)
+            sum += MIN(bytes[i], x);
+        if (sum / copies >= x)
+            low = x;
+        else
+            high = x;
+    }
+    return low;
+}
+
+void datanodes_space(const struct datanodes *d, uint32_t copies, uint64_t *ret_total,
+                     uint64_t *ret_free)
+{
+    struct host_space *hosts = mem_zalloc(HASH_COUNT(d->targets) + 1, sizeof(*hosts));
+    uint64_t *bytes;
+    struct target_state *t, *next;
+    size_t count = 0;
+
+    HASH_ITER (hh, d->targets, t, next) {
+        size_t i = 0;
+
+        if (t->rec.state != DFS__TARGET_STATE__TARGET_ACTIVE || t->failed || !t->reported)
+            continue;
+        while (i < count && strcmp(hosts[i].host, t->rec.host) != 0)
+            i++;
+        count += i == count;
+        hosts[i].host = t->rec.host;
+        hosts[i].total += t->bytes_total;
+        hosts[i].free += is_nearly_full(t) ? 0 : t->bytes_free;
+    }
+    copies = MAX(MIN(copies, (uint32_t)count), 1U);
+    bytes = mem_zalloc(count + 1, sizeof(*bytes));
+    for (size_t i = 0; i < count; i++)
+        bytes[i] = hosts[i].total;
+    *ret_total = fits(bytes, count, copies);
+    for (size_t i = 0; i < count; i++)
+        bytes[i] = hosts[i].free;
+    *ret_free = fits(bytes, count, copies);
+    free(bytes);
+    free(hosts);
 }

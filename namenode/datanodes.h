@@ -79,6 +79,13 @@ void datanodes_set_pg(struct datanodes *d, const struct pg_rec *rec);
  */
 int datanodes_choose_pgs(const struct datanodes *d, uint64_t *next, uint32_t count, uint32_t *out);
 /*
+ * What fits in all, and what still does, with so many copies on different hosts: a host that is full
+ * while others are empty leaves no room for files that need it. With fewer hosts than copies, each
+ * of them has one.
+ */
+void datanodes_space(const struct datanodes *d, uint32_t copies, uint64_t *ret_total,
+                     uint64_t *ret_free);
+/*
  * A damaged block, or its healing, was reported. Of each chunk of each target the newest report is
  * kept, of those the last BAD_REPORTS_MAX. Takes m.
  */

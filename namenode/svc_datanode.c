@@ -589,19 +589,10 @@ static void decide(void *ctx)
 void svc_datanode_space(const struct svc_datanode *s, struct fsm_space *ret_space)
 {
     struct cluster_rec cluster;
-    struct target_state *t, *next;
-    uint64_t total = 0, space_free = 0, copies;
+    uint32_t copies = fsm_cluster(node_fsm(s->node), &cluster) == 0 ? cluster.copies : 1;
 
-    copies = fsm_cluster(node_fsm(s->node), &cluster) == 0 ? MAX(cluster.copies, 1U) : 1;
-    HASH_ITER (hh, s->dn.targets, t, next) {
-        if (t->rec.state != DFS__TARGET_STATE__TARGET_ACTIVE || t->failed || !t->reported)
-            continue;
-        total += t->bytes_total;
-        space_free += t->bytes_free;
-    }
-    *ret_space = (struct fsm_space){.bytes_total = total / copies,
-                                    .bytes_free = space_free / copies,
-                                    .inodes_max = UINT64_C(1) << 40};
+    *ret_space = (struct fsm_space){.inodes_max = UINT64_C(1) << 40};
+    datanodes_space(&s->dn, copies, &ret_space->bytes_total, &ret_space->bytes_free);
 }
 
 int svc_datanode_choose_pgs(struct svc_datanode *s, uint32_t count, uint32_t *out)

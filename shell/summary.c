@@ -113,6 +113,11 @@ static void target_problems(const json_t *targets, struct summary *s)
             problem(s, "target %" JSON_INTEGER_FORMAT " (datanode %s, %s) %s", number(t, "target"),
                     text(t, "node"), text(t, "addr"),
                     state[0] == 's' ? "is silent" : "has failed: its disk");
+        else if (number(t, "bytes_free") < number(t, "bytes_total") / 10)
+            problem(s,
+                    "target %" JSON_INTEGER_FORMAT " (datanode %s, %s) is nearly full: no new data "
+                    "goes to its placement groups",
+                    number(t, "target"), text(t, "node"), text(t, "addr"));
     }
 }
 

@@ -386,6 +386,19 @@ static void the_last_link_is_followed_only_when_it_is_asked_for(void **state)
     assert_int_equal(walk_to(f, "/through"), -ENOTDIR);
 }
 
+static void a_slash_at_the_end_asks_for_a_directory(void **state)
+{
+    struct fixture *f = *state;
+
+    assert_int_equal(walk_to(f, "/file/"), -ENOTDIR);
+    assert_int_equal(walk_to(f, "/a/b/file//"), -ENOTDIR);
+    assert_int_equal(walk_to(f, "/a/b/"), 11);
+    assert_int_equal(walk_to(f, "/"), 1);
+    assert_int_equal(walk_to_link(f, "/rel/"), 11);
+    assert_int_equal(walk_to_link(f, "/a/up/"), -ENOTDIR);
+    assert_parent(f, "/a/new/", 10, "new"); /* mkdir */
+}
+
 static void links_in_a_circle_end(void **state)
 {
     struct fixture *f = *state;
@@ -494,6 +507,7 @@ int main(void)
         TEST(a_failed_answer_is_the_result),
         TEST(links_are_followed_from_where_they_are),
         TEST(the_last_link_is_followed_only_when_it_is_asked_for),
+        TEST(a_slash_at_the_end_asks_for_a_directory),
         TEST(links_in_a_circle_end),
         TEST(forty_links_are_followed_and_no_more),
         TEST(the_last_name_need_not_be_there_for_who_makes_it),

@@ -4,11 +4,13 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
 
+#include "common/compiler.h"
 #include "namenode/datanodes.h"
 #include "namenode/pg_mgr.h"
 #include "rpc/meta.pb-c.h"
@@ -149,6 +151,70 @@ static void a_disk_that_was_replaced_is_given_up(void **state)
     n->conn = NULL;
 }
 
+static void host_has(struct datanodes *d, uint32_t target, const char *host, uint64_t total,
+                     uint64_t bytes_free)
+{
+    struct target_rec rec = {
+        .target = target, .bytes_total = total, .state = DFS__TARGET_STATE__TARGET_ACTIVE};
+
+    snprintf(rec.host, sizeof(rec.host), "%s", host);
+    datanodes_set_target(d, &rec);
+    datanodes_target(d, target)->bytes_total = total;
+    report(d, target, bytes_free);
+}
+
+/* Else df promised room that no file could have. */
+static void what_fits_is_bound_by_the_full_hosts(void **state)
+{
+    static const struct {
+        uint64_t bytes_free[4];
+        unsigned hosts;
+        uint64_t fits;
+    } cases[] = {
+        {{600, 600, 600}, 3, 600},
+        {{600, 600, 20}, 3, 0}, /* the reserve of the third is no room */
+        {{600, 600, 300}, 3, 300},
+        {{600, 600, 300, 300}, 4, 600},
+        {{900, 900, 900, 0}, 4, 900},
+        {{900, 300, 300, 300}, 4, 450},
+        {{600, 400}, 2, 400}, /* the third host is lost: two copies are kept */
+        {{500}, 1, 500},
+        {{0}, 0, 0},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
+        struct datanodes d = {0};
+        uint64_t total, bytes_free;
+
+        for (unsigned h = 0; h < cases[i].hosts; h++) {
+            char host[8];
+
+            snprintf(host, sizeof(host), "h%u", h);
+            host_has(&d, h + 1, host, 1000, cases[i].bytes_free[h]);
+        }
+        datanodes_space(&d, 3, &total, &bytes_free);
+        assert_int_equal(bytes_free, cases[i].fits);
+        datanodes_clear(&d);
+    }
+}
+
+static void disks_of_one_host_are_one_place(void **state)
+{
+    struct datanodes d = {0};
+    uint64_t total, bytes_free;
+
+    (void)state;
+    for (uint32_t t = 1; t <= 4; t++)
+        host_has(&d, t, "big", 1000, 800);
+    host_has(&d, 5, "a", 1000, 500);
+    host_has(&d, 6, "b", 1000, 500);
+    datanodes_space(&d, 3, &total, &bytes_free);
+    assert_int_equal(total, 1000);
+    assert_int_equal(bytes_free, 500);
+    datanodes_clear(&d);
+}
+
 static void keep_bad(struct datanodes *d, uint32_t target, uint64_t chunk, bool healed)
 {
     Dfs__BadChunkReport *m = calloc(1, sizeof(*m));
@@ -202,6 +268,8 @@ int main(void)
         TEST(no_space_is_only_said_when_every_pg_is_full),
         TEST(without_pgs_the_answer_is_to_ask_again),
         TEST(a_disk_that_was_replaced_is_given_up),
+        TEST(what_fits_is_bound_by_the_full_hosts),
+        TEST(disks_of_one_host_are_one_place),
         TEST(the_newest_word_about_a_chunk_counts),
         TEST(of_many_reports_the_oldest_are_forgotten),
     };

@@ -142,9 +142,35 @@ static void a_cluster_without_groups_is_not_well(void **state)
     json_decref(j);
 }
 
+/* Seen: df showed room, writes failed, and the report had nothing to say. */
+static void a_nearly_full_disk_is_a_problem(void **state)
+{
+    static const char format[] =
+        "{\"serving\": true, \"pgs\": [{\"pg\": 1, \"copies\": 1, \"min_write\": 1, \"members\": "
+        "[{\"target\": 1, \"state\": \"serving\"}]}], \"targets\": [{\"target\": 1, \"state\": "
+        "\"active\", \"node\": \"dn1\", \"addr\": \"a:1\", \"bytes_total\": 1000, \"bytes_free\": "
+        "%d}]}";
+
+    (void)state;
+    for (int left = 99; left <= 100; left++) {
+        char text[REPORT_MAX];
+        struct summary s;
+        json_t *j;
+
+        snprintf(text, sizeof(text), format, left);
+        j = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
+        assert_int_equal(summary_make(j, &s), 0);
+        assert_int_equal(s.problem_count, left < 100);
+        if (left < 100)
+            assert_non_null(strstr(s.problems[0], "(datanode dn1, a:1) is nearly full"));
+        json_decref(j);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_nearly_full_disk_is_a_problem),
         cmocka_unit_test(all_copies_serving_is_well),
         cmocka_unit_test(a_missing_copy_endangers),
         cmocka_unit_test(the_last_copy_is_told_first),

@@ -246,8 +246,10 @@ static int check_space(const struct snap_receiver *r)
         return res;
     for (size_t i = 0; i < r->files.count; i++) {
         const struct snap_file *have = snap_files_find(&r->here, r->files.list[i].name);
+        uint64_t missing =
+            r->files.list[i].size - MIN(have ? have->size : 0, r->files.list[i].size);
 
-        need += r->files.list[i].size - MIN(have ? have->size : 0, r->files.list[i].size);
+        need = missing > UINT64_MAX - need ? UINT64_MAX : need + missing;
     }
     if (space.free_bytes >= need)
         return 0;

@@ -1,1 +1,0 @@
-hello-and-garbage rc 124

@@ -1,1 +1,0 @@
-bad-header rc 124

@@ -1,1 +1,0 @@
-huge-data rc 124

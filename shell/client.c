@@ -1,12 +1,13 @@
 #include "shell/client.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "common/args.h"
+#include "common/limits.h"
+#include "common/strutil.h"
 #include "shell/command.h"
 #include "shell/format.h"
 #include "shell/progress.h"
@@ -43,16 +44,22 @@ int client_connect(struct client *c)
     char problem[512] = "";
     int r;
 
+    if (o.namenodes != NULL) {
+        char *full = str_full_addrs(o.namenodes, NAMENODE_PORT, NAMENODE_ADDRS_MAX, problem,
+                                    sizeof(problem));
+
+        free(full);
+        if (full == NULL) {
+            fprintf(stderr, "%s: --namenodes: %s\n", c->program, problem);
+            return EXIT_USAGE;
+        }
+    }
     /* With --namenodes the certificates still come from the file, if there is one. */
     if (o.namenodes != NULL && access(client_config_path(c), R_OK) == 0)
         o.config_file = client_config_path(c);
     r = dfs_connect(&o, &c->dfs, problem, sizeof(problem));
     if (r == 0)
         return EXIT_OK;
-    if (r == -EINVAL && problem[0] != '\0') { /* What was given cannot be: nobody was asked. */
-        fprintf(stderr, "%s: %s\n", c->program, problem);
-        return EXIT_USAGE;
-    }
     fprintf(stderr, "%s: the cluster was not reached: %s\n", c->program,
             problem[0] != '\0' ? problem : strerror(-r));
     return EXIT_UNREACHED;

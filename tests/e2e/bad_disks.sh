@@ -212,7 +212,8 @@ sys.exit(t["bytes_free"] * 8 >= t["bytes_total"])'
 check "a full datanode is ENOSPC at the mount" fill
 check "  without a file that was complete being lost" bash -c "cd '$MNT' && sha256sum --quiet -c '$DIR/fill.sums'"
 check "  small files can still be made (they need no chunk)" bash -c "echo small >'$MNT/small' && [ \"\$(cat '$MNT/small')\" = small ]"
-check "  no datanode is thrown out" "$dfs" report
+check "  no datanode is thrown out" all_serving
+refuse "  the report says which one is full" 'datanode dn1, [^)]*\) is nearly full' "$dfs" report
 check "  what was there can be read" same_content
 check "  dfs report says which it is" wait_until 20 target_is_full
 check "  deleting works" bash -c "rm '$MNT'/fill-* '$MNT/small'"

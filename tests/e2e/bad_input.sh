@@ -212,7 +212,7 @@ says "dfs cluster refuses an even number" 2 "must be odd" "$dfs" cluster up --di
 says "dfs cluster wants a directory" 2 "--dir is missing" "$dfs" cluster status
 says "dfs cluster knows its nodes" 2 "no node 'nn9'; see: dfs cluster status" "$dfs" cluster kill --dir "$DIR" nn9
 says "dfs cluster of a directory without one" 1 "no cluster in $DIR/c3.*dfs cluster up" "$dfs" cluster status --dir "$DIR/c3"
-says "dfs pki knows its roles" 1 "none of namenode, datanode, client, admin" "$dfs" pki issue x boss --dir "$pki"
+says "dfs pki knows its roles" 2 "there is no role 'boss': namenode, datanode, client or admin" "$dfs" pki issue x boss --dir "$pki"
 says "dfs pki overwrites nothing" 1 "exists already and is not overwritten" "$dfs" pki init --dir "$pki"
 
 # ---- configurations ----

@@ -188,7 +188,7 @@ static void what_fits_is_bound_by_the_full_hosts(void **state)
         uint64_t total, bytes_free;
 
         for (unsigned h = 0; h < cases[i].hosts; h++) {
-            char host[8];
+            char host[16];
 
             snprintf(host, sizeof(host), "h%u", h);
             host_has(&d, h + 1, host, 1000, cases[i].bytes_free[h]);

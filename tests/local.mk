@@ -193,7 +193,7 @@ tests_unit_common_test_worker_CFLAGS = $(TEST_CFLAGS)
 tests_unit_common_test_worker_LDADD = libcommon.la $(CMOCKA_LIBS)
 
 TESTS += tests/tidy.sh
-EXTRA_DIST += tests/tidy.sh tests/tsan.supp .clang-format tests/README.md tests/unit/README.md
+EXTRA_DIST += tests/tidy.sh tests/lsan.supp tests/tsan.supp .clang-format tests/README.md tests/unit/README.md
 
 TESTS += tests/configure.sh tests/dist.sh
 EXTRA_DIST += tests/configure.sh tests/dist.sh tests/install.sh

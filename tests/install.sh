@@ -33,12 +33,12 @@ $mandir/man8/dfs-datanode.8 $mandir/man8/dfs-fuse.8 $mandir/man8/mount.dfs.8"
 verdict "all that is used is there" < <(
     for file in $wanted; do [ -e "$root$file" ] || [ -L "$root$file" ] || echo "$file"; done)
 verdict "nothing of the tests or the build is" < <(
-    find "$root" -name '*.la' -o -name '*.a' -o -name 'libcmocka*' -o -name '*_bench' -o -name 'test_*')
+    find "$root" -name '*.la' ! -name libdfs.la -o -name '*.a' -o -name 'libcmocka*' -o -name '*_bench' -o -name 'test_*')
 verdict "mount.dfs is the mount program" < <(
     [ "$(readlink "$root$helperdir/mount.dfs")" = "$sbindir/dfs-fuse" ] || ls -l "$root$helperdir")
 verdict "the programs run" < <(
     for p in "$bindir/dfs" "$sbindir/dfs-namenode" "$sbindir/dfs-datanode" "$sbindir/dfs-fuse"; do
-        "$root$p" --version >"$root/version" 2>&1 && grep -qE '^dfs[a-z-]* [0-9.]+' "$root/version" ||
+        "$root$p" --version >"$root/version" 2>&1 && grep -qE '^dfs[a-z-]*( \(dfs\))? [0-9.]+' "$root/version" ||
             { echo "$p:"; cat "$root/version"; }
     done)
 verdict "the units start what is installed" < <(

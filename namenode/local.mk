@@ -14,7 +14,8 @@ libfsm_la_LIBADD = libproto.la libcommon.la $(ROCKSDB_LIBS)
 
 # Placement groups: who is in a chain.
 noinst_LTLIBRARIES += libpgmgr.la
-libpgmgr_la_SOURCES = namenode/pg_mgr.c namenode/pg_mgr.h
+libpgmgr_la_SOURCES = namenode/pg_mgr.c namenode/pg_mgr.h namenode/pg_mgr_impl.h \
+	namenode/pg_decide.c namenode/pg_place.c
 
 # The Raft log on disk.
 noinst_LTLIBRARIES += libraftlog.la

@@ -31,16 +31,19 @@ struct pg_target {
     uint32_t id;
     uint64_t incarnation; /* newest registered; 0: never */
     bool usable;          /* ACTIVE: neither failed, draining nor removed */
+    bool draining;        /* serves on until its PGs have found other places */
     const char *host;     /* failure domain; copied */
 };
 
 struct pg_mgr_options {
-    uint64_t silence_ns;   /* no heartbeat for this long: dead; 2 s */
-    uint64_t heard_ns;     /* a heartbeat within this: alive; 1.2 s */
-    uint64_t cold_wait_ns; /* after a total failure: wait for more members; 5 s */
-    uint64_t replace_ns;   /* OFFLINE for this long: a spare takes its place; 60 s */
+    uint64_t silence_ns;       /* no heartbeat for this long: dead; 2 s */
+    uint64_t heard_ns;         /* a heartbeat within this: alive; 1.2 s */
+    uint64_t cold_wait_ns;     /* after a total failure: wait for more members; 5 s */
+    uint64_t replace_ns;       /* OFFLINE for this long: a spare takes its place; 60 s */
+    uint64_t balance_after_ns; /* all PGs whole for this long: copies move for balance; 10 s */
     uint64_t
         tick_gap_ns; /* a leader that itself stood still this long starts counting anew; 500 ms */
+    uint32_t moves_at_once;    /* PGs that move for balance at the same time; 2, 0: none do */
     uint32_t syncs_per_target; /* PGs that one target may be joining at the same time; 8 */
     uint32_t pgs_per_target;
     uint32_t copies, min_write;
@@ -61,6 +64,12 @@ int pg_mgr_set_pg(struct pg_mgr *m, const struct pg_rec *pg);
 void pg_mgr_heard(struct pg_mgr *m, uint32_t target, uint64_t incarnation, uint64_t now_ns);
 /* The control connection of the datanode that holds this target broke. */
 void pg_mgr_lost(struct pg_mgr *m, uint32_t target, uint64_t incarnation);
+/* The operator says that it will be back (maintenance): no spare takes its place meanwhile, unless
+ * a PG cannot be written without. */
+void pg_mgr_set_awaited(struct pg_mgr *m, uint32_t target, bool awaited);
+/* It has little room left: no new PG and no move goes there; a copy that is missing may, when no
+ * other target is left. */
+void pg_mgr_set_full(struct pg_mgr *m, uint32_t target, bool full);
 /* A disk failed: never a source, never a member again until the state machine says otherwise. */
 void pg_mgr_failed(struct pg_mgr *m, uint32_t target);
 /* A chain neighbour complains about that incarnation. */

@@ -285,6 +285,11 @@ TESTS += tests/unit/namenode/test_pg_mgr
 tests_unit_namenode_test_pg_mgr_CFLAGS = $(TEST_CFLAGS)
 tests_unit_namenode_test_pg_mgr_LDADD = libpgmgr.la $(CMOCKA_LIBS)
 
+check_PROGRAMS += tests/unit/namenode/test_pg_moves
+TESTS += tests/unit/namenode/test_pg_moves
+tests_unit_namenode_test_pg_moves_CFLAGS = $(TEST_CFLAGS)
+tests_unit_namenode_test_pg_moves_LDADD = libpgmgr.la $(CMOCKA_LIBS)
+
 check_PROGRAMS += tests/unit/namenode/test_data_dir
 TESTS += tests/unit/namenode/test_data_dir
 tests_unit_namenode_test_data_dir_CFLAGS = $(TEST_CFLAGS)

@@ -1,0 +1,100 @@
+/*
+ * The inside of pg_mgr, shared by its three files: what is known (pg_mgr.c), what follows for one
+ * PG (pg_decide.c), and which target is the best for a place (pg_place.c).
+ */
+#ifndef NAMENODE_PG_MGR_IMPL_H
+#define NAMENODE_PG_MGR_IMPL_H
+
+#include <uthash.h>
+
+#include "namenode/pg_mgr.h"
+
+enum { ACCUSERS_MAX = 8 };
+
+struct accuser {
+    uint32_t by;
+    uint64_t since_ns, at_ns; /* first, last */
+};
+
+struct target {
+    uint32_t id;
+    uint64_t incarnation; /* as the state machine has it */
+    bool usable;
+    bool draining;
+    bool failed;
+    bool awaited; /* see pg_mgr_set_awaited() */
+    bool full;    /* see pg_mgr_set_full() */
+    char *host;
+
+    uint64_t heard_incarnation;
+    uint64_t heard_ns; /* 0: never by this leader */
+    bool lost;         /* its connection broke after it was last heard */
+    struct accuser accusers[ACCUSERS_MAX];
+    uint32_t accuser_count;
+    bool sentenced; /* the accusations have led to a proposal in this tick */
+
+    uint32_t syncing_count;        /* PGs in which it is SYNCING: recounted at each tick */
+    uint32_t leaving_count;        /* of its PGs, those that will leave it when a move is over */
+    uint32_t pg_count, head_count; /* for placement: recounted at each tick */
+    UT_hash_handle hh;
+};
+
+/* It left this PG by itself: of no use from that epoch on until it is taken in anew. */
+struct departure {
+    uint32_t target;
+    uint64_t incarnation, epoch;
+};
+
+struct pg {
+    struct pg_rec rec;
+    bool outstanding;
+    struct departure departures[REC_PG_MEMBERS_MAX];
+    uint32_t resting; /* a target, see rest_ns */
+    uint64_t resting_until_ns;
+    uint64_t offline_since_ns; /* since when fewer than `copies` are in the chain; 0: not */
+    uint64_t dead_since_ns;    /* since when every SERVING member is dead; 0: not */
+    uint32_t done_target;      /* SYNC_DONE as told by a heartbeat */
+    uint64_t done_incarnation;
+    uint64_t done_epoch;
+    UT_hash_handle hh;
+};
+
+struct pg_mgr {
+    struct pg_mgr_options o;
+    uint64_t since_ns; /* from when silence counts */
+    uint64_t last_tick_ns;
+    struct target *targets;
+    struct pg *pgs;
+
+    /* Of this tick: */
+    uint32_t moves;          /* PGs that have more copies than they need, or are getting them */
+    uint64_t whole_since_ns; /* since when every PG has all its copies; 0: not */
+    uint64_t load_sum;     /* memberships of usable targets that are alive (moves count as done), */
+    uint32_t load_targets; /* and how many those are */
+};
+
+/* ---- pg_mgr.c ---- */
+struct target *pg_target_find(const struct pg_mgr *m, uint32_t id);
+uint32_t pg_count_state(const struct pg_rec *r, enum pg_member_state s);
+void pg_accusers_expire(struct target *t, uint64_t now_ns);
+
+/* ---- pg_decide.c ---- */
+/* The slot of who goes when a PG has more copies than it needs: who is drained, else who has the
+ * most PGs, and of equals the one furthest down the chain. */
+uint32_t pg_most_dispensable(const struct pg_mgr *m, const struct pg_rec *r);
+/* What to propose for p now; true: *next is to be. */
+bool pg_decide(struct pg_mgr *m, struct pg *p, uint64_t now_ns, struct pg_rec *next);
+
+/* ---- pg_place.c ---- */
+/* Counts what each target has, at the start of a tick. */
+void pg_place_count(struct pg_mgr *m, uint64_t now_ns);
+/* It may take a copy now: it is to have PGs, is alive, and is not joining too many. */
+bool pg_target_can_join(const struct pg_mgr *m, const struct target *t);
+/* Whose host no other member than the one in this slot is on, with the fewest PGs; one that is
+ * nearly full only when there is no other. NULL: there is none. */
+struct target *pg_find_spare(struct pg_mgr *m, const struct pg_rec *r, uint32_t slot);
+/* The same for a copy that is to leave slot only for the sake of balance: NULL unless that makes
+ * the two more equal, and one is above and the other below the average. */
+struct target *pg_find_lighter(struct pg_mgr *m, const struct pg_rec *r, uint32_t slot);
+
+#endif

@@ -1,0 +1,416 @@
+/*
+ * Copies that move: targets that are drained, removed, in maintenance, or new. A small cluster whose
+ * proposals are applied at once and whose joiners are done after a second; after each step every PG
+ * must have had all the copies that it could have.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+
+#include "common/compiler.h"
+#include "namenode/pg_mgr.h"
+
+static const uint64_t ms = 1000000ULL;
+static const uint64_t boot = 7ULL << 32;
+
+enum { TARGETS_MAX = 8, PGS_MAX = 64, COPIES = 3, STEP_MS = 100, SYNC_MS = 1000 };
+
+struct one {
+    bool there, alive, usable, draining;
+    char host[8];
+    uint64_t incarnation;
+};
+
+struct fixture {
+    struct pg_mgr *m;
+    uint64_t now;
+    struct one targets[TARGETS_MAX + 1]; /* by id, from 1 */
+    struct pg_rec pgs[PGS_MAX];
+    uint64_t sync_since[PGS_MAX];
+    unsigned pg_count;
+    unsigned joins;       /* copies that were made, or begun */
+    unsigned serving_min; /* the fewest SERVING members that a PG had since it was set */
+};
+
+static void tell_target(struct fixture *f, uint32_t id)
+{
+    const struct one *t = &f->targets[id];
+
+    assert_int_equal(pg_mgr_set_target(f->m, &(struct pg_target){.id = id,
+                                                                 .incarnation = t->incarnation,
+                                                                 .usable = t->usable,
+                                                                 .draining = t->draining,
+                                                                 .host = t->host}),
+                     0);
+}
+
+static void add_target(struct fixture *f, uint32_t id, unsigned host)
+{
+    struct one *t = &f->targets[id];
+
+    *t = (struct one){.there = true, .alive = true, .usable = true, .incarnation = boot + 1};
+    snprintf(t->host, sizeof(t->host), "h%u", host % 100);
+    tell_target(f, id);
+}
+
+static void drain(struct fixture *f, uint32_t id)
+{
+    f->targets[id].usable = false;
+    f->targets[id].draining = true;
+    tell_target(f, id);
+}
+
+static unsigned count(const struct pg_rec *pg, enum pg_member_state state)
+{
+    unsigned n = 0;
+
+    for (unsigned i = 0; i < pg->member_count; i++)
+        n += pg->members[i].state == state;
+    return n;
+}
+
+/* In how many PGs it is, in whatever state. */
+static unsigned pgs_of(const struct fixture *f, uint32_t id)
+{
+    unsigned n = 0;
+
+    for (unsigned p = 0; p < f->pg_count; p++)
+        for (unsigned i = 0; i < f->pgs[p].member_count; i++)
+            n += f->pgs[p].members[i].target == id;
+    return n;
+}
+
+static void apply(struct fixture *f, const struct pg_rec *rec)
+{
+    struct pg_rec *pg = &f->pgs[rec->pg - 1];
+
+    assert_int_equal(rec->epoch, pg->epoch + 1);
+    if (count(rec, PG_SYNCING) > count(pg, PG_SYNCING)) {
+        f->joins++;
+        f->sync_since[rec->pg - 1] = f->now;
+    }
+    *pg = *rec;
+    f->serving_min = MIN(f->serving_min, count(rec, PG_SERVING));
+    assert_int_equal(pg_mgr_set_pg(f->m, pg), 0);
+}
+
+static void sync_members(struct fixture *f)
+{
+    for (unsigned p = 0; p < f->pg_count; p++) {
+        const struct pg_rec *pg = &f->pgs[p];
+
+        for (unsigned i = 0; i < pg->member_count; i++) {
+            const struct pg_member_rec *mem = &pg->members[i];
+
+            if (mem->state == PG_SYNCING && f->targets[mem->target].alive &&
+                f->now - f->sync_since[p] >= SYNC_MS * ms)
+                pg_mgr_sync_done(f->m, pg->pg, mem->target, mem->incarnation, pg->epoch);
+        }
+    }
+}
+
+static void pass(struct fixture *f, unsigned span_ms)
+{
+    for (unsigned t = 0; t < span_ms; t += STEP_MS) {
+        struct pg_rec out[PGS_MAX];
+        size_t n;
+
+        f->now += STEP_MS * ms;
+        for (uint32_t id = 1; id <= TARGETS_MAX; id++)
+            if (f->targets[id].alive)
+                pg_mgr_heard(f->m, id, f->targets[id].incarnation, f->now);
+        sync_members(f);
+        n = pg_mgr_tick(f->m, f->now, out, PGS_MAX);
+        for (size_t i = 0; i < n; i++)
+            apply(f, &out[i]);
+    }
+}
+
+static void make_pgs(struct fixture *f)
+{
+    struct pg_rec out[PGS_MAX];
+
+    pass(f, 200);
+    f->pg_count = (unsigned)pg_mgr_plan_new(f->m, f->now, out, PGS_MAX);
+    assert_true(f->pg_count > 0);
+    for (unsigned p = 0; p < f->pg_count; p++) {
+        f->pgs[p] = out[p];
+        f->pgs[p].pg = p + 1;
+        assert_int_equal(pg_mgr_set_pg(f->m, &f->pgs[p]), 0);
+    }
+    f->serving_min = COPIES;
+    f->joins = 0;
+}
+
+static struct fixture *cluster_of(unsigned hosts, uint32_t moves)
+{
+    struct fixture *f = test_calloc(1, sizeof(*f));
+    struct pg_mgr_options o;
+
+    pg_mgr_options_init(&o);
+    o.pgs_per_target = 12;
+    o.moves_at_once = moves;
+    f->now = 1000000 * ms;
+    f->m = pg_mgr_new(&o, f->now);
+    for (uint32_t t = 1; t <= hosts; t++)
+        add_target(f, t, t);
+    make_pgs(f);
+    return f;
+}
+
+static void done(struct fixture *f)
+{
+    pg_mgr_free(f->m);
+    test_free(f);
+}
+
+/* All copies, on different hosts, none of them joining or away. */
+static void assert_whole(const struct fixture *f)
+{
+    for (unsigned p = 0; p < f->pg_count; p++) {
+        const struct pg_rec *pg = &f->pgs[p];
+
+        assert_int_equal(pg->member_count, COPIES);
+        assert_int_equal(count(pg, PG_SERVING), COPIES);
+        for (unsigned i = 0; i < COPIES; i++)
+            for (unsigned k = 0; k < i; k++)
+                assert_string_not_equal(f->targets[pg->members[i].target].host,
+                                        f->targets[pg->members[k].target].host);
+    }
+}
+
+static void a_drained_target_gives_all_its_copies_away(void **state)
+{
+    struct fixture *f = cluster_of(5, 0);
+    unsigned had = pgs_of(f, 2);
+
+    (void)state;
+    assert_true(had > 0);
+    drain(f, 2);
+    pass(f, 60000);
+    assert_int_equal(pgs_of(f, 2), 0);
+    assert_int_equal(f->joins, had);          /* No copy more than that. */
+    assert_int_equal(f->serving_min, COPIES); /* And never one too few. */
+    assert_whole(f);
+    done(f);
+}
+
+static void with_no_other_host_a_drained_target_serves_on(void **state)
+{
+    struct fixture *f = cluster_of(3, 2);
+
+    (void)state;
+    drain(f, 2);
+    pass(f, 120000);
+    assert_int_equal(pgs_of(f, 2), f->pg_count);
+    assert_int_equal(f->joins, 0);
+    add_target(f, 4, 4); /* The operator brings another host. */
+    pass(f, 120000);
+    assert_int_equal(pgs_of(f, 2), 0);
+    assert_int_equal(f->serving_min, COPIES);
+    assert_whole(f);
+    done(f);
+}
+
+/* Two disks of one host: the other one may take over. */
+static void a_disk_is_drained_to_another_of_its_host(void **state)
+{
+    struct fixture *f = cluster_of(3, 0);
+
+    (void)state;
+    add_target(f, 4, 2);
+    drain(f, 2);
+    pass(f, 120000);
+    assert_int_equal(pgs_of(f, 2), 0);
+    assert_int_equal(pgs_of(f, 4), f->pg_count);
+    assert_whole(f);
+    done(f);
+}
+
+static void a_drained_target_that_dies_is_replaced_at_once(void **state)
+{
+    struct fixture *f = cluster_of(5, 0);
+
+    (void)state;
+    drain(f, 2);
+    pass(f, 1500); /* Some copies are on their way. */
+    f->targets[2].alive = false;
+    pass(f, 30000); /* Less than the grace time. */
+    assert_int_equal(pgs_of(f, 2), 0);
+    assert_whole(f);
+    done(f);
+}
+
+static void a_drained_target_that_restarts_serves_again_and_goes_on(void **state)
+{
+    struct fixture *f = cluster_of(3, 0);
+
+    (void)state;
+    drain(f, 2);
+    pass(f, 1000);
+    f->targets[2].incarnation = boot + 2;
+    tell_target(f, 2);
+    pass(f, 30000);
+    assert_whole(f); /* There is nobody else: it is a member again. */
+    assert_int_equal(pgs_of(f, 2), f->pg_count);
+    done(f);
+}
+
+/* In the middle of a move, whoever dies: nothing is lost, and all ends whole. */
+static void who_dies_in_a_move_is_replaced(void **state)
+{
+    (void)state;
+    for (uint32_t victim = 1; victim <= 6; victim++) {
+        struct fixture *f = cluster_of(6, 0);
+
+        if (victim == 2) {
+            done(f);
+            continue;
+        }
+        drain(f, 2);
+        pass(f, 700);
+        f->targets[victim].alive = false;
+        pass(f, 150000);
+        assert_int_equal(pgs_of(f, 2), 0);
+        assert_int_equal(pgs_of(f, victim), 0);
+        assert_true(f->serving_min >= COPIES - 1);
+        assert_whole(f);
+        done(f);
+    }
+}
+
+static void a_target_in_maintenance_is_waited_for(void **state)
+{
+    struct fixture *f = cluster_of(5, 0);
+    unsigned had = pgs_of(f, 3);
+
+    (void)state;
+    pg_mgr_set_awaited(f->m, 3, true);
+    f->targets[3].alive = false;
+    pass(f, 600000);
+    assert_int_equal(f->joins, 0);
+    assert_int_equal(pgs_of(f, 3), had);
+    f->targets[3].alive = true;
+    f->targets[3].incarnation = boot + 2;
+    tell_target(f, 3);
+    pass(f, 30000);
+    assert_int_equal(f->joins, had);
+    assert_whole(f);
+    /* And once it is over, not. */
+    pg_mgr_set_awaited(f->m, 3, false);
+    f->targets[3].alive = false;
+    pass(f, 120000);
+    assert_int_equal(pgs_of(f, 3), 0);
+    assert_whole(f);
+    done(f);
+}
+
+/* What can't be written doesn't wait for who is in maintenance. */
+static void maintenance_does_not_stop_writes(void **state)
+{
+    struct fixture *f = cluster_of(5, 0);
+
+    (void)state;
+    pg_mgr_set_awaited(f->m, 1, true);
+    pg_mgr_set_awaited(f->m, 2, true);
+    f->targets[1].alive = f->targets[2].alive = false;
+    pass(f, 20000);
+    for (unsigned p = 0; p < f->pg_count; p++)
+        assert_true(pg_is_writable(&f->pgs[p]));
+    done(f);
+}
+
+static void a_new_target_gets_its_share_and_no_copy_moves_in_vain(void **state)
+{
+    struct fixture *f = cluster_of(3, 2);
+    unsigned fair = f->pg_count * COPIES / 4;
+
+    (void)state;
+    add_target(f, 4, 4);
+    pass(f, 9000);
+    assert_int_equal(f->joins, 0); /* Not before all has been well for a while. */
+    pass(f, 300000);
+    assert_int_equal(pgs_of(f, 4), fair);
+    assert_int_equal(f->joins, fair);
+    assert_int_equal(f->serving_min, COPIES);
+    assert_whole(f);
+    for (uint32_t t = 1; t <= 3; t++)
+        assert_int_equal(pgs_of(f, t), fair);
+    done(f);
+}
+
+static void a_full_target_gets_none(void **state)
+{
+    struct fixture *f = cluster_of(3, 2);
+
+    (void)state;
+    add_target(f, 4, 4);
+    pg_mgr_set_full(f->m, 4, true);
+    pass(f, 120000);
+    assert_int_equal(f->joins, 0);
+    drain(f, 1);
+    pass(f, 120000);
+    assert_int_equal(f->joins, 0);
+    /* But rather a copy there than none. */
+    f->targets[1].alive = false;
+    pass(f, 120000);
+    assert_int_equal(pgs_of(f, 4), f->pg_count);
+    done(f);
+}
+
+static void nothing_moves_for_balance_while_copies_are_missing(void **state)
+{
+    struct fixture *f = cluster_of(3, 2);
+    unsigned on_new;
+
+    (void)state;
+    f->targets[3].alive = false; /* Nobody can take its place: the PGs stay with two copies. */
+    pass(f, 120000);
+    add_target(f, 4, 4);
+    pass(f, 5000);
+    on_new = f->joins;
+    assert_true(on_new > 0); /* That is repair. */
+    pass(f, 120000);
+    assert_whole(f);
+    assert_int_equal(f->joins, f->pg_count);
+    done(f);
+}
+
+/* Fewer copies are wanted: the surplus goes, one by one. */
+static void fewer_copies(void **state)
+{
+    struct fixture *f = cluster_of(5, 0);
+
+    (void)state;
+    f->pgs[0].copies = 1;
+    f->pgs[0].min_write = 1;
+    assert_int_equal(pg_mgr_set_pg(f->m, &f->pgs[0]), 0);
+    pass(f, 2000);
+    assert_int_equal(f->pgs[0].member_count, 1);
+    assert_int_equal(f->joins, 0);
+    done(f);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_drained_target_gives_all_its_copies_away),
+        cmocka_unit_test(with_no_other_host_a_drained_target_serves_on),
+        cmocka_unit_test(a_disk_is_drained_to_another_of_its_host),
+        cmocka_unit_test(a_drained_target_that_dies_is_replaced_at_once),
+        cmocka_unit_test(a_drained_target_that_restarts_serves_again_and_goes_on),
+        cmocka_unit_test(who_dies_in_a_move_is_replaced),
+        cmocka_unit_test(a_target_in_maintenance_is_waited_for),
+        cmocka_unit_test(maintenance_does_not_stop_writes),
+        cmocka_unit_test(a_new_target_gets_its_share_and_no_copy_moves_in_vain),
+        cmocka_unit_test(a_full_target_gets_none),
+        cmocka_unit_test(nothing_moves_for_balance_while_copies_are_missing),
+        cmocka_unit_test(fewer_copies),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

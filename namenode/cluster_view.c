@@ -56,9 +56,11 @@ static void add_targets(const struct datanodes *d, const struct pg_mgr *mgr, str
         m->addr = t->rec.addr;
         m->state = t->failed ? DFS__TARGET_STATE__TARGET_FAILED : (Dfs__TargetState)t->rec.state;
         m->incarnation = t->rec.incarnation;
-        m->bytes_total = t->bytes_total;
-        m->bytes_free = t->bytes_free;
+        /* Not told to this leader yet: not full, but unknown. */
+        m->bytes_total = t->reported ? t->bytes_total : 0;
+        m->bytes_free = t->reported ? t->bytes_free : 0;
         m->chunk_count = t->chunk_count;
+        m->maintenance_until_ns = t->rec.maintenance_until_ns;
         m->alive = pg_mgr_target_alive(mgr, t->target);
         v->targets[v->target_count++] = m;
     }

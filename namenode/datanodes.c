@@ -118,7 +118,9 @@ struct target_state *datanodes_retired(const struct datanodes *d)
     HASH_ITER (hh, d->targets, t, next) {
         struct datanode *n;
 
-        if (t->rec.state != DFS__TARGET_STATE__TARGET_ACTIVE || t->retiring)
+        if ((t->rec.state != DFS__TARGET_STATE__TARGET_ACTIVE &&
+             t->rec.state != DFS__TARGET_STATE__TARGET_DRAINING) ||
+            t->retiring)
             continue;
         HASH_FIND_STR(d->nodes, t->rec.node, n);
         if (n != NULL && n->conn != NULL && !serves_target(n, t->target) &&
@@ -164,9 +166,31 @@ void datanodes_set_pg(struct datanodes *d, const struct pg_rec *rec)
     p->dirty = true;
 }
 
-static bool is_nearly_full(const struct target_state *t)
+bool datanodes_is_nearly_full(const struct target_state *t)
 {
     return t->bytes_free < t->bytes_total / 100 * (100 - NEARLY_FULL_PERCENT);
+}
+
+void datanodes_pgs_of(const struct datanodes *d, uint32_t target, uint32_t *ret_pgs,
+                      uint32_t *ret_last)
+{
+    struct pg_state *p, *next;
+
+    *ret_pgs = *ret_last = 0;
+    HASH_ITER (hh, d->pgs, p, next) {
+        bool is_member = false, serves = false, others_serve = false;
+
+        for (unsigned i = 0; i < p->rec.member_count; i++) {
+            const struct pg_member_rec *m = &p->rec.members[i];
+            bool is_serving = m->state == DFS__MEMBER_STATE__MEMBER_SERVING;
+
+            is_member |= m->target == target;
+            serves |= m->target == target && is_serving;
+            others_serve |= m->target != target && is_serving;
+        }
+        *ret_pgs += is_member;
+        *ret_last += serves && !others_serve;
+    }
 }
 
 enum pg_use { PG_USABLE, PG_UNWRITABLE, PG_FULL };
@@ -184,7 +208,7 @@ static enum pg_use pg_weight(const struct datanodes *d, const struct pg_rec *rec
 
         if (t == NULL || rec->members[i].state == PG_OFFLINE || !t->reported || t->bytes_total == 0)
             continue;
-        if (is_nearly_full(t))
+        if (datanodes_is_nearly_full(t))
             return PG_FULL;
         least = MIN(least, t->bytes_free / (t->bytes_total / WEIGHT_ALL_FREE + 1));
     }
@@ -293,7 +317,7 @@ void datanodes_space(const struct datanodes *d, uint32_t copies, uint64_t *ret_t
         count += i == count;
         hosts[i].host = t->rec.host;
         hosts[i].total += t->bytes_total;
-        hosts[i].free += is_nearly_full(t) ? 0 : t->bytes_free;
+        hosts[i].free += datanodes_is_nearly_full(t) ? 0 : t->bytes_free;
     }
     copies = MAX(MIN(copies, (uint32_t)count), 1U);
     bytes = mem_zalloc(count + 1, sizeof(*bytes));

@@ -66,6 +66,11 @@ struct target_state *datanodes_target_by_uuid(const struct datanodes *d, const u
  * member any more. NULL: there is none, or its removal is on the way.
  */
 struct target_state *datanodes_retired(const struct datanodes *d);
+/* Less than a tenth of it is free: no new data goes there. */
+bool datanodes_is_nearly_full(const struct target_state *t);
+/* How many placement groups have a copy there, and of how many it is the only one that serves. */
+void datanodes_pgs_of(const struct datanodes *d, uint32_t target, uint32_t *ret_pgs,
+                      uint32_t *ret_last);
 struct pg_state *datanodes_pg(const struct datanodes *d, uint32_t pg);
 /* From the state machine, at the start and after each change. */
 void datanodes_set_target(struct datanodes *d, const struct target_rec *rec);

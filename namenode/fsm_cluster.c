@@ -171,6 +171,9 @@ int op_target_set(struct tx *tx, const Dfs__MetaRequest *req, Dfs__MetaReply *re
         rec.incarnation = op->incarnation;
     if (op->bytes_total != 0)
         rec.bytes_total = op->bytes_total;
+    if (op->maintenance_until_ns != 0)
+        rec.maintenance_until_ns =
+            op->maintenance_until_ns > tx->now_ns ? op->maintenance_until_ns : 0;
     target_changed(tx, &rec);
     reply_id(tx, reply, rec.target, rec.incarnation);
     return 0;

@@ -37,7 +37,7 @@ libnamenode_la_SOURCES = namenode/cluster_view.c namenode/cluster_view.h namenod
 	namenode/svc_map.h namenode/svc_meta.c namenode/svc_meta.h namenode/svc_raft.c \
 	namenode/svc_reaper.c namenode/svc_reaper.h namenode/svc_report.c namenode/svc_report.h \
 	namenode/svc_request.c namenode/svc_request.h namenode/svc_session.c \
-	namenode/svc_session.h namenode/svc_status.c
+	namenode/svc_session.h namenode/svc_status.c namenode/svc_target.c namenode/svc_target.h
 libnamenode_la_LIBADD = libraftlog.la libpgmgr.la libfsm.la libraft.la librpc.la libcommon.la
 
 sbin_PROGRAMS += dfs-namenode

@@ -23,6 +23,7 @@
  *               copies           3                    of a new cluster: of each chunk...
  *               min_write        2                    ...and how few may take writes
  *               pgs_per_target   32                   placement groups per disk
+ *               rebalance_moves  2                    PGs that move at once to even out; 0: none
  *   [tls]       ca, cert, key    (required)           PEM files; relative to the configuration file
  *   [data]      tls              on                   off: chunk traffic in plain text
  *   [log]       level            info                 error, warn, info, debug
@@ -45,6 +46,7 @@ void node_conf_init(struct node_conf *c)
 {
     *c = (struct node_conf){
         .read_lease = true,
+        .rebalance_moves = 2,
         .heartbeat_ms = RAFT_HEARTBEAT_MS,
         .election_ms = RAFT_ELECTION_MIN_MS,
         .cache_bytes = 256 * MIB,
@@ -183,6 +185,8 @@ static void read_namenode(struct conf *conf, const char *conf_path, struct node_
     if (text && *text && node_conf_parse_namenodes(text, &c->founders, err, sizeof(err)) < 0)
         conf_problem(conf, s, "namenodes", "%s", err);
     c->read_lease = conf_bool(conf, s, "read_lease", c->read_lease);
+    c->rebalance_moves =
+        (uint32_t)conf_u64(conf, s, "rebalance_moves", c->rebalance_moves, 0, 1000);
     c->heartbeat_ms = conf_u64(conf, s, "heartbeat_ms", c->heartbeat_ms, 5, 10000);
     c->election_ms = conf_u64(conf, s, "election_ms", c->election_ms, 20, 60000);
     if (c->election_ms < 3 * c->heartbeat_ms)

@@ -10,7 +10,7 @@
 
 #include "rpc/meta.pb-c.h"
 
-enum { RECORD_VERSION = 1 };
+enum { RECORD_VERSION = 1, TARGET_VERSION = 2 };
 
 enum inode_flags { INODE_INLINE = 1, INODE_TRUNC_PENDING = 2, INODE_FLAGS_ALL = 3 };
 
@@ -49,11 +49,16 @@ static struct writer writer_begin(uint8_t *out)
     return (struct writer){.p = out + 1};
 }
 
-static struct reader reader_begin(const uint8_t *data, size_t len)
+static struct reader reader_begin_version(const uint8_t *data, size_t len, uint8_t version)
 {
-    if (len < 1 || data[0] != RECORD_VERSION)
+    if (len < 1 || data[0] != version)
         return (struct reader){.bad = true};
     return (struct reader){.p = data + 1, .end = data + len};
+}
+
+static struct reader reader_begin(const uint8_t *data, size_t len)
+{
+    return reader_begin_version(data, len, RECORD_VERSION);
 }
 
 static uint64_t get(struct reader *r, unsigned bytes)
@@ -336,12 +341,18 @@ size_t target_rec_encode(const struct target_rec *rec, uint8_t *out)
     put_string(&w, rec->host);
     put_string(&w, rec->addr);
     put_string(&w, rec->node);
+    if (rec->maintenance_until_ns != 0) {
+        out[0] = TARGET_VERSION;
+        put(&w, (uint64_t)rec->maintenance_until_ns, 8);
+    }
     return (size_t)(w.p - out);
 }
 
 int target_rec_decode(uint32_t target, const uint8_t *data, size_t len, struct target_rec *ret_rec)
 {
-    struct reader r = reader_begin(data, len);
+    bool has_maintenance = len > 0 && data[0] == TARGET_VERSION;
+    struct reader r =
+        reader_begin_version(data, len, has_maintenance ? TARGET_VERSION : RECORD_VERSION);
     struct target_rec rec = {.target = target};
 
     get_bytes(&r, rec.uuid, REC_UUID_SIZE);
@@ -351,7 +362,10 @@ int target_rec_decode(uint32_t target, const uint8_t *data, size_t len, struct t
     get_string(&r, rec.host);
     get_string(&r, rec.addr);
     get_string(&r, rec.node);
-    if (reader_end(&r) < 0 || rec.state < DFS__TARGET_STATE__TARGET_ACTIVE ||
+    if (has_maintenance)
+        rec.maintenance_until_ns = (int64_t)get64(&r);
+    if (reader_end(&r) < 0 || (has_maintenance && rec.maintenance_until_ns == 0) ||
+        rec.state < DFS__TARGET_STATE__TARGET_ACTIVE ||
         rec.state > DFS__TARGET_STATE__TARGET_REMOVED)
         return -EBADMSG;
     *ret_rec = rec;

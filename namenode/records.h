@@ -82,6 +82,7 @@ struct target_rec {
     uint8_t uuid[REC_UUID_SIZE];
     uint8_t state; /* Dfs__TargetState */
     uint64_t incarnation, bytes_total;
+    int64_t maintenance_until_ns; /* its absence is not answered by repair before; 0: none */
     char host[REC_STRING_SIZE], addr[REC_STRING_SIZE], node[REC_STRING_SIZE];
 };
 

@@ -21,14 +21,15 @@
 #include "namenode/svc_reaper.h"
 #include "namenode/svc_report.h"
 #include "namenode/svc_session.h"
+#include "namenode/svc_target.h"
 #include "rpc/node.pb-c.h"
 #include "rpc/role.h"
 #include "rpc/server.h"
 
 /* In the order of their start: who looks for another at its start stands behind it. */
 static const struct service *const all_services[] = {
-    &svc_raft, &svc_status, &svc_session, &svc_datanode,
-    &svc_map,  &svc_meta,   &svc_reaper,  &svc_report,
+    &svc_raft, &svc_status, &svc_session, &svc_datanode, &svc_map,
+    &svc_meta, &svc_reaper, &svc_report,  &svc_target,
 };
 
 enum { SERVICE_COUNT = ARRAY_COUNT(all_services), TYPE_COUNT = 128, CONN_COUNT_MAX = 65536 };

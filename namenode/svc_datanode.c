@@ -66,6 +66,7 @@ static void target_changed(struct svc_datanode *s, const struct target_rec *rec)
         .id = rec->target,
         .incarnation = rec->incarnation,
         .usable = rec->state == DFS__TARGET_STATE__TARGET_ACTIVE,
+        .draining = rec->state == DFS__TARGET_STATE__TARGET_DRAINING,
         .host = rec->host,
     };
 
@@ -569,6 +570,18 @@ static void retire_targets(struct svc_datanode *s)
     }
 }
 
+/* What pg_mgr cannot see: room, and the wall clock. */
+static void tell_mgr(struct svc_datanode *s)
+{
+    int64_t wall_ns = clock_wall_ns(clock_system());
+    struct target_state *t, *next;
+
+    HASH_ITER (hh, s->dn.targets, t, next) {
+        pg_mgr_set_full(s->mgr, t->target, datanodes_is_nearly_full(t));
+        pg_mgr_set_awaited(s->mgr, t->target, t->rec.maintenance_until_ns > wall_ns);
+    }
+}
+
 static void decide(void *ctx)
 {
     struct svc_datanode *s = ctx;
@@ -577,6 +590,7 @@ static void decide(void *ctx)
 
     if (s->mgr == NULL)
         return;
+    tell_mgr(s);
     n = pg_mgr_tick(s->mgr, now_ns(s), out, PROPOSALS_AT_ONCE);
     for (size_t i = 0; i < n; i++)
         propose_epoch(s, &out[i]);
@@ -598,6 +612,11 @@ void svc_datanode_space(const struct svc_datanode *s, struct fsm_space *ret_spac
 int svc_datanode_choose_pgs(struct svc_datanode *s, uint32_t count, uint32_t *out)
 {
     return datanodes_choose_pgs(&s->dn, &s->choose_next, count, out);
+}
+
+const struct datanodes *svc_datanode_memory(const struct svc_datanode *s)
+{
+    return &s->dn;
 }
 
 struct conn *svc_datanode_conn(const struct svc_datanode *s, uint32_t target)
@@ -682,6 +701,7 @@ static void serving(void *self, uint64_t term)
 
     (void)term;
     pg_mgr_options_init(&o);
+    o.moves_at_once = services_conf(s->all)->rebalance_moves;
     if (fsm_cluster(node_fsm(s->node), &cluster) == 0) {
         o.copies = cluster.copies;
         o.min_write = cluster.min_write;

@@ -12,6 +12,7 @@
 #include "namenode/cluster_view.h"
 
 struct conn;
+struct datanodes;
 struct fsm_space;
 struct service;
 struct services;
@@ -30,6 +31,9 @@ void svc_datanode_space(const struct svc_datanode *s, struct fsm_space *ret_spac
  * -EAGAIN  none is writable now: ask again
  */
 int svc_datanode_choose_pgs(struct svc_datanode *s, uint32_t count, uint32_t *out);
+
+/* Leader memory of datanodes, targets and placement groups. Borrowed, within this loop turn. */
+const struct datanodes *svc_datanode_memory(const struct svc_datanode *s);
 
 /* The control connection of the datanode that holds this target; NULL when there is none. */
 struct conn *svc_datanode_conn(const struct svc_datanode *s, uint32_t target);

@@ -55,6 +55,7 @@ enum msg_type {
     MSG_STATUS = 61,        /* StatusRequest -> StatusReply */
     MSG_TRANSFER = 62,      /* TransferRequest -> Empty */
     MSG_MEMBER = 63,        /* MemberRequest -> Empty */
+    MSG_TARGET_ADMIN = 66,  /* TargetAdminRequest -> TargetAdminReply */
 };
 
 struct frame_header {

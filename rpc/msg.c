@@ -156,6 +156,7 @@ const char *msg_type_name(uint16_t type)
         {MSG_STATUS, "STATUS"},
         {MSG_TRANSFER, "TRANSFER"},
         {MSG_MEMBER, "MEMBER"},
+        {MSG_TARGET_ADMIN, "TARGET_ADMIN"},
     };
 
     for (size_t i = 0; i < ARRAY_COUNT(names); i++) {

@@ -51,6 +51,7 @@ static unsigned allowed_roles(uint16_t type)
     case MSG_TRANSFER:
         return ADMIN | NAMENODE;
     case MSG_MEMBER:
+    case MSG_TARGET_ADMIN:
         return ADMIN;
     }
     return 0;

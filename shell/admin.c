@@ -7,14 +7,20 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/args.h"
+#include "common/compiler.h"
+#include "common/conf.h"
 #include "common/error.h"
 #include "common/limits.h"
 #include "common/loop.h"
 #include "common/mem.h"
 #include "common/slab.h"
+#include "common/strutil.h"
 #include "rpc/conn.h"
 #include "rpc/msg.h"
 #include "rpc/tls.h"
+#include "shell/client.h"
+#include "shell/command.h"
 
 enum { PROBLEM_MAX = 256 };
 
@@ -30,6 +36,7 @@ struct admin {
     struct slab_pool *slabs;
     struct tls *tls;
     struct admin_peer *peers;
+    char text[RPC_ERROR_TEXT_MAX]; /* of the last answer that was an error; "": none */
 };
 
 struct question {
@@ -37,6 +44,7 @@ struct question {
     int status;
     const ProtobufCMessageDescriptor *type;
     ProtobufCMessage *reply;
+    char text[RPC_ERROR_TEXT_MAX];
 };
 
 int admin_new(const char *ca, const char *cert, const char *key, struct admin **ret_admin)
@@ -125,8 +133,10 @@ static void answered(void *ctx, int status, const struct rpc_frame *f)
 
     q->done = true;
     q->status = status;
-    if (status < 0)
+    if (status < 0) {
+        (void)rpc_error_text(f, q->text);
         return;
+    }
     q->reply = protobuf_c_message_unpack(q->type, NULL, f->header.body_len, f->body);
     if (q->reply == NULL)
         q->status = DFS_EPROTO;
@@ -140,6 +150,7 @@ int admin_call(struct admin *a, const char *addr, uint16_t msg, const ProtobufCM
     struct admin_peer *peer;
     int r = peer_open(a, addr, &peer);
 
+    a->text[0] = '\0';
     if (r < 0)
         return r;
     conn_call(peer->conn, msg, request, NULL, timeout_ms, answered, &q);
@@ -150,6 +161,7 @@ int admin_call(struct admin *a, const char *addr, uint16_t msg, const ProtobufCM
         conn_close(peer->conn, -ECANCELED);
     if (q.status == 0)
         *ret_reply = q.reply;
+    (void)snprintf(a->text, sizeof(a->text), "%s", q.text);
     return q.status;
 }
 
@@ -164,15 +176,86 @@ int admin_call_leader(struct admin *a, const char *addrs, uint16_t msg,
                       unsigned timeout_ms, ProtobufCMessage **ret_reply)
 {
     char *copy = mem_strdup(addrs), *save = NULL;
+    char best_text[RPC_ERROR_TEXT_MAX] = "";
     int r = -EINVAL, best = 0;
 
     for (char *one = strtok_r(copy, ", ", &save); one != NULL; one = strtok_r(NULL, ", ", &save)) {
         r = admin_call(a, one, msg, request, type, timeout_ms, ret_reply);
         if (r == 0)
             break;
-        if (weight(r) > weight(best))
+        if (weight(r) > weight(best)) {
             best = r;
+            memcpy(best_text, a->text, sizeof(best_text));
+        }
     }
     free(copy);
+    memcpy(a->text, best_text, sizeof(best_text));
     return r == 0 || best == 0 ? r : best;
+}
+
+/* The namenodes of the configuration, each with its port; NULL and why. malloc'ed. */
+static char *namenodes_of(const struct client *c, struct conf *conf, int conf_error,
+                          char why[ADMIN_WHY_MAX])
+{
+    const char *given = c->options.namenodes;
+    char problem[160], *addrs;
+
+    if (given == NULL && conf != NULL)
+        given = conf_str(conf, "client", "namenodes", NULL);
+    if (given == NULL) {
+        (void)snprintf(why, ADMIN_WHY_MAX,
+                       "%s: %s; --config or --namenodes say where the cluster is",
+                       client_config_path(c),
+                       conf_error < 0 ? dfs_strerror(conf_error) : "names no namenodes");
+        return NULL;
+    }
+    addrs = str_full_addrs(given, NAMENODE_PORT, NAMENODE_ADDRS_MAX, problem, sizeof(problem));
+    if (addrs == NULL)
+        (void)snprintf(why, ADMIN_WHY_MAX, "the addresses of the namenodes: %s", problem);
+    return addrs;
+}
+
+static void explain(const struct admin *a, int r, char why[ADMIN_WHY_MAX])
+{
+    if (r == -EACCES || r == -EPERM)
+        (void)snprintf(why, ADMIN_WHY_MAX,
+                       "this needs a certificate of role admin: `dfs pki issue NAME admin`, then "
+                       "name it in [tls] of the configuration");
+    else if (r == DFS_ENOTLEADER)
+        (void)snprintf(why, ADMIN_WHY_MAX, "none of the namenodes leads at the moment");
+    else
+        (void)snprintf(why, ADMIN_WHY_MAX, "%s", a->text[0] != '\0' ? a->text : dfs_strerror(r));
+}
+
+int admin_ask(const struct client *c, uint16_t msg, const ProtobufCMessage *request,
+              const ProtobufCMessageDescriptor *type, unsigned timeout_ms,
+              ProtobufCMessage **ret_reply, char why[ADMIN_WHY_MAX])
+{
+    CLEANUP(conf) struct conf *conf = NULL;
+    struct admin *a = NULL;
+    int r = conf_load(client_config_path(c), &conf);
+    char *addrs = namenodes_of(c, conf, r, why);
+
+    if (addrs == NULL)
+        return -EDESTADDRREQ;
+    r = conf == NULL ? admin_new(NULL, NULL, NULL, &a)
+                     : admin_new(conf_file(conf, "tls", "ca"), conf_file(conf, "tls", "cert"),
+                                 conf_file(conf, "tls", "key"), &a);
+    if (r < 0) {
+        (void)snprintf(why, ADMIN_WHY_MAX, "the certificates cannot be used");
+        free(addrs);
+        return r;
+    }
+    r = admin_call_leader(a, addrs, msg, request, type, timeout_ms, ret_reply);
+    if (r < 0)
+        explain(a, r, why);
+    admin_free(a);
+    free(addrs);
+    return r;
+}
+
+int admin_exit_code(int r)
+{
+    return r == -ECONNREFUSED || r == -ETIMEDOUT || r == -EDESTADDRREQ ? EXIT_UNREACHED
+                                                                       : EXIT_FAILED;
 }

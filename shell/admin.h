@@ -8,6 +8,7 @@
 #include <protobuf-c/protobuf-c.h>
 
 struct admin;
+struct client;
 
 /* Certificates as for every client; all NULL: plain (tests). Complains on stderr. */
 int admin_new(const char *ca, const char *cert, const char *key, struct admin **ret_admin);
@@ -26,5 +27,17 @@ int admin_call(struct admin *a, const char *addr, uint16_t msg, const ProtobufCM
 int admin_call_leader(struct admin *a, const char *addrs, uint16_t msg,
                       const ProtobufCMessage *request, const ProtobufCMessageDescriptor *type,
                       unsigned timeout_ms, ProtobufCMessage **ret_reply);
+
+enum { ADMIN_WHY_MAX = 320 };
+
+/*
+ * All of it, for a command with the client's options: reads the configuration, asks the leader.
+ * A negative code comes with a sentence in why: the server's own where it gave one.
+ */
+int admin_ask(const struct client *c, uint16_t msg, const ProtobufCMessage *request,
+              const ProtobufCMessageDescriptor *type, unsigned timeout_ms,
+              ProtobufCMessage **ret_reply, char why[ADMIN_WHY_MAX]);
+/* What the program then ends with. */
+int admin_exit_code(int r);
 
 #endif

@@ -46,6 +46,7 @@ int cmd_sync(int argc, char **argv);
 int cmd_counters(int argc, char **argv);
 int cmd_cluster(int argc, char **argv);
 int cmd_namenode(int argc, char **argv);
+int cmd_datanode(int argc, char **argv);
 int cmd_pki(int argc, char **argv);
 
 #endif

@@ -4,7 +4,7 @@ libshell_la_SOURCES = shell/command.h \
 	shell/admin.c shell/admin.h \
 	shell/client.c shell/client.h \
 	shell/cluster.h shell/cluster_check.c shell/cluster_files.c shell/cluster_proc.c shell/cluster_state.c \
-	shell/cmd_attr.c shell/cmd_cluster.c shell/cmd_copy.c shell/cmd_du.c shell/cmd_find.c \
+	shell/cmd_attr.c shell/cmd_cluster.c shell/cmd_copy.c shell/cmd_datanode.c shell/cmd_du.c shell/cmd_find.c \
 	shell/cmd_fsck.c shell/cmd_ls.c shell/cmd_mount.c shell/cmd_namenode.c shell/cmd_names.c \
 	shell/cmd_pki.c \
 	shell/cmd_report.c shell/cmd_rm.c shell/cmd_tree.c shell/cmd_why.c \

@@ -33,6 +33,7 @@ static const struct command commands[] = {
     {"counters", cmd_counters, "show what a mount has done"},
     {"cluster", cmd_cluster, "make, start, stop and show a cluster on this machine"},
     {"namenode", cmd_namenode, "add and remove namenodes, hand over the leadership"},
+    {"datanode", cmd_datanode, "list datanodes; drain, remove, maintain them"},
     {"pki", cmd_pki, "make certificates for a cluster on real hosts"},
 };
 

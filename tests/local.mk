@@ -320,6 +320,11 @@ TESTS += tests/unit/namenode/test_svc_datanode
 tests_unit_namenode_test_svc_datanode_CFLAGS = $(TEST_CFLAGS)
 tests_unit_namenode_test_svc_datanode_LDADD = tests/unit/namenode/libsvccluster.la
 
+check_PROGRAMS += tests/unit/namenode/test_svc_target
+TESTS += tests/unit/namenode/test_svc_target
+tests_unit_namenode_test_svc_target_CFLAGS = $(TEST_CFLAGS)
+tests_unit_namenode_test_svc_target_LDADD = tests/unit/namenode/libsvccluster.la
+
 check_PROGRAMS += tests/unit/namenode/test_svc_reaper
 TESTS += tests/unit/namenode/test_svc_reaper
 tests_unit_namenode_test_svc_reaper_CFLAGS = $(TEST_CFLAGS)

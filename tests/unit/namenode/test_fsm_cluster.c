@@ -125,6 +125,16 @@ static void target_is_changed_where_the_request_says(void **state)
     assert_int_equal(rec.state, DFS__TARGET_STATE__TARGET_FAILED);
     assert_int_equal(rec.incarnation, 10);
     assert_string_equal(rec.host, "host");
+    body.state = DFS__TARGET_STATE__TARGET_UNSET;
+    body.maintenance_until_ns = fsm_state(f->fsm)->time_ns + 1000000000;
+    assert_int_equal(fx_apply(f, &req), 0);
+    assert_int_equal(fsm_target_get(f->fsm, 1, &rec), 0);
+    assert_true(rec.maintenance_until_ns == body.maintenance_until_ns);
+    assert_int_equal(rec.state, DFS__TARGET_STATE__TARGET_FAILED);
+    body.maintenance_until_ns = -1; /* Over. */
+    assert_int_equal(fx_apply(f, &req), 0);
+    assert_int_equal(fsm_target_get(f->fsm, 1, &rec), 0);
+    assert_true(rec.maintenance_until_ns == 0);
     body.target = 9;
     assert_int_equal(fx_apply(f, &req), -ENOENT);
 }

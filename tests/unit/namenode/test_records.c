@@ -94,6 +94,26 @@ static void strings_have_no_nul_inside_and_fit(void **state)
     assert_int_equal(target_rec_decode(1, bytes, len, &out), -EBADMSG);
 }
 
+/* Only who is in maintenance has the newer record, so that older programs read all others. */
+static void maintenance_makes_a_newer_record(void **state)
+{
+    struct target_rec in = {.target = 1, .state = 1, .node = "n"}, out;
+    size_t len = target_rec_encode(&in, bytes);
+
+    (void)state;
+    assert_int_equal(bytes[0], 1);
+    in.maintenance_until_ns = -5;
+    assert_int_equal(target_rec_encode(&in, bytes), len + 8);
+    assert_int_equal(bytes[0], 2);
+    assert_int_equal(target_rec_decode(1, bytes, len + 8, &out), 0);
+    assert_true(out.maintenance_until_ns == -5);
+    assert_int_equal(target_rec_decode(1, bytes, len, &out), -EBADMSG);
+    bytes[0] = 1;
+    assert_int_equal(target_rec_decode(1, bytes, len + 8, &out), -EBADMSG);
+    bytes[0] = 3;
+    assert_int_equal(target_rec_decode(1, bytes, len + 8, &out), -EBADMSG);
+}
+
 static int decode_nth(unsigned n, const uint8_t *data, size_t len)
 {
     static union {
@@ -226,6 +246,7 @@ int main(void)
         cmocka_unit_test(inode_comes_back),
         cmocka_unit_test(chunk_page_holds_as_many_as_it_should),
         cmocka_unit_test(strings_have_no_nul_inside_and_fit),
+        cmocka_unit_test(maintenance_makes_a_newer_record),
         cmocka_unit_test(truncated_longer_and_unknown_records_are_refused),
         cmocka_unit_test(state_hash_stands_where_it_is_said_to),
         cmocka_unit_test(keys_sort_by_id_and_name),

@@ -40,6 +40,8 @@ static void an_operator_may_move_leadership_but_not_take_part(void **state)
     assert_true(role_may_send("admin", MSG_TRANSFER));
     assert_true(role_may_send("admin", MSG_MEMBER));
     assert_false(role_may_send("namenode", MSG_MEMBER));
+    assert_true(role_may_send("admin", MSG_TARGET_ADMIN));
+    assert_false(role_may_send("datanode", MSG_TARGET_ADMIN));
     assert_true(role_may_send("admin", MSG_REPORT));
     assert_false(role_may_send("admin", MSG_RAFT));
 }

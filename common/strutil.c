@@ -35,8 +35,10 @@ char *str_duration(uint64_t ms, char out[STR_SIZE_MAX])
         (void)snprintf(out, STR_SIZE_MAX, "%" PRIu64 ".%" PRIu64 " s", s, ms % 1000 / 100);
     else if (s < 3600)
         (void)snprintf(out, STR_SIZE_MAX, "%" PRIu64 " min %" PRIu64 " s", s / 60, s % 60);
-    else
+    else if (s < 2 * 86400)
         (void)snprintf(out, STR_SIZE_MAX, "%" PRIu64 " h %" PRIu64 " min", s / 3600, s / 60 % 60);
+    else
+        (void)snprintf(out, STR_SIZE_MAX, "%" PRIu64 " d %" PRIu64 " h", s / 86400, s / 3600 % 24);
     return out;
 }
 

@@ -642,14 +642,37 @@ static uint64_t hash_of(const uint8_t block[BLOCK])
 }
 
 /* One piece of a check, small enough that writers do not wait long for the lock. */
-static int check_piece_locked(struct chunk_file *f, uint32_t first, uint8_t *buf, bool launder,
-                              uint64_t *bad, uint32_t *bad_count, uint64_t *hashes)
+/* Whole blocks, past the page cache; buf is aligned. Data that memory has newer goes out first, by
+ * the kernel. */
+static int read_direct_locked(struct chunk_file *f, struct vfs_file *direct, uint32_t offset,
+                              uint32_t len, uint8_t *buf, uint32_t *ret_len)
+{
+    uint32_t there = offset < f->len ? MIN(len, f->len - offset) : 0;
+    uint32_t whole = (there + BLOCK - 1) / BLOCK * BLOCK;
+    ssize_t n = there ? vfs_pread(direct, buf, whole, CHUNK_DATA_AT + (uint64_t)offset) : 0;
+
+    if (n < 0)
+        return read_error(n);
+    if (n < (ssize_t)there)
+        memset(buf + n, 0, there - (size_t)n);
+    if (there % BLOCK != 0)
+        memset(buf + there, 0, BLOCK - there % BLOCK);
+    *ret_len = there;
+    return 0;
+}
+
+static int check_piece_locked(struct chunk_file *f, struct vfs_file *direct, uint32_t first,
+                              uint8_t *buf, bool launder, uint64_t *bad, uint32_t *bad_count,
+                              uint64_t *hashes)
 {
     uint32_t slots[CHECK_BYTES / BLOCK], len, count;
     bool is_changed = false;
     int r;
 
-    r = read_locked(f, first * BLOCK, CHECK_BYTES, buf, &len);
+    r = direct == NULL ? -EINVAL
+                       : read_direct_locked(f, direct, first * BLOCK, CHECK_BYTES, buf, &len);
+    if (r == -EINVAL) /* Not so, or not in blocks of this size. */
+        r = read_locked(f, first * BLOCK, CHECK_BYTES, buf, &len);
     if (r < 0)
         return r;
     count = (len + BLOCK - 1) / BLOCK;
@@ -677,10 +700,23 @@ static int check_piece_locked(struct chunk_file *f, uint32_t first, uint8_t *buf
     return r;
 }
 
-int chunk_file_check(struct chunk_file *f, bool launder, uint64_t *bad, uint32_t *ret_bad_count,
-                     uint64_t *hashes)
+/* For reading past the page cache; NULL where that is not wanted or cannot be done. */
+static struct vfs_file *open_direct(struct chunk_file *f)
 {
-    uint8_t *buf = mem_alloc(CHECK_BYTES);
+    char path[PATH_BYTES_MAX + 1];
+    struct vfs_file *file;
+
+    if (atomic_load(&f->dir->direct_min) == 0)
+        return NULL;
+    chunk_file_path(f->dir, f->id, path);
+    return vfs_open(f->dir->vfs, path, O_RDONLY | O_DIRECT, 0, &file) < 0 ? NULL : file;
+}
+
+int chunk_file_check(struct chunk_file *f, bool from_disk, bool launder, uint64_t *bad,
+                     uint32_t *ret_bad_count, uint64_t *hashes)
+{
+    CLEANUP(vfs_file) struct vfs_file *direct = from_disk ? open_direct(f) : NULL;
+    uint8_t *buf = aligned_alloc(BLOCK, CHECK_BYTES);
     uint32_t bad_count = 0, len = 1;
     int r = 0;
 
@@ -690,7 +726,7 @@ int chunk_file_check(struct chunk_file *f, bool launder, uint64_t *bad, uint32_t
         r = open_locked(f, 0);
         if (r == 0) {
             len = f->len;
-            r = check_piece_locked(f, first, buf, launder, bad, &bad_count, hashes);
+            r = check_piece_locked(f, direct, first, buf, launder, bad, &bad_count, hashes);
         }
         pthread_mutex_unlock(&f->lock);
     }

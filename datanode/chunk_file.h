@@ -126,7 +126,8 @@ int chunk_file_read(struct chunk_file *f, uint32_t offset, uint32_t len, uint8_t
 
 /*
  * Compares all data with the slots; sets bits in `bad` (CHUNK_BLOCKS bits, zeroed by the caller).
- * With launder, blocks that do not match get the slot that their bytes have.
+ * With launder, blocks that do not match get the slot that their bytes have. from_disk: what the page
+ * cache has is passed by, so that the disk is what is checked, and memory is left to those who read.
  *
  * hashes, unless NULL: CHUNK_BLOCKS of them, zeroed by the caller; what tells equal blocks of two
  * copies from others. A CRC does not: it is linear, and bytes that carry a CRC32C of themselves, as
@@ -134,8 +135,8 @@ int chunk_file_read(struct chunk_file *f, uint32_t offset, uint32_t len, uint8_t
  * zeros, or none, has 0, a bad one CHUNK_HASH_UNKNOWN.
  */
 #define CHUNK_HASH_UNKNOWN UINT64_MAX
-int chunk_file_check(struct chunk_file *f, bool launder, uint64_t *bad, uint32_t *ret_bad_count,
-                     uint64_t *hashes);
+int chunk_file_check(struct chunk_file *f, bool from_disk, bool launder, uint64_t *bad,
+                     uint32_t *ret_bad_count, uint64_t *hashes);
 
 /* The file was made and its directory not synced since. */
 bool chunk_file_is_new(struct chunk_file *f);

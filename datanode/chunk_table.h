@@ -17,6 +17,7 @@ struct chunk_table;
 struct chunk {
     uint64_t id;
     uint64_t ver_epoch, ver_seq;
+    uint32_t digest; /* see chunk_state */
     uint32_t pg, len;
     uint16_t flags; /* enum chunk_flags */
     uint16_t is_used;

@@ -7,6 +7,7 @@
  *   write.c    operations from clients, and onto the disk
  *   read.c     reads of clients and joiners
  *   joiner.c   copying from the source
+ *   scrub.c    what nobody reads is looked at
  *   strays.c   what was left here when another target took our place
  *   heartbeat.c the leader
  */
@@ -116,6 +117,7 @@ struct dn_metrics {
     struct metric *ops, *op_bytes, *chain_ops_sent, *chain_ops_received, *acks_sent, *acks_received;
     struct metric *reads, *read_bytes, *syncs, *stale, *bad_blocks, *accusations, *registered;
     struct metric *pgs_serving, *pgs_syncing, *joins, *join_bytes, *strays;
+    struct metric *scrub_chunks, *scrub_bytes, *scrub_bad;
 };
 
 struct dn {
@@ -155,6 +157,7 @@ struct dn {
     struct dn_apply *applies; /* operations in the hands of the store */
     struct dn_post *posts;    /* events that must not come from inside a step */
     struct nn_link *nn;
+    struct scrub *scrub; /* NULL: off, or the store is not open */
 };
 
 /* ---- pg.c ---- */

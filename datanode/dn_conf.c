@@ -9,6 +9,7 @@
 #include "common/strutil.h"
 
 static const char *const section = "datanode";
+#define SCRUB_PERIOD_MS (UINT64_C(14) * 24 * 3600 * 1000)
 
 /* Words between commas and blanks; each goes to `take`. */
 static void split(const char *text, void (*take)(void *ctx, char *word_take), void *ctx)
@@ -120,6 +121,8 @@ static void read_datanode(struct conf *conf, struct dn_conf *c)
     c->reserve_percent = (unsigned)conf_u64(conf, section, "reserve", DISK_RESERVE_PERCENT, 0, 50);
     c->capacity_bytes = conf_size(conf, section, "capacity", 0, 0, UINT64_MAX);
     c->direct_io = conf_bool(conf, section, "direct_io", true);
+    c->scrub_period_ms = conf_duration_ms(conf, section, "scrub_period", SCRUB_PERIOD_MS, 0,
+                                          UINT64_C(366) * 24 * 3600 * 1000);
 }
 
 int dn_conf_read(struct conf *conf, const char *path, struct dn_conf *c)

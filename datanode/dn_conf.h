@@ -12,6 +12,7 @@
  *               reserve     5                percent of each disk that is kept free
  *               capacity    0                bytes of each target, when less than the disk's
  *               direct_io   on               big writes go to the disk past the page cache
+ *               scrub_period 14d             all data is read and compared once in this; 0s: never
  *   [tls]       ca, cert, key (required)     PEM files
  *   [data]      tls         on               off: chunk traffic in plain text
  *   [log]       level       info             error, warn, info, debug
@@ -40,6 +41,7 @@ struct dn_conf {
     unsigned reserve_percent;
     uint64_t capacity_bytes;
     bool direct_io;
+    uint64_t scrub_period_ms;
     bool rebuild; /* of the command line: see store_options */
     char *tls_ca, *tls_cert, *tls_key;
     bool data_tls;

@@ -21,6 +21,7 @@
 #include "common/mem.h"
 #include "common/metrics.h"
 #include "datanode/dn.h"
+#include "datanode/scrub.h"
 #include "rpc/msg.h"
 
 enum {
@@ -187,8 +188,11 @@ static void ask_status(struct nn_link *l)
 
 /* ---- registration ---- */
 
-static void report_target(struct target *t, Dfs__TargetReport *m)
+static void report_target(struct dn *dn, unsigned index, Dfs__ScrubStatus *scrub,
+                          Dfs__TargetReport *m)
 {
+    struct target *t = store_target_at(dn->store, index);
+    struct scrub_status at;
     struct target_stats s;
 
     target_stats(t, &s);
@@ -201,6 +205,17 @@ static void report_target(struct target *t, Dfs__TargetReport *m)
     m->chunk_count = s.chunk_count - s.tombstone_count;
     m->bad_chunks = s.bad_count;
     m->target = target_id(t).v;
+    scrub_status(dn->scrub, index, &at);
+    if (at.began_ns == 0)
+        return;
+    dfs__scrub_status__init(scrub);
+    scrub->began_ns = at.began_ns;
+    scrub->ended_ns = at.ended_ns;
+    scrub->bytes_done = at.bytes_done;
+    scrub->bytes_total = at.bytes_total;
+    scrub->bad = at.bad;
+    scrub->differing = at.differing;
+    m->scrub = scrub;
 }
 
 static void registered(struct nn_link *l)
@@ -282,6 +297,7 @@ static void register_here(struct nn_link *l)
     struct dn *dn = l->dn;
     Dfs__NodeRegisterRequest m;
     Dfs__TargetReport reports[TARGETS_PER_NODE_MAX], *pointers[TARGETS_PER_NODE_MAX];
+    Dfs__ScrubStatus scrubs[TARGETS_PER_NODE_MAX];
     char boot_id[UUID_TEXT_SIZE];
 
     dfs__node_register_request__init(&m);
@@ -295,7 +311,7 @@ static void register_here(struct nn_link *l)
     m.targets = pointers;
     m.n_targets = store_target_count(dn->store);
     for (unsigned i = 0; i < m.n_targets; i++) {
-        report_target(store_target_at(dn->store, i), &reports[i]);
+        report_target(dn, i, &scrubs[i], &reports[i]);
         pointers[i] = &reports[i];
     }
     (void)conn_call(l->conn, MSG_NODE_REGISTER, &m.base, NULL, REGISTER_TIMEOUT_MS, on_registered,
@@ -348,6 +364,7 @@ static void beat(void *ctx)
     struct dn *dn = l->dn;
     Dfs__HeartbeatRequest m;
     Dfs__TargetReport reports[TARGETS_PER_NODE_MAX], *report_ptrs[TARGETS_PER_NODE_MAX];
+    Dfs__ScrubStatus scrubs[TARGETS_PER_NODE_MAX];
     Dfs__Accusation accusations[ACCUSATIONS_MAX], *accusation_ptrs[ACCUSATIONS_MAX];
     Dfs__PgReport *pgs, **pg_ptrs;
     struct dn_pg *pg, *tmp;
@@ -360,7 +377,7 @@ static void beat(void *ctx)
     m.node = dn->conf->node;
     m.targets = report_ptrs;
     for (unsigned i = 0; i < store_target_count(dn->store); i++) {
-        report_target(store_target_at(dn->store, i), &reports[i]);
+        report_target(dn, i, &scrubs[i], &reports[i]);
         report_ptrs[m.n_targets++] = &reports[i];
     }
     pgs = mem_zalloc(HASH_COUNT(dn->pgs) + 1, sizeof(*pgs));

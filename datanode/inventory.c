@@ -100,6 +100,7 @@ void inventory_on_request(struct dn *dn, struct conn *c, const struct rpc_frame 
         v->items[i].len = v->states[i].len;
         v->items[i].ver_epoch = v->states[i].ver.epoch;
         v->items[i].ver_seq = v->states[i].ver.seq;
+        v->items[i].known_digest = v->states[i].digest;
         v->items[i].bad = (v->states[i].flags & CHUNK_BAD) != 0;
     }
     v->waiter = waiter_new(dn, WAITER_READ, c, f, pg);

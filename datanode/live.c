@@ -18,6 +18,7 @@ void chunk_get_state(const struct chunk *c, struct chunk_state *ret_state)
         .flags = c->flags,
         .len = c->len,
         .ver = {c->ver_epoch, c->ver_seq},
+        .digest = c->digest,
     };
 }
 

@@ -18,6 +18,7 @@
 #include "common/slab.h"
 #include "common/strutil.h"
 #include "datanode/dn.h"
+#include "datanode/scrub.h"
 #include "datanode/wire.h"
 #include "rpc/msg.h"
 #include "rpc/role.h"
@@ -143,6 +144,7 @@ int dn_open_store(struct dn *dn, const struct uuid *cluster)
     }
     dn->cluster = *cluster;
     dn->is_open = true;
+    dn->scrub = scrub_new(dn);
     return 0;
 }
 
@@ -327,6 +329,8 @@ static void on_tick(void *ctx)
         return;
     pg_tick_all(dn);
     strays_tick(dn);
+    if (dn->scrub != NULL)
+        scrub_tick(dn->scrub);
 }
 
 static void make_metrics(struct dn *dn)
@@ -353,6 +357,10 @@ static void make_metrics(struct dn *dn)
     x->join_bytes = metrics_counter(m, "dfs_dn_join_bytes_total", "bytes copied when joining");
     x->strays = metrics_counter(m, "dfs_dn_strays_total",
                                 "chunks dropped because another target took the place here");
+    x->scrub_chunks = metrics_counter(m, "dfs_dn_scrub_chunks_total", "chunks read by the scrub");
+    x->scrub_bytes = metrics_counter(m, "dfs_dn_scrub_bytes_total", "bytes read by the scrub");
+    x->scrub_bad =
+        metrics_counter(m, "dfs_dn_scrub_bad_total", "chunks in which the scrub found damage");
     x->registered = metrics_gauge(m, "dfs_dn_registered", "1 when a leader knows this datanode");
     x->pgs_serving = metrics_gauge(m, "dfs_dn_pgs{state=\"serving\"}", "placement groups here");
     x->pgs_syncing = metrics_gauge(m, "dfs_dn_pgs{state=\"syncing\"}", "");
@@ -443,6 +451,7 @@ void dn_free(struct dn *dn)
     nn_link_close(dn->nn);
     server_free(dn->server);
     forward_free_all(dn);
+    scrub_free(STEAL(dn->scrub));
     store_free(dn->store);
     loop_run_once(dn->loop, false); /* Calls that waited get their end while we are still whole. */
     write_free_all(dn);

@@ -86,7 +86,7 @@ static void launder_run(struct op *op)
 {
     uint64_t *bad = mem_zalloc(CHUNK_BLOCKS / 64, sizeof(*bad));
 
-    op->status = chunk_file_check(&op->live->file, true, bad, &op->result, NULL);
+    op->status = chunk_file_check(&op->live->file, false, true, bad, &op->result, NULL);
     free(bad);
 }
 
@@ -203,6 +203,7 @@ void change_submit(struct op *op)
     struct chunk *c = l->chunk;
 
     op->made = ++l->made;
+    c->digest = 0;
     live_set_unsynced(l);
     live_touch_lru(l);
     if (!(c->flags & (CHUNK_DIRTY | CHUNK_DELETED))) {
@@ -524,6 +525,19 @@ size_t store_list(const struct target *t, struct pg_id pg, struct chunk_id after
         chunk_get_state(chunks[i], &ret_states[i]);
     free(chunks);
     return count;
+}
+
+uint64_t store_bytes(const struct target *t, uint32_t per_chunk)
+{
+    uint64_t bytes = 0;
+
+    for (uint32_t i = 0; i < chunk_table_end(t->chunks); i++) {
+        const struct chunk *c = chunk_table_at(t->chunks, i);
+
+        if (c != NULL && !(c->flags & CHUNK_DELETED))
+            bytes += (uint64_t)c->len + per_chunk;
+    }
+    return bytes;
 }
 
 size_t store_pick(const struct target *t, struct pg_id pg, size_t max,

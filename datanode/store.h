@@ -60,6 +60,8 @@ struct chunk_state {
     uint32_t flags;
     uint32_t len; /* bytes up to the end of the last byte ever written and not truncated */
     struct chunk_ver ver;
+    uint32_t digest; /* of all data, as it was last compared with its CRCs on the disk, if nothing
+                        was changed since: equal for equal copies; 0: not known */
 };
 
 /* ---- opening ---- */
@@ -295,6 +297,8 @@ size_t store_list(const struct target *t, struct pg_id pg, struct chunk_id after
 /* Some chunks of a PG, tombstones included, in no order: cheap. */
 size_t store_pick(const struct target *t, struct pg_id pg, size_t max,
                   struct chunk_state *ret_states);
+/* The lengths of all chunks, and so much more for each: walks the table. */
+uint64_t store_bytes(const struct target *t, uint32_t per_chunk);
 /* PGs of which there are chunks, in order, after `after`. */
 size_t store_list_pgs(const struct target *t, struct pg_id after, size_t max,
                       struct pg_id *ret_pgs);

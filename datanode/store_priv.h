@@ -197,7 +197,8 @@ struct op {
             unsigned refs;
         } rd;
         struct {
-            bool verify;
+            bool verify, from_disk;
+            uint64_t made; /* changes of the chunk when it was asked for */
             store_crcs_fn fn;
             struct store_crcs result;
             uint64_t *bad;

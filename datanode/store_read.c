@@ -54,7 +54,8 @@ static void crcs_run(struct op *op)
     if (op->u.crcs.verify) {
         op->u.crcs.bad = mem_zalloc(CHUNK_BLOCKS / 64, sizeof(uint64_t));
         op->u.crcs.hashes = mem_zalloc(CHUNK_BLOCKS, sizeof(uint64_t));
-        op->status = chunk_file_check(f, false, op->u.crcs.bad, &res->bad_count, op->u.crcs.hashes);
+        op->status = chunk_file_check(f, op->u.crcs.from_disk, false, op->u.crcs.bad,
+                                      &res->bad_count, op->u.crcs.hashes);
     }
     if (op->status == 0)
         op->status = chunk_file_slots(f, 0, 0, NULL, &len);
@@ -168,6 +169,8 @@ static void crcs_done(struct op *op)
         res->hashes = op->u.crcs.hashes;
         if (res->hashes != NULL)
             res->digest = hash64(res->hashes, res->slot_count * sizeof(*res->hashes), len);
+        if (res->hashes != NULL && res->bad_count == 0 && op->live->made == op->u.crcs.made)
+            op->live->chunk->digest = res->state.digest = MAX((uint32_t)res->digest, 1U);
     }
     op->u.crcs.fn(op->ctx, op->status, op->status < 0 ? NULL : res);
     free(op->u.crcs.slots);
@@ -284,5 +287,7 @@ void store_crcs(struct target *t, struct chunk_id chunk, bool verify_data, store
     op->ctx = ctx;
     op->u.crcs.fn = done;
     op->u.crcs.verify = verify_data || c->flags & CHUNK_SUSPECT;
+    op->u.crcs.from_disk = verify_data;
+    op->u.crcs.made = op->live->made;
     op_submit(op);
 }

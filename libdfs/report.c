@@ -123,13 +123,24 @@ static json_t *namenodes_json(const Dfs__ReportReply *r)
     return list;
 }
 
+static json_t *scrub_json(const Dfs__ScrubStatus *s)
+{
+    if (s == NULL)
+        return json_null();
+    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I}", "began_ns", (json_int_t)s->began_ns,
+                     "ended_ns", (json_int_t)s->ended_ns, "bytes_done", (json_int_t)s->bytes_done,
+                     "bytes_total", (json_int_t)s->bytes_total, "bad", (json_int_t)s->bad,
+                     "differing", (json_int_t)s->differing);
+}
+
 static json_t *target_json(const Dfs__TargetInfo *t)
 {
-    return json_pack("{s:i, s:o, s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:I}", "target", (int)t->target,
-                     "uuid", uuid_json(&t->uuid), "node", t->node, "host", t->host, "addr", t->addr,
-                     "state", target_state(t), "bytes_total", (json_int_t)t->bytes_total,
-                     "bytes_free", (json_int_t)t->bytes_free, "chunks", (json_int_t)t->chunk_count,
-                     "maintenance_until_ns", (json_int_t)t->maintenance_until_ns);
+    return json_pack("{s:i, s:o, s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:o}", "target",
+                     (int)t->target, "uuid", uuid_json(&t->uuid), "node", t->node, "host", t->host,
+                     "addr", t->addr, "state", target_state(t), "bytes_total",
+                     (json_int_t)t->bytes_total, "bytes_free", (json_int_t)t->bytes_free, "chunks",
+                     (json_int_t)t->chunk_count, "maintenance_until_ns",
+                     (json_int_t)t->maintenance_until_ns, "scrub", scrub_json(t->scrub));
 }
 
 static json_t *report_json(const Dfs__ReportReply *r)

@@ -60,6 +60,8 @@ static void add_targets(const struct datanodes *d, const struct pg_mgr *mgr, str
         m->bytes_total = t->reported ? t->bytes_total : 0;
         m->bytes_free = t->reported ? t->bytes_free : 0;
         m->chunk_count = t->chunk_count;
+        if (t->reported && t->scrub.began_ns != 0)
+            m->scrub = &t->scrub;
         m->maintenance_until_ns = t->rec.maintenance_until_ns;
         m->alive = pg_mgr_target_alive(mgr, t->target);
         v->targets[v->target_count++] = m;

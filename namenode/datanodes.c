@@ -166,6 +166,26 @@ void datanodes_set_pg(struct datanodes *d, const struct pg_rec *rec)
     p->dirty = true;
 }
 
+void target_state_take(struct target_state *t, const Dfs__TargetReport *report)
+{
+    const Dfs__ScrubStatus *scrub = report->scrub;
+
+    t->reported = true;
+    t->bytes_total = report->bytes_total;
+    t->bytes_free = report->bytes_free;
+    t->chunk_count = report->chunk_count;
+    t->bad_chunks = report->bad_chunks;
+    dfs__scrub_status__init(&t->scrub);
+    if (scrub == NULL)
+        return;
+    t->scrub.began_ns = scrub->began_ns;
+    t->scrub.ended_ns = scrub->ended_ns;
+    t->scrub.bytes_done = scrub->bytes_done;
+    t->scrub.bytes_total = scrub->bytes_total;
+    t->scrub.bad = scrub->bad;
+    t->scrub.differing = scrub->differing;
+}
+
 bool datanodes_is_nearly_full(const struct target_state *t)
 {
     return t->bytes_free < t->bytes_total / 100 * (100 - NEARLY_FULL_PERCENT);

@@ -34,7 +34,8 @@ struct target_state {
     struct target_rec rec; /* as the state machine has it */
     struct datanode *node; /* NULL: not registered with this leader */
     uint64_t bytes_total, bytes_free, chunk_count, bad_chunks;
-    bool reported; /* this leader has been told the figures above */
+    Dfs__ScrubStatus scrub; /* began_ns 0: none */
+    bool reported;          /* this leader has been told the figures above */
     bool failed;
     bool retiring; /* its removal is on its way through the log */
     UT_hash_handle hh;
@@ -66,6 +67,8 @@ struct target_state *datanodes_target_by_uuid(const struct datanodes *d, const u
  * member any more. NULL: there is none, or its removal is on the way.
  */
 struct target_state *datanodes_retired(const struct datanodes *d);
+/* What its datanode says of it. */
+void target_state_take(struct target_state *t, const Dfs__TargetReport *report);
 /* Less than a tenth of it is free: no new data goes there. */
 bool datanodes_is_nearly_full(const struct target_state *t);
 /* How many placement groups have a copy there, and of how many it is the only one that serves. */

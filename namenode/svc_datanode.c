@@ -127,11 +127,8 @@ static void registration_reply(struct registration *reg)
             return;
         }
         t->node = n;
-        t->reported = true;
         t->failed = reg->msg->targets[i]->failed;
-        t->bytes_total = reg->msg->targets[i]->bytes_total;
-        t->bytes_free = reg->msg->targets[i]->bytes_free;
-        t->chunk_count = reg->msg->targets[i]->chunk_count;
+        target_state_take(t, reg->msg->targets[i]);
         ids[i] = t->target;
         n->targets[n->target_count++] = t->target;
         pg_mgr_heard(s->mgr, t->target, n->incarnation, now_ns(s));
@@ -370,11 +367,7 @@ static void take_heartbeat(struct svc_datanode *s, struct datanode *n,
 
         if (t == NULL || t->node != n)
             continue;
-        t->bytes_total = m->targets[i]->bytes_total;
-        t->bytes_free = m->targets[i]->bytes_free;
-        t->reported = true;
-        t->chunk_count = m->targets[i]->chunk_count;
-        t->bad_chunks = m->targets[i]->bad_chunks;
+        target_state_take(t, m->targets[i]);
         pg_mgr_heard(s->mgr, t->target, n->incarnation, n->heard_ns);
         if (m->targets[i]->failed) {
             if (!t->failed)

@@ -99,12 +99,36 @@ static void state_text(const json_t *t, unsigned pgs, char *out, size_t size)
         (void)snprintf(out, size, "%s", state);
 }
 
+/* "scrub 43%, last pass 3 d ago": how far the reading of all data is, and when it was done last. */
+static void scrub_text(const json_t *t, char *out, size_t size)
+{
+    const json_t *s = json_object_get(t, "scrub");
+    uint64_t total = (uint64_t)number(s, "bytes_total"), done = (uint64_t)number(s, "bytes_done");
+    int64_t ended = (int64_t)number(s, "ended_ns");
+    int64_t ago = (clock_wall_ns(clock_system()) - ended) / 1000000;
+    char since[STR_SIZE_MAX], part[24];
+
+    if (!json_is_object(s)) {
+        (void)snprintf(out, size, "no scrub");
+        return;
+    }
+    if (done < total)
+        (void)snprintf(part, sizeof(part), "scrub %" PRIu64 "%%, ", done * 100 / total);
+    else
+        (void)snprintf(part, sizeof(part), "scrub: ");
+    if (ended == 0)
+        (void)snprintf(out, size, "%sno full pass yet", part);
+    else
+        (void)snprintf(out, size, "%slast pass %s ago", part,
+                       str_duration((uint64_t)MAX(ago, 0), since));
+}
+
 static void print_target(const json_t *report, const json_t *t)
 {
     uint64_t total = (uint64_t)number(t, "bytes_total");
     uint64_t used = total - MIN((uint64_t)number(t, "bytes_free"), total);
     unsigned pgs = pgs_of(report, number(t, "target"));
-    char used_text[STR_SIZE_MAX], total_text[STR_SIZE_MAX], state[96], space[80];
+    char used_text[STR_SIZE_MAX], total_text[STR_SIZE_MAX], state[96], space[80], scrub[80];
 
     if (total == 0)
         (void)snprintf(space, sizeof(space), "not told yet");
@@ -112,10 +136,11 @@ static void print_target(const json_t *report, const json_t *t)
         (void)snprintf(space, sizeof(space), "%s of %s (%" PRIu64 "%%)", str_size(used, used_text),
                        str_size(total, total_text), used * 100 / total);
     state_text(t, pgs, state, sizeof(state));
+    scrub_text(t, scrub, sizeof(scrub));
     printf("%6" JSON_INTEGER_FORMAT "  %-12s %-12s %-21s %-29s %4u PGs %8" JSON_INTEGER_FORMAT
-           " chunks  %s\n",
+           " chunks  %s; %s\n",
            number(t, "target"), text(t, "node"), text(t, "host"), text(t, "addr"), space, pgs,
-           number(t, "chunks"), state);
+           number(t, "chunks"), state, scrub);
 }
 
 static json_t *list_json(const json_t *report)

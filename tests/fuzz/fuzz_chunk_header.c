@@ -101,10 +101,10 @@ static void do_op(struct chunk_file *f, const uint8_t *op)
         if (offset > 65536)
             break;
         bad = calloc(CHUNK_BLOCKS / 64, sizeof(*bad));
-        r = chunk_file_check(f, op[6] % 6 == 5, bad, &result, NULL);
+        r = chunk_file_check(f, op[6] % 2 == 0, op[6] % 6 == 5, bad, &result, NULL);
         if (r == 0 && op[6] % 6 == 5) {
             memset(bad, 0, CHUNK_BLOCKS / 64 * sizeof(*bad));
-            if (chunk_file_check(f, false, bad, &result, NULL) < 0 || result != 0)
+            if (chunk_file_check(f, false, false, bad, &result, NULL) < 0 || result != 0)
                 abort();
         }
         free(bad);

@@ -151,6 +151,8 @@ static void sizes_and_durations_print_for_people(void **state)
     assert_string_equal(str_duration(3250, t), "3.2 s");
     assert_string_equal(str_duration(250000, t), "4 min 10 s");
     assert_string_equal(str_duration(7500000, t), "2 h 5 min");
+    assert_string_equal(str_duration(47 * UINT64_C(3600000), t), "47 h 0 min");
+    assert_string_equal(str_duration(75 * UINT64_C(3600000), t), "3 d 3 h");
 }
 
 static void paths_join_with_one_slash(void **state)

@@ -137,6 +137,7 @@ static void nn_on_request(void *ctx, struct conn *conn, const struct rpc_frame *
         bad = dfs__bad_chunk_report__unpack(NULL, f->header.body_len, f->body);
         c->bad_reports++;
         c->healed_reports += bad->healed;
+        (void)snprintf(c->bad_what, sizeof(c->bad_what), "%s", bad->what);
         dfs__bad_chunk_report__free_unpacked(bad, NULL);
         conn_reply(conn, f->header.type, f->header.rpc_id, &empty.base, NULL);
         return;

@@ -36,6 +36,7 @@ struct cluster {
     int order[NODES];
     uint64_t opseq;
     unsigned bad_reports, healed_reports;
+    char bad_what[96]; /* of the last one */
     char failure[256];
 };
 

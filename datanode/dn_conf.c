@@ -104,6 +104,9 @@ static void read_datanode(struct conf *conf, struct dn_conf *c)
 
     c->node = name_of(conf, "node", conf_str_required(conf, section, "node"));
     c->host = name_of(conf, "host", conf_str(conf, section, "host", c->node));
+    c->rack = mem_strdup(conf_str(conf, section, "rack", ""));
+    if (strlen(c->rack) > DN_NAME_MAX)
+        conf_problem(conf, section, "rack", "must have at most %d bytes", DN_NAME_MAX);
     c->listen = addr_of(conf, "listen", conf_str(conf, section, "listen", "0.0.0.0:8680"));
     c->advertise = addr_of(conf, "advertise", conf_str(conf, section, "advertise", c->listen));
     text = conf_str(conf, section, "http", "127.0.0.1:8681");
@@ -152,6 +155,7 @@ void dn_conf_done(struct dn_conf *c)
         free(c->namenodes[i]);
     free(c->node);
     free(c->host);
+    free(c->rack);
     free(c->listen);
     free(c->advertise);
     free(c->http);

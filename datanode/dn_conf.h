@@ -4,6 +4,7 @@
  *   section     key         default          meaning
  *   [datanode]  node        (required)       name of this datanode, one in the cluster
  *               host        the node's name  failure domain: copies go to different ones
+ *               rack        none             wider failure domain: different ones if it can be
  *               listen      0.0.0.0:8680     clients and other datanodes
  *               advertise   as listen        what the others are told to connect to
  *               http        127.0.0.1:8681   /metrics and /health; "off": none
@@ -32,7 +33,7 @@ struct conf;
 enum { DN_NAMENODES_MAX = 16, DN_NAME_MAX = 63 };
 
 struct dn_conf {
-    char *node, *host, *listen, *advertise;
+    char *node, *host, *rack, *listen, *advertise;
     char *http; /* NULL: none */
     char *targets[TARGETS_PER_NODE_MAX];
     unsigned target_count;

@@ -304,6 +304,7 @@ static void register_here(struct nn_link *l)
     l->state = NN_REGISTERING;
     m.node = dn->conf->node;
     m.host = dn->conf->host;
+    m.rack = dn->conf->rack;
     m.addr = (char *)(uintptr_t)dn_advertised(dn);
     m.incarnation = dn->incarnation;
     m.boot_id = uuid_format(&dn->boot_id, boot_id);

@@ -135,9 +135,9 @@ static json_t *scrub_json(const Dfs__ScrubStatus *s)
 
 static json_t *target_json(const Dfs__TargetInfo *t)
 {
-    return json_pack("{s:i, s:o, s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:o}", "target",
+    return json_pack("{s:i, s:o, s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:o}", "target",
                      (int)t->target, "uuid", uuid_json(&t->uuid), "node", t->node, "host", t->host,
-                     "addr", t->addr, "state", target_state(t), "bytes_total",
+                     "rack", t->rack, "addr", t->addr, "state", target_state(t), "bytes_total",
                      (json_int_t)t->bytes_total, "bytes_free", (json_int_t)t->bytes_free, "chunks",
                      (json_int_t)t->chunk_count, "maintenance_until_ns",
                      (json_int_t)t->maintenance_until_ns, "scrub", scrub_json(t->scrub));

@@ -54,6 +54,7 @@ static void add_targets(const struct datanodes *d, const struct pg_mgr *mgr, str
         m->node = t->rec.node;
         m->host = t->rec.host;
         m->addr = t->rec.addr;
+        m->rack = t->rec.rack;
         m->state = t->failed ? DFS__TARGET_STATE__TARGET_FAILED : (Dfs__TargetState)t->rec.state;
         m->incarnation = t->rec.incarnation;
         /* Not told to this leader yet: not full, but unknown. */

@@ -133,7 +133,7 @@ int op_target_add(struct tx *tx, const Dfs__MetaRequest *req, Dfs__MetaReply *re
     if (r < 0)
         return r;
     if (copy_string(rec.host, op->host) < 0 || copy_string(rec.addr, op->addr) < 0 ||
-        copy_string(rec.node, op->node) < 0)
+        copy_string(rec.node, op->node) < 0 || copy_string(rec.rack, op->rack) < 0)
         return -EINVAL;
 
     memcpy(rec.uuid, op->uuid.data, REC_UUID_SIZE);
@@ -163,7 +163,8 @@ int op_target_set(struct tx *tx, const Dfs__MetaRequest *req, Dfs__MetaReply *re
         return -EINVAL;
     if ((op->addr[0] && copy_string(rec.addr, op->addr) < 0) ||
         (op->host[0] && copy_string(rec.host, op->host) < 0) ||
-        (op->node[0] && copy_string(rec.node, op->node) < 0))
+        (op->node[0] && copy_string(rec.node, op->node) < 0) ||
+        (op->set_rack && copy_string(rec.rack, op->rack) < 0))
         return -EINVAL;
     if (op->state != DFS__TARGET_STATE__TARGET_UNSET)
         rec.state = (uint8_t)op->state;

@@ -303,26 +303,6 @@ static bool add_joiner(struct pg_mgr *m, struct pg *p, uint64_t now_ns, struct p
     return join_spare(next, slot, spare);
 }
 
-uint32_t pg_most_dispensable(const struct pg_mgr *m, const struct pg_rec *r)
-{
-    uint32_t worst = 0;
-    const struct target *w = NULL;
-
-    for (uint32_t i = 0; i < r->member_count; i++) {
-        const struct target *t = pg_target_find(m, r->members[i].target);
-
-        if (r->members[i].state != PG_SERVING)
-            continue;
-        if (t == NULL)
-            return i;
-        if (w == NULL || (w->usable && (!t->usable || t->pg_count >= w->pg_count))) {
-            worst = i;
-            w = t;
-        }
-    }
-    return worst;
-}
-
 /* A move is over, or fewer copies are wanted: all copies are there without this member. */
 static bool drop_surplus(const struct pg_mgr *m, const struct pg *p, struct pg_rec *next)
 {
@@ -344,9 +324,10 @@ static bool drop_surplus(const struct pg_mgr *m, const struct pg *p, struct pg_r
 
 /*
  * A whole PG gets another copy elsewhere, so that one of those it has can go: off a target that is
- * drained, or from one that has more PGs than others to one that has fewer. The latter only while
- * nothing else is to be copied, few at a time, and never more than it takes: each such move takes
- * one from a target above the average and gives it to one below.
+ * drained, out of a rack that has two, or from one that has more PGs than others to one that has
+ * fewer. The latter two only while nothing else is to be copied, few at a time, and never more than
+ * it takes: each move for balance takes one from a target above the average and gives it to one
+ * below.
  */
 static bool begin_move(struct pg_mgr *m, const struct pg *p, uint64_t now_ns, struct pg_rec *next)
 {
@@ -367,7 +348,7 @@ static bool begin_move(struct pg_mgr *m, const struct pg *p, uint64_t now_ns, st
         uint32_t slot = pg_most_dispensable(m, next);
 
         from = pg_target_find(m, next->members[slot].target);
-        to = pg_find_lighter(m, next, slot);
+        to = pg_find_better(m, next, slot);
     }
     if (to == NULL || from == NULL)
         return false;

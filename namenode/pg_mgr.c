@@ -47,6 +47,7 @@ void pg_mgr_free(struct pg_mgr *m)
     HASH_ITER (hh, m->targets, t, t_next) {
         HASH_DEL(m->targets, t);
         free(t->host);
+        free(t->rack);
         free(t);
     }
     HASH_ITER (hh, m->pgs, p, p_next) {
@@ -75,21 +76,28 @@ static struct pg *pg_find(const struct pg_mgr *m, uint32_t id)
 int pg_mgr_set_target(struct pg_mgr *m, const struct pg_target *in)
 {
     struct target *t = pg_target_find(m, in->id);
-    char *host = strdup(in->host);
+    char *host = strdup(in->host), *rack = strdup(in->rack == NULL ? "" : in->rack);
 
-    if (host == NULL)
+    if (host == NULL || rack == NULL) {
+        free(host);
+        free(rack);
         return -12; /* ENOMEM */
+    }
     if (t == NULL) {
         t = calloc(1, sizeof(*t));
         if (t == NULL) {
             free(host);
+            free(rack);
             return -12;
         }
         t->id = in->id;
         HASH_ADD(hh, m->targets, id, sizeof(t->id), t);
     }
     free(t->host);
+    free(t->rack);
     t->host = host;
+    t->rack = rack;
+    t->bytes_total = in->bytes_total;
     t->incarnation = in->incarnation;
     t->usable = in->usable;
     t->draining = in->draining;

@@ -32,7 +32,9 @@ struct pg_target {
     uint64_t incarnation; /* newest registered; 0: never */
     bool usable;          /* ACTIVE: neither failed, draining nor removed */
     bool draining;        /* serves on until its PGs have found other places */
-    const char *host;     /* failure domain; copied */
+    const char *host;     /* failure domain: never two copies of a PG there; copied */
+    const char *rack;     /* wider one: not two if it can be helped; NULL or "": not told; copied */
+    uint64_t bytes_total; /* larger ones get more PGs; 0: as the largest */
 };
 
 struct pg_mgr_options {

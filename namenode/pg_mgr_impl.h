@@ -24,7 +24,9 @@ struct target {
     bool failed;
     bool awaited; /* see pg_mgr_set_awaited() */
     bool full;    /* see pg_mgr_set_full() */
-    char *host;
+    char *host, *rack;
+    uint64_t bytes_total;
+    uint32_t weight; /* in 1/16 of the largest, at least 1: see pg_place_count() */
 
     uint64_t heard_incarnation;
     uint64_t heard_ns; /* 0: never by this leader */
@@ -34,6 +36,7 @@ struct target {
     bool sentenced; /* the accusations have led to a proposal in this tick */
 
     uint32_t syncing_count;        /* PGs in which it is SYNCING: recounted at each tick */
+    uint32_t shared;               /* scratch of planning: PGs with those that are chosen */
     uint32_t leaving_count;        /* of its PGs, those that will leave it when a move is over */
     uint32_t pg_count, head_count; /* for placement: recounted at each tick */
     UT_hash_handle hh;
@@ -69,8 +72,8 @@ struct pg_mgr {
     /* Of this tick: */
     uint32_t moves;          /* PGs that have more copies than they need, or are getting them */
     uint64_t whole_since_ns; /* since when every PG has all its copies; 0: not */
-    uint64_t load_sum;     /* memberships of usable targets that are alive (moves count as done), */
-    uint32_t load_targets; /* and how many those are */
+    uint64_t load_sum;   /* memberships of usable targets that are alive (moves count as done), */
+    uint64_t weight_sum; /* and the weight of those */
 };
 
 /* ---- pg_mgr.c ---- */
@@ -79,9 +82,6 @@ uint32_t pg_count_state(const struct pg_rec *r, enum pg_member_state s);
 void pg_accusers_expire(struct target *t, uint64_t now_ns);
 
 /* ---- pg_decide.c ---- */
-/* The slot of who goes when a PG has more copies than it needs: who is drained, else who has the
- * most PGs, and of equals the one furthest down the chain. */
-uint32_t pg_most_dispensable(const struct pg_mgr *m, const struct pg_rec *r);
 /* What to propose for p now; true: *next is to be. */
 bool pg_decide(struct pg_mgr *m, struct pg *p, uint64_t now_ns, struct pg_rec *next);
 
@@ -90,11 +90,20 @@ bool pg_decide(struct pg_mgr *m, struct pg *p, uint64_t now_ns, struct pg_rec *n
 void pg_place_count(struct pg_mgr *m, uint64_t now_ns);
 /* It may take a copy now: it is to have PGs, is alive, and is not joining too many. */
 bool pg_target_can_join(const struct pg_mgr *m, const struct target *t);
-/* Whose host no other member than the one in this slot is on, with the fewest PGs; one that is
- * nearly full only when there is no other. NULL: there is none. */
+/*
+ * Another target for this slot, an OFFLINE member's or the one behind the last: on a host that no
+ * other member is on, and best in a rack of its own; with room, unless there is no other; with few
+ * PGs for its size. NULL: there is none.
+ */
 struct target *pg_find_spare(struct pg_mgr *m, const struct pg_rec *r, uint32_t slot);
-/* The same for a copy that is to leave slot only for the sake of balance: NULL unless that makes
- * the two more equal, and one is above and the other below the average. */
-struct target *pg_find_lighter(struct pg_mgr *m, const struct pg_rec *r, uint32_t slot);
+/*
+ * The same for a copy that is to leave its slot for a better place: NULL unless the PG is then in
+ * more racks, or in as many and the two targets are more equal, one of them above and the other
+ * below the average.
+ */
+struct target *pg_find_better(struct pg_mgr *m, const struct pg_rec *r, uint32_t slot);
+/* The slot of who goes when a PG has more copies than it needs: who is drained, else who shares its
+ * rack with another, else who has the most PGs for its size, and of equals the one furthest down. */
+uint32_t pg_most_dispensable(const struct pg_mgr *m, const struct pg_rec *r);
 
 #endif

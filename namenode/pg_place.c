@@ -4,6 +4,8 @@
 #include "common/compiler.h"
 #include "namenode/pg_mgr_impl.h"
 
+enum { WEIGHT_MAX = 16 };
+
 static bool host_in_use(const struct pg_mgr *m, const struct pg_rec *r, uint32_t except,
                         const char *host)
 {
@@ -21,23 +23,17 @@ bool pg_target_can_join(const struct pg_mgr *m, const struct target *t)
     return t->usable && pg_mgr_target_alive(m, t->id) && t->syncing_count < m->o.syncs_per_target;
 }
 
-/* Is a the better place: room first, then fewest PGs, then the lower id, so that plans repeat? */
-static bool is_better(const struct target *a, const struct target *b)
+/* Has a member, but for the one in this slot, the same rack? Who has not told its rack is alone. */
+static bool rack_in_use(const struct pg_mgr *m, const struct pg_rec *r, uint32_t except,
+                        const char *rack)
 {
-    if (b == NULL || a->full != b->full)
-        return b == NULL || b->full;
-    return a->pg_count < b->pg_count || (a->pg_count == b->pg_count && a->id < b->id);
-}
+    for (uint32_t i = 0; rack[0] != '\0' && i < r->member_count; i++) {
+        const struct target *t = pg_target_find(m, r->members[i].target);
 
-struct target *pg_find_spare(struct pg_mgr *m, const struct pg_rec *r, uint32_t slot)
-{
-    struct target *t, *t_next, *spare = NULL;
-
-    HASH_ITER (hh, m->targets, t, t_next) {
-        if (pg_target_can_join(m, t) && !host_in_use(m, r, slot, t->host) && is_better(t, spare))
-            spare = t;
+        if (i != except && t != NULL && strcmp(t->rack, rack) == 0)
+            return true;
     }
-    return spare;
+    return false;
 }
 
 /* The PGs it has when the moves under way are over. */
@@ -46,18 +42,95 @@ static uint64_t load(const struct target *t)
     return t->pg_count - t->leaving_count;
 }
 
-struct target *pg_find_lighter(struct pg_mgr *m, const struct pg_rec *r, uint32_t slot)
+/* Which of two would be fuller with one PG more, for their sizes: < 0 a less, 0 equal, > 0 a more. */
+static int compare_load(const struct target *a, const struct target *b)
+{
+    uint64_t of_a = (uint64_t)(a->pg_count + 1) * b->weight;
+    uint64_t of_b = (uint64_t)(b->pg_count + 1) * a->weight;
+
+    return (of_a > of_b) - (of_a < of_b);
+}
+
+/* Room first, then a rack of its own, then few PGs, then the lower id, so that plans repeat. */
+static bool is_better(const struct pg_mgr *m, const struct pg_rec *r, uint32_t slot,
+                      const struct target *a, const struct target *b)
+{
+    bool a_shares, b_shares;
+    int more;
+
+    if (b == NULL || a->full != b->full)
+        return b == NULL || b->full;
+    a_shares = rack_in_use(m, r, slot, a->rack);
+    b_shares = rack_in_use(m, r, slot, b->rack);
+    if (a_shares != b_shares)
+        return b_shares;
+    more = compare_load(a, b);
+    return more < 0 || (more == 0 && a->id < b->id);
+}
+
+struct target *pg_find_spare(struct pg_mgr *m, const struct pg_rec *r, uint32_t slot)
+{
+    struct target *t, *t_next, *spare = NULL;
+
+    HASH_ITER (hh, m->targets, t, t_next) {
+        if (pg_target_can_join(m, t) && !host_in_use(m, r, slot, t->host) &&
+            is_better(m, r, slot, t, spare))
+            spare = t;
+    }
+    return spare;
+}
+
+struct target *pg_find_better(struct pg_mgr *m, const struct pg_rec *r, uint32_t slot)
 {
     const struct target *from = pg_target_find(m, r->members[slot].target);
-    struct target *to;
+    struct target *to = pg_find_spare(m, r, slot);
+    bool from_shares, to_shares;
 
-    if (from == NULL || load(from) * m->load_targets <= m->load_sum)
+    if (from == NULL || to == NULL || to->full)
         return NULL;
-    to = pg_find_spare(m, r, slot);
-    if (to == NULL || to->full || load(to) + 2 > load(from) ||
-        load(to) * m->load_targets >= m->load_sum)
+    from_shares = rack_in_use(m, r, slot, from->rack);
+    to_shares = rack_in_use(m, r, slot, to->rack);
+    if (from_shares != to_shares)
+        return from_shares ? to : NULL;
+    if (load(from) * m->weight_sum <= m->load_sum * from->weight ||
+        load(to) * m->weight_sum >= m->load_sum * to->weight ||
+        (load(to) + 1) * from->weight > (load(from) - 1) * to->weight)
         return NULL;
     return to;
+}
+
+/* Should a go rather than b? */
+static bool is_worse(const struct pg_mgr *m, const struct pg_rec *r, uint32_t a_slot,
+                     const struct target *a, uint32_t b_slot, const struct target *b)
+{
+    bool a_shares = rack_in_use(m, r, a_slot, a->rack);
+    bool b_shares = rack_in_use(m, r, b_slot, b->rack);
+
+    if (a->usable != b->usable)
+        return b->usable;
+    if (a_shares != b_shares)
+        return a_shares;
+    return (uint64_t)a->pg_count * b->weight >= (uint64_t)b->pg_count * a->weight;
+}
+
+uint32_t pg_most_dispensable(const struct pg_mgr *m, const struct pg_rec *r)
+{
+    const struct target *w = NULL;
+    uint32_t worst = 0;
+
+    for (uint32_t i = 0; i < r->member_count; i++) {
+        const struct target *t = pg_target_find(m, r->members[i].target);
+
+        if (r->members[i].state != PG_SERVING)
+            continue;
+        if (t == NULL)
+            return i;
+        if (w == NULL || is_worse(m, r, i, t, worst, w)) {
+            worst = i;
+            w = t;
+        }
+    }
+    return worst;
 }
 
 static void count_target(struct pg_mgr *m, const struct pg_member_rec *mem, bool is_head)
@@ -81,6 +154,22 @@ static void count_move(struct pg_mgr *m, const struct pg_rec *r)
         t->leaving_count++;
 }
 
+/* In steps, so that disks that differ by little are equal. */
+static void weigh_targets(struct pg_mgr *m)
+{
+    struct target *t, *t_next;
+    uint64_t max = 1;
+
+    HASH_ITER (hh, m->targets, t, t_next) {
+        max = MAX(max, t->bytes_total);
+    }
+    HASH_ITER (hh, m->targets, t, t_next) {
+        uint64_t bytes = t->bytes_total == 0 ? max : t->bytes_total;
+
+        t->weight = MAX((uint32_t)(((double)bytes * WEIGHT_MAX) / (double)max + 0.5), 1U);
+    }
+}
+
 void pg_place_count(struct pg_mgr *m, uint64_t now_ns)
 {
     struct target *t, *t_next;
@@ -89,7 +178,8 @@ void pg_place_count(struct pg_mgr *m, uint64_t now_ns)
 
     m->moves = 0;
     m->load_sum = 0;
-    m->load_targets = 0;
+    m->weight_sum = 0;
+    weigh_targets(m);
     HASH_ITER (hh, m->targets, t, t_next) {
         t->syncing_count = 0;
         t->pg_count = 0;
@@ -109,7 +199,7 @@ void pg_place_count(struct pg_mgr *m, uint64_t now_ns)
     HASH_ITER (hh, m->targets, t, t_next) {
         if (!t->usable || !pg_mgr_target_alive(m, t->id))
             continue;
-        m->load_targets++;
+        m->weight_sum += t->weight;
         m->load_sum += load(t);
     }
     if (!whole)
@@ -118,7 +208,69 @@ void pg_place_count(struct pg_mgr *m, uint64_t now_ns)
         m->whole_since_ns = now_ns;
 }
 
-/* Fewest PGs first; among equals fewest heads, then the lower id, so that plans are repeatable. */
+/* ---- new PGs ---- */
+
+static bool has_any(const struct pg_rec *r, const struct pg_rec *chosen)
+{
+    for (uint32_t i = 0; i < r->member_count; i++)
+        for (uint32_t k = 0; k < chosen->member_count; k++)
+            if (r->members[i].target == chosen->members[k].target)
+                return true;
+    return false;
+}
+
+static void count_shared(struct pg_mgr *m, const struct pg_rec *r, const struct pg_rec *chosen)
+{
+    if (!has_any(r, chosen))
+        return;
+    for (uint32_t i = 0; i < r->member_count; i++) {
+        struct target *t = pg_target_find(m, r->members[i].target);
+
+        if (t != NULL)
+            t->shared++;
+    }
+}
+
+/* What is there, and what is planned beside it. */
+static void count_all_shared(struct pg_mgr *m, const struct pg_rec *plan, size_t planned,
+                             const struct pg_rec *chosen)
+{
+    struct target *t, *t_next;
+    struct pg *p, *p_next;
+
+    HASH_ITER (hh, m->targets, t, t_next) {
+        t->shared = 0;
+    }
+    HASH_ITER (hh, m->pgs, p, p_next) {
+        count_shared(m, &p->rec, chosen);
+    }
+    for (size_t i = 0; i < planned; i++)
+        count_shared(m, &plan[i], chosen);
+}
+
+/*
+ * A rack of its own, then fewest PGs for its size; among equals who shares the fewest PGs with those
+ * that are chosen, so that every target has all others as partners and many help when it is lost;
+ * then fewest heads, then the lower id, so that plans repeat.
+ */
+static bool is_better_for_new(const struct pg_mgr *m, const struct pg_rec *r,
+                              const struct target *a, const struct target *b)
+{
+    bool a_in = rack_in_use(m, r, UINT32_MAX, a->rack);
+    bool b_in = rack_in_use(m, r, UINT32_MAX, b->rack);
+    int more = compare_load(a, b);
+
+    if (a_in != b_in)
+        return b_in;
+    if (more != 0)
+        return more < 0;
+    if (a->shared != b->shared)
+        return a->shared < b->shared;
+    if (a->head_count != b->head_count)
+        return a->head_count < b->head_count;
+    return a->id < b->id;
+}
+
 static struct target *pick_target(struct pg_mgr *m, const struct pg_rec *r)
 {
     struct target *t, *t_next, *best = NULL;
@@ -127,24 +279,24 @@ static struct target *pick_target(struct pg_mgr *m, const struct pg_rec *r)
         if (!t->usable || t->full || !pg_mgr_target_alive(m, t->id) ||
             host_in_use(m, r, UINT32_MAX, t->host))
             continue;
-        if (best == NULL || t->pg_count < best->pg_count ||
-            (t->pg_count == best->pg_count &&
-             (t->head_count < best->head_count ||
-              (t->head_count == best->head_count && t->id < best->id))))
+        if (best == NULL || is_better_for_new(m, r, t, best))
             best = t;
     }
     return best;
 }
 
-static bool plan_one(struct pg_mgr *m, uint32_t number, struct pg_rec *r)
+static bool plan_one(struct pg_mgr *m, uint32_t number, const struct pg_rec *plan, size_t planned,
+                     struct pg_rec *r)
 {
     uint32_t head = 0;
     struct pg_member_rec first;
 
     *r = (struct pg_rec){.epoch = 1, .copies = m->o.copies, .min_write = m->o.min_write};
     while (r->member_count < m->o.copies) {
-        struct target *t = pick_target(m, r);
+        struct target *t;
 
+        count_all_shared(m, plan, planned, r);
+        t = pick_target(m, r);
         if (t == NULL)
             return false;
         r->members[r->member_count++] = (struct pg_member_rec){.target = t->id,
@@ -187,7 +339,7 @@ size_t pg_mgr_plan_new(struct pg_mgr *m, uint64_t now_ns, struct pg_rec *out, si
         return 0;
     wanted = (alive * m->o.pgs_per_target + m->o.copies - 1) / m->o.copies;
     pg_place_count(m, now_ns);
-    while (have + n < wanted && n < max && plan_one(m, (uint32_t)(have + n), &out[n]))
+    while (have + n < wanted && n < max && plan_one(m, (uint32_t)(have + n), out, n, &out[n]))
         n++;
     return n;
 }

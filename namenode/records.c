@@ -341,18 +341,18 @@ size_t target_rec_encode(const struct target_rec *rec, uint8_t *out)
     put_string(&w, rec->host);
     put_string(&w, rec->addr);
     put_string(&w, rec->node);
-    if (rec->maintenance_until_ns != 0) {
+    if (rec->maintenance_until_ns != 0 || rec->rack[0] != '\0') {
         out[0] = TARGET_VERSION;
         put(&w, (uint64_t)rec->maintenance_until_ns, 8);
+        put_string(&w, rec->rack);
     }
     return (size_t)(w.p - out);
 }
 
 int target_rec_decode(uint32_t target, const uint8_t *data, size_t len, struct target_rec *ret_rec)
 {
-    bool has_maintenance = len > 0 && data[0] == TARGET_VERSION;
-    struct reader r =
-        reader_begin_version(data, len, has_maintenance ? TARGET_VERSION : RECORD_VERSION);
+    bool is_newer = len > 0 && data[0] == TARGET_VERSION;
+    struct reader r = reader_begin_version(data, len, is_newer ? TARGET_VERSION : RECORD_VERSION);
     struct target_rec rec = {.target = target};
 
     get_bytes(&r, rec.uuid, REC_UUID_SIZE);
@@ -362,9 +362,11 @@ int target_rec_decode(uint32_t target, const uint8_t *data, size_t len, struct t
     get_string(&r, rec.host);
     get_string(&r, rec.addr);
     get_string(&r, rec.node);
-    if (has_maintenance)
+    if (is_newer) {
         rec.maintenance_until_ns = (int64_t)get64(&r);
-    if (reader_end(&r) < 0 || (has_maintenance && rec.maintenance_until_ns == 0) ||
+        get_string(&r, rec.rack);
+    }
+    if (reader_end(&r) < 0 || (is_newer && rec.maintenance_until_ns == 0 && rec.rack[0] == '\0') ||
         rec.state < DFS__TARGET_STATE__TARGET_ACTIVE ||
         rec.state > DFS__TARGET_STATE__TARGET_REMOVED)
         return -EBADMSG;

@@ -84,6 +84,7 @@ struct target_rec {
     uint64_t incarnation, bytes_total;
     int64_t maintenance_until_ns; /* its absence is not answered by repair before; 0: none */
     char host[REC_STRING_SIZE], addr[REC_STRING_SIZE], node[REC_STRING_SIZE];
+    char rack[REC_STRING_SIZE]; /* "": not told */
 };
 
 struct session_rec {

@@ -68,6 +68,8 @@ static void target_changed(struct svc_datanode *s, const struct target_rec *rec)
         .usable = rec->state == DFS__TARGET_STATE__TARGET_ACTIVE,
         .draining = rec->state == DFS__TARGET_STATE__TARGET_DRAINING,
         .host = rec->host,
+        .rack = rec->rack,
+        .bytes_total = rec->bytes_total,
     };
 
     datanodes_set_target(&s->dn, rec);
@@ -197,6 +199,7 @@ static void propose_target_add(struct registration *reg, Dfs__TargetReport *repo
     op.host = reg->msg->host;
     op.addr = reg->msg->addr;
     op.node = reg->msg->node;
+    op.rack = reg->msg->rack;
     op.bytes_total = report->bytes_total;
     op.incarnation = reg->msg->incarnation;
     change.op_case = DFS__META_REQUEST__OP_TARGET_ADD;
@@ -215,6 +218,8 @@ static void propose_target_set(struct registration *reg, const struct target_rec
     op.addr = reg->msg->addr;
     op.host = reg->msg->host;
     op.node = reg->msg->node;
+    op.rack = reg->msg->rack;
+    op.set_rack = true;
     op.incarnation = reg->msg->incarnation;
     /* A disk that was given up is a new one when it is back. */
     op.state = rec->state == DFS__TARGET_STATE__TARGET_REMOVED ? DFS__TARGET_STATE__TARGET_ACTIVE
@@ -235,8 +240,8 @@ static const char *registration_problem(struct svc_datanode *s, const Dfs__NodeR
 
     if (m->node[0] == '\0' || strlen(m->node) >= REC_STRING_SIZE || m->host[0] == '\0' ||
         strlen(m->host) >= REC_STRING_SIZE || m->addr[0] == '\0' ||
-        strlen(m->addr) >= REC_STRING_SIZE)
-        return "node, host and addr must be given, each shorter than 64 bytes";
+        strlen(m->addr) >= REC_STRING_SIZE || strlen(m->rack) >= REC_STRING_SIZE)
+        return "node, host and addr must be given, each (and rack) shorter than 64 bytes";
     if (m->n_targets == 0 || m->n_targets > DN_TARGETS_MAX)
         return "a datanode has 1 to 64 targets";
     for (size_t i = 0; i < m->n_targets; i++)
@@ -327,7 +332,8 @@ static void on_register(void *self, struct conn *c, const struct rpc_frame *f)
         if (t == NULL)
             propose_target_add(reg, m->targets[i]);
         else if (t->rec.incarnation != m->incarnation || strcmp(t->rec.addr, m->addr) != 0 ||
-                 strcmp(t->rec.host, m->host) != 0 || strcmp(t->rec.node, m->node) != 0)
+                 strcmp(t->rec.host, m->host) != 0 || strcmp(t->rec.node, m->node) != 0 ||
+                 strcmp(t->rec.rack, m->rack) != 0)
             propose_target_set(reg, &t->rec, m->targets[i]);
     }
     if (--reg->pending == 0)

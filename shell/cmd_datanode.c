@@ -129,6 +129,7 @@ static void print_target(const json_t *report, const json_t *t)
     uint64_t used = total - MIN((uint64_t)number(t, "bytes_free"), total);
     unsigned pgs = pgs_of(report, number(t, "target"));
     char used_text[STR_SIZE_MAX], total_text[STR_SIZE_MAX], state[96], space[80], scrub[80];
+    char place[160];
 
     if (total == 0)
         (void)snprintf(space, sizeof(space), "not told yet");
@@ -137,9 +138,11 @@ static void print_target(const json_t *report, const json_t *t)
                        str_size(total, total_text), used * 100 / total);
     state_text(t, pgs, state, sizeof(state));
     scrub_text(t, scrub, sizeof(scrub));
+    (void)snprintf(place, sizeof(place), "%s%s%s", text(t, "rack"),
+                   text(t, "rack")[0] == '\0' ? "" : "/", text(t, "host"));
     printf("%6" JSON_INTEGER_FORMAT "  %-12s %-12s %-21s %-29s %4u PGs %8" JSON_INTEGER_FORMAT
            " chunks  %s; %s\n",
-           number(t, "target"), text(t, "node"), text(t, "host"), text(t, "addr"), space, pgs,
+           number(t, "target"), text(t, "node"), place, text(t, "addr"), space, pgs,
            number(t, "chunks"), state, scrub);
 }
 

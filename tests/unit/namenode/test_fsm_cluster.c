@@ -131,6 +131,14 @@ static void target_is_changed_where_the_request_says(void **state)
     assert_int_equal(fsm_target_get(f->fsm, 1, &rec), 0);
     assert_true(rec.maintenance_until_ns == body.maintenance_until_ns);
     assert_int_equal(rec.state, DFS__TARGET_STATE__TARGET_FAILED);
+    body.rack = (char *)(uintptr_t) "r7";
+    assert_int_equal(fx_apply(f, &req), 0);
+    assert_int_equal(fsm_target_get(f->fsm, 1, &rec), 0);
+    assert_string_equal(rec.rack, ""); /* Only with set_rack. */
+    body.set_rack = true;
+    assert_int_equal(fx_apply(f, &req), 0);
+    assert_int_equal(fsm_target_get(f->fsm, 1, &rec), 0);
+    assert_string_equal(rec.rack, "r7");
     body.maintenance_until_ns = -1; /* Over. */
     assert_int_equal(fx_apply(f, &req), 0);
     assert_int_equal(fsm_target_get(f->fsm, 1, &rec), 0);

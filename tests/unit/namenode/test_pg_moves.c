@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -21,8 +22,8 @@ enum { TARGETS_MAX = 8, PGS_MAX = 64, COPIES = 3, STEP_MS = 100, SYNC_MS = 1000 
 
 struct one {
     bool there, alive, usable, draining;
-    char host[8];
-    uint64_t incarnation;
+    char host[8], rack[8];
+    uint64_t incarnation, bytes_total;
 };
 
 struct fixture {
@@ -44,7 +45,9 @@ static void tell_target(struct fixture *f, uint32_t id)
                                                                  .incarnation = t->incarnation,
                                                                  .usable = t->usable,
                                                                  .draining = t->draining,
-                                                                 .host = t->host}),
+                                                                 .host = t->host,
+                                                                 .rack = t->rack,
+                                                                 .bytes_total = t->bytes_total}),
                      0);
 }
 
@@ -146,7 +149,7 @@ static void make_pgs(struct fixture *f)
     f->joins = 0;
 }
 
-static struct fixture *cluster_of(unsigned hosts, uint32_t moves)
+static struct fixture *hosts_of(unsigned hosts, uint32_t moves)
 {
     struct fixture *f = test_calloc(1, sizeof(*f));
     struct pg_mgr_options o;
@@ -158,8 +161,39 @@ static struct fixture *cluster_of(unsigned hosts, uint32_t moves)
     f->m = pg_mgr_new(&o, f->now);
     for (uint32_t t = 1; t <= hosts; t++)
         add_target(f, t, t);
+    return f;
+}
+
+static struct fixture *cluster_of(unsigned hosts, uint32_t moves)
+{
+    struct fixture *f = hosts_of(hosts, moves);
+
     make_pgs(f);
     return f;
+}
+
+static void set_rack(struct fixture *f, uint32_t id, unsigned rack)
+{
+    snprintf(f->targets[id].rack, sizeof(f->targets[id].rack), "r%u", rack % 100);
+    tell_target(f, id);
+}
+
+/* PGs with two copies in one rack. */
+static unsigned pgs_sharing_a_rack(const struct fixture *f)
+{
+    unsigned n = 0;
+
+    for (unsigned p = 0; p < f->pg_count; p++) {
+        const struct pg_rec *pg = &f->pgs[p];
+        bool shares = false;
+
+        for (unsigned i = 0; i < pg->member_count; i++)
+            for (unsigned k = 0; k < i; k++)
+                shares |= strcmp(f->targets[pg->members[i].target].rack,
+                                 f->targets[pg->members[k].target].rack) == 0;
+        n += shares;
+    }
+    return n;
 }
 
 static void done(struct fixture *f)
@@ -395,6 +429,121 @@ static void fewer_copies(void **state)
     done(f);
 }
 
+static void copies_are_in_different_racks(void **state)
+{
+    struct fixture *f = hosts_of(6, 2);
+
+    (void)state;
+    for (uint32_t t = 1; t <= 6; t++)
+        set_rack(f, t, (t - 1) / 2);
+    make_pgs(f);
+    assert_int_equal(pgs_sharing_a_rack(f), 0);
+    for (uint32_t t = 1; t <= 6; t++)
+        assert_in_range(pgs_of(f, t), f->pg_count / 2 - 1, f->pg_count / 2 + 1);
+    /* A lost host's place is taken by the other one of its rack. */
+    f->targets[3].alive = false;
+    pass(f, 120000);
+    assert_whole(f);
+    assert_int_equal(pgs_sharing_a_rack(f), 0);
+    done(f);
+}
+
+/* Labels that come later: what shares a rack moves, a few at a time, and nothing else. */
+static void copies_move_when_racks_are_told(void **state)
+{
+    struct fixture *f = cluster_of(6, 2);
+    unsigned sharing, i;
+
+    (void)state;
+    for (uint32_t t = 1; t <= 6; t++)
+        set_rack(f, t, (t - 1) / 2);
+    sharing = pgs_sharing_a_rack(f);
+    assert_true(sharing > 0);
+    for (i = 0; i < 100 && pgs_sharing_a_rack(f) > 0; i++)
+        pass(f, 10000);
+    assert_int_equal(pgs_sharing_a_rack(f), 0);
+    pass(f, 120000);
+    assert_in_range(f->joins, sharing, 2 * sharing);
+    assert_int_equal(f->serving_min, COPIES);
+    assert_whole(f);
+    done(f);
+}
+
+/* Three copies in two racks: as good as it gets, and it ends. */
+static void two_racks_are_enough_to_go_on(void **state)
+{
+    struct fixture *f = hosts_of(6, 2);
+    unsigned joins;
+
+    (void)state;
+    for (uint32_t t = 1; t <= 6; t++)
+        set_rack(f, t, (t - 1) / 3);
+    make_pgs(f);
+    for (unsigned p = 0; p < f->pg_count; p++) {
+        unsigned in_first = 0;
+
+        for (unsigned i = 0; i < COPIES; i++)
+            in_first += f->pgs[p].members[i].target <= 3;
+        assert_in_range(in_first, 1, 2);
+    }
+    pass(f, 300000);
+    joins = f->joins;
+    pass(f, 300000);
+    assert_int_equal(f->joins, joins);
+    assert_whole(f);
+    done(f);
+}
+
+static void a_larger_disk_gets_more(void **state)
+{
+    struct fixture *f = hosts_of(5, 2);
+
+    (void)state;
+    for (uint32_t t = 1; t <= 5; t++) {
+        /* Disks of one size are never quite of one size. */
+        f->targets[t].bytes_total = (t == 5 ? 2000 : 1000) * UINT64_C(1000000000) + t * 4096;
+        tell_target(f, t);
+    }
+    make_pgs(f);
+    for (uint32_t t = 1; t <= 4; t++)
+        assert_in_range(pgs_of(f, t), f->pg_count / 2 - 1, f->pg_count / 2 + 1);
+    assert_in_range(pgs_of(f, 5), f->pg_count - 1, f->pg_count);
+    /* A second large one comes: it gets its share of them, which is twice that of a small one. */
+    add_target(f, 6, 6);
+    f->targets[6].bytes_total = 2000 * UINT64_C(1000000000);
+    tell_target(f, 6);
+    pass(f, 300000);
+    assert_in_range(pgs_of(f, 6), f->pg_count * COPIES / 4 - 1, f->pg_count * COPIES / 4 + 1);
+    assert_in_range(f->joins, pgs_of(f, 6), pgs_of(f, 6) + 2);
+    assert_whole(f);
+    done(f);
+}
+
+/* When a host is lost, all others have something to give. */
+static void every_host_has_all_others_as_partners(void **state)
+{
+    struct fixture *f = cluster_of(6, 0);
+
+    (void)state;
+    for (uint32_t a = 1; a <= 6; a++)
+        for (uint32_t b = 1; b < a; b++) {
+            unsigned shared = 0;
+
+            for (unsigned p = 0; p < f->pg_count; p++) {
+                bool has_a = false, has_b = false;
+
+                for (unsigned i = 0; i < COPIES; i++) {
+                    has_a |= f->pgs[p].members[i].target == a;
+                    has_b |= f->pgs[p].members[i].target == b;
+                }
+                shared += has_a && has_b;
+            }
+            /* Evenly it were 24 / 5. */
+            assert_in_range(shared, 3, 7);
+        }
+    done(f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -410,6 +559,11 @@ int main(void)
         cmocka_unit_test(a_full_target_gets_none),
         cmocka_unit_test(nothing_moves_for_balance_while_copies_are_missing),
         cmocka_unit_test(fewer_copies),
+        cmocka_unit_test(copies_are_in_different_racks),
+        cmocka_unit_test(copies_move_when_racks_are_told),
+        cmocka_unit_test(two_racks_are_enough_to_go_on),
+        cmocka_unit_test(a_larger_disk_gets_more),
+        cmocka_unit_test(every_host_has_all_others_as_partners),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -94,8 +95,8 @@ static void strings_have_no_nul_inside_and_fit(void **state)
     assert_int_equal(target_rec_decode(1, bytes, len, &out), -EBADMSG);
 }
 
-/* Only who is in maintenance has the newer record, so that older programs read all others. */
-static void maintenance_makes_a_newer_record(void **state)
+/* Only who is in maintenance or has a rack has the newer record, so that older programs read all others. */
+static void maintenance_or_a_rack_makes_a_newer_record(void **state)
 {
     struct target_rec in = {.target = 1, .state = 1, .node = "n"}, out;
     size_t len = target_rec_encode(&in, bytes);
@@ -103,15 +104,25 @@ static void maintenance_makes_a_newer_record(void **state)
     (void)state;
     assert_int_equal(bytes[0], 1);
     in.maintenance_until_ns = -5;
-    assert_int_equal(target_rec_encode(&in, bytes), len + 8);
+    assert_int_equal(target_rec_encode(&in, bytes), len + 9);
     assert_int_equal(bytes[0], 2);
-    assert_int_equal(target_rec_decode(1, bytes, len + 8, &out), 0);
+    assert_int_equal(target_rec_decode(1, bytes, len + 9, &out), 0);
     assert_true(out.maintenance_until_ns == -5);
+    assert_string_equal(out.rack, "");
+    assert_int_equal(target_rec_decode(1, bytes, len + 8, &out), -EBADMSG);
+    in.maintenance_until_ns = 0;
+    (void)snprintf(in.rack, sizeof(in.rack), "r1");
+    assert_int_equal(target_rec_encode(&in, bytes), len + 11);
+    assert_int_equal(target_rec_decode(1, bytes, len + 11, &out), 0);
+    assert_string_equal(out.rack, "r1");
+    in.maintenance_until_ns = -5;
+    in.rack[0] = '\0';
+    assert_int_equal(target_rec_encode(&in, bytes), len + 9);
     assert_int_equal(target_rec_decode(1, bytes, len, &out), -EBADMSG);
     bytes[0] = 1;
-    assert_int_equal(target_rec_decode(1, bytes, len + 8, &out), -EBADMSG);
+    assert_int_equal(target_rec_decode(1, bytes, len + 9, &out), -EBADMSG);
     bytes[0] = 3;
-    assert_int_equal(target_rec_decode(1, bytes, len + 8, &out), -EBADMSG);
+    assert_int_equal(target_rec_decode(1, bytes, len + 9, &out), -EBADMSG);
 }
 
 static int decode_nth(unsigned n, const uint8_t *data, size_t len)
@@ -246,7 +257,7 @@ int main(void)
         cmocka_unit_test(inode_comes_back),
         cmocka_unit_test(chunk_page_holds_as_many_as_it_should),
         cmocka_unit_test(strings_have_no_nul_inside_and_fit),
-        cmocka_unit_test(maintenance_makes_a_newer_record),
+        cmocka_unit_test(maintenance_or_a_rack_makes_a_newer_record),
         cmocka_unit_test(truncated_longer_and_unknown_records_are_refused),
         cmocka_unit_test(state_hash_stands_where_it_is_said_to),
         cmocka_unit_test(keys_sort_by_id_and_name),

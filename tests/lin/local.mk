@@ -1,0 +1,12 @@
+# The checker of histories of a name space, for tests/sim and tests/e2e, and its own test.
+check_LTLIBRARIES += tests/lin/liblin.la
+tests_lin_liblin_la_SOURCES = tests/lin/lin.h tests/lin/history.c tests/lin/history.h tests/lin/model.c \
+	tests/lin/model.h tests/lin/component.c tests/lin/component.h tests/lin/check.c
+tests_lin_liblin_la_CFLAGS = $(TEST_CFLAGS)
+tests_lin_liblin_la_LIBADD = libcommon.la
+
+check_PROGRAMS += tests/lin/lin_check
+tests_lin_lin_check_CFLAGS = $(TEST_CFLAGS)
+tests_lin_lin_check_LDADD = tests/lin/liblin.la
+
+EXTRA_DIST += tests/lin/README.md

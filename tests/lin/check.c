@@ -4,10 +4,10 @@
  * called before any other that has not yet taken effect returned; if its answer is the model's, the
  * rest is searched from there. A pair of (what has taken effect, state) is searched from once.
  *
- * Two things keep it short. An answered operation that fits and changes nothing is put in its place at
- * once and for good: whatever order the others can have later, they can have with it here. And one
- * without an answer is tried only where it would change something: to do nothing and never to be done
- * are the same.
+ * Two things keep it short. A read or a refusal that fits is put in its place at once and for good, as
+ * it changes nothing, here or anywhere: whatever order the others can have later, they can have with it
+ * here. (A rename that is done may change nothing here, and something elsewhere.) And what has no answer
+ * is tried only where it would change something: to do nothing and never to be done are the same.
  */
 #include <inttypes.h>
 #include <stdlib.h>
@@ -143,7 +143,16 @@ static bool may_be_next(const struct search *s, unsigned i, uint64_t until)
     return s->c->ops[i].answered || s->c->model.mutant != LIN_MUTANT_UNKNOWN_NEVER;
 }
 
-/* Answered ones that fit and change nothing, until there is none. */
+/* What changes nothing, whenever it is done. */
+static bool is_idle(const struct search *s, const struct model_op *op)
+{
+    if (!op->answered)
+        return s->c->model.mutant == LIN_MUTANT_UNKNOWN_ALWAYS;
+    return op->error || op->kind == LIN_LOOKUP || op->kind == LIN_READDIR ||
+           s->c->model.mutant == LIN_MUTANT_GREEDY_RENAMES;
+}
+
+/* Idle ones that fit, until there is none. */
 static void absorb(struct search *s, struct model_state *state)
 {
     const struct component *c = s->c;
@@ -161,7 +170,7 @@ static void absorb(struct search *s, struct model_state *state)
             if (!may_be_next(s, i, until))
                 continue;
             step = model_step(&c->model, &next, &c->ops[i]);
-            found = (step == MODEL_SAME && c->returned[i] < UINT64_MAX) ||
+            found = (step == MODEL_SAME && is_idle(s, &c->ops[i])) ||
                     (step == MODEL_CHANGED && greedy && c->ops[i].answered);
             if (found) {
                 put_next(s, i);
@@ -190,8 +199,12 @@ static bool search(struct search *s, const struct model_state *from)
     for (unsigned i = 0; i < c->count; i++) {
         struct model_state next = state;
         unsigned before = s->order_count;
+        enum model_step step;
 
-        if (!may_be_next(s, i, until) || model_step(&c->model, &next, &c->ops[i]) != MODEL_CHANGED)
+        if (!may_be_next(s, i, until))
+            continue;
+        step = model_step(&c->model, &next, &c->ops[i]);
+        if (step == MODEL_REFUTED || (step == MODEL_SAME && !c->ops[i].answered))
             continue;
         put_next(s, i);
         if (search(s, &next))

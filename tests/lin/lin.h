@@ -118,6 +118,7 @@ enum lin_mutant {
     LIN_MUTANT_MEMO_STATE_ONLY,     /* a state that led nowhere once is not tried again */
     LIN_MUTANT_MEMO_OPS_ONLY,       /* nor is a set of operations */
     LIN_MUTANT_GREEDY_CHANGES,      /* the first change that fits is never taken back */
+    LIN_MUTANT_GREEDY_RENAMES,      /* nor is a rename that changes nothing */
     LIN_MUTANT_ANY_INODE,           /* which inode an answer tells is not looked at */
     LIN_MUTANT_READDIR_SUBSET,      /* a listing may lack entries */
     LIN_MUTANT_ANY_ERROR,           /* any error is as good as another */

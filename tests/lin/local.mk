@@ -10,3 +10,10 @@ tests_lin_lin_check_CFLAGS = $(TEST_CFLAGS)
 tests_lin_lin_check_LDADD = tests/lin/liblin.la
 
 EXTRA_DIST += tests/lin/README.md
+
+check_PROGRAMS += tests/unit/lin/test_lin
+TESTS += tests/unit/lin/test_lin
+tests_unit_lin_test_lin_SOURCES = tests/unit/lin/test_lin.c tests/unit/lin/stories.c tests/unit/lin/stories.h \
+	tests/unit/lin/random_history.c tests/unit/lin/random_history.h
+tests_unit_lin_test_lin_CFLAGS = $(TEST_CFLAGS)
+tests_unit_lin_test_lin_LDADD = tests/lin/liblin.la $(CMOCKA_LIBS)

@@ -23,3 +23,8 @@ check_PROGRAMS += tests/lin/lin_load
 tests_lin_lin_load_SOURCES = tests/lin/lin_load.c tests/lin/load.h tests/lin/load_client.c
 tests_lin_lin_load_CFLAGS = $(TEST_CFLAGS)
 tests_lin_lin_load_LDADD = tests/lin/liblin.la libdfs_core.la
+
+check_PROGRAMS += tests/unit/lin/test_model
+TESTS += tests/unit/lin/test_model
+tests_unit_lin_test_model_CFLAGS = $(TEST_CFLAGS)
+tests_unit_lin_test_model_LDADD = tests/lin/liblin.la $(CMOCKA_LIBS)

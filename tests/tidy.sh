@@ -109,7 +109,7 @@ verdict "every source file is built" < <(forgotten)
 
 undocumented() {
     local folder
-    for folder in $folders bench docs m4 man scripts tests tests/e2e tests/fuzz tests/sim tests/unit; do
+    for folder in $folders bench docs m4 man scripts tests tests/e2e tests/fuzz tests/lin tests/sim tests/unit; do
         [ -f "$folder/README.md" ] || echo "$folder has no README.md"
     done
 }

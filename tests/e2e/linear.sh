@@ -5,11 +5,13 @@
 #
 #   SEED=7 DURATION=600 LEASE='on off' tests/e2e/linear.sh       seconds, of each LEASE (read_lease)
 #   KINDS='stop_leader split' PAUSE=200 tests/e2e/linear.sh      these faults only; ms between two
+#   ELECTION=1500 tests/e2e/linear.sh                            ms: clients look for the new leader (after 1 s)
+#                                                                while the old one may think it still leads
 #
 # Everything lives in namespaces of its own (network, mounts, processes) and ends with them.
-: "${SEED:=$RANDOM}" "${DURATION:=7}" "${LEASE:=on off}" "${PAUSE:=1200}" "${CLIENTS:=4}"
+: "${SEED:=$RANDOM}" "${DURATION:=5}" "${LEASE:=on off}" "${PAUSE:=1200}" "${CLIENTS:=4}" "${ELECTION:=500}"
 : "${KINDS:=kill_leader kill_follower kill_all stop_leader stop_follower isolate mute deaf bridge split unplug lose_client transfer term}"
-export SEED DURATION LEASE PAUSE CLIENTS KINDS
+export SEED DURATION LEASE PAUSE CLIENTS ELECTION KINDS
 
 inside=(unshare --net --mount --pid --fork --kill-child --mount-proc)
 if [ -z "${LINEAR_DIR:-}" ]; then
@@ -85,6 +87,7 @@ listen = ${addr[$n]}:8670
 http = ${addr[$n]}:8671
 data_dir = $DIR/$n
 read_lease = $1
+election_ms = $ELECTION
 segment = 8M
 memtable = 4M
 cache = 16M
@@ -147,10 +150,10 @@ stop_for() {
     nap "$2"
     kill -CONT "${pid[$1]}"
 }
-stop_leader() { stop_for "$L" "$(between 300 2500)"; }
+stop_leader() { stop_for "$L" "$(between 300 $((4 * ELECTION + 500)))"; }
 stop_follower() { stop_for "$F" "$(between 500 5000)"; }
 cut_for() {
-    nap "$(between 300 3000)"
+    nap "$(between 300 $((4 * ELECTION + 1000)))"
     heal
 }
 isolate() { # by the others; the clients reach it

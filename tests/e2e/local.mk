@@ -1,6 +1,6 @@
 # End-to-end tests: real clusters and real mounts. They speak TAP; helpers are small programs.
 E2E_HELPERS = tests/e2e/chaos_io tests/e2e/differential tests/e2e/mktree tests/e2e/posix \
-	tests/e2e/signals tests/e2e/threads
+	tests/e2e/signals tests/e2e/threads tests/lin/lin_load
 check_PROGRAMS += $(E2E_HELPERS)
 tests_e2e_chaos_io_CFLAGS = $(TEST_CFLAGS)
 tests_e2e_differential_SOURCES = tests/e2e/differential.c tests/e2e/differential.h \
@@ -16,7 +16,7 @@ tests_e2e_threads_CFLAGS = $(TEST_CFLAGS)
 tests_e2e_threads_LDADD = libdfs.la
 
 E2E_TESTS = tests/e2e/bad_disks.sh tests/e2e/bad_input.sh tests/e2e/chaos.sh tests/e2e/cluster.sh tests/e2e/differential.sh \
-	tests/e2e/failover.sh tests/e2e/interrupts.sh \
+	tests/e2e/failover.sh tests/e2e/interrupts.sh tests/e2e/linear.sh \
 	tests/e2e/datanodes.sh tests/e2e/members.sh tests/e2e/mounting.sh tests/e2e/posix.sh tests/e2e/powerfail.sh tests/e2e/programs.sh \
 	tests/e2e/shell.sh tests/e2e/smoke.sh tests/e2e/threads.sh tests/e2e/two_mounts.sh
 TESTS += $(E2E_TESTS)

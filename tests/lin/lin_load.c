@@ -27,6 +27,7 @@
 enum {
     NETNS_MAX = 4,
     ROUND_MS_MAX = 3000, /* Then no more calls. */
+    ROUND_S_STUCK = 120, /* Then nothing will come of it any more. */
     PAUSE_PERCENT = 5,   /* of the rounds are not closed at once, so that something may happen */
     PAUSE_MS_MAX = 2000,
 };
@@ -40,7 +41,7 @@ struct load {
     const char *out;
     bool keep;
     uint64_t rounds_max;
-    int64_t end_ns;
+    int64_t end_ns, round_ns; /* when all ends, when this round began */
 
     pid_t keeper, pids[LOAD_CLIENTS_MAX];
     unsigned spawned;
@@ -83,7 +84,7 @@ static pid_t spawn(struct load *l, int client)
     load_client(l->sh, (unsigned)client, l->sh->seed * 1000003 + l->spawned, netns);
 }
 
-/* Nobody ends but whom we kill. */
+/* Nobody ends but whom we kill, and every round does. */
 static void check_alive(const struct load *l)
 {
     int status;
@@ -92,6 +93,8 @@ static void check_alive(const struct load *l)
     if (pid > 0)
         errx(1, "%s has ended by itself: status %#x", pid == l->keeper ? "the keeper" : "a client",
              (unsigned)status);
+    if (now_ns() - l->round_ns > (int64_t)(ROUND_S_STUCK * CLOCK_NS_PER_S))
+        errx(1, "a round of more than %d s: is there a leader?", ROUND_S_STUCK);
 }
 
 static void wait_for(const struct load *l, _Atomic unsigned *what, unsigned value)
@@ -145,6 +148,7 @@ static void play(struct load *l, unsigned round)
     struct load_shared *sh = l->sh;
     int64_t begin_ns, kill_ns = INT64_MAX;
 
+    l->round_ns = now_ns();
     clear(l);
     atomic_store(&sh->prepare, round);
     wait_for(l, &sh->prepared, round);

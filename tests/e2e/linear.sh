@@ -6,13 +6,14 @@
 #   SEED=7 DURATION=600 LEASE='on off' tests/e2e/linear.sh       seconds, of each LEASE (read_lease)
 #   KINDS='stop_leader split' PAUSE=200 tests/e2e/linear.sh      these faults only; ms between two
 #   KINDS='evict kill_leader' tests/e2e/linear.sh                evict is not among those of make check
+#   MOUNTS=yes tests/e2e/linear.sh                              clients are programs on two mounts
 #   ELECTION=1500 tests/e2e/linear.sh                            ms: clients look for the new leader (after 1 s)
 #                                                                while the old one may think it still leads
 #
 # Everything lives in namespaces of its own (network, mounts, processes) and ends with them.
-: "${SEED:=$RANDOM}" "${DURATION:=5}" "${LEASE:=on off}" "${PAUSE:=600}" "${CLIENTS:=4}" "${ELECTION:=500}"
+: "${SEED:=$RANDOM}" "${DURATION:=5}" "${LEASE:=on off}" "${PAUSE:=600}" "${CLIENTS:=4}" "${ELECTION:=500}" "${MOUNTS:=}"
 : "${KINDS:=kill_leader kill_follower kill_all stop_leader stop_follower isolate mute deaf bridge split unplug lose_client transfer term}"
-export SEED DURATION LEASE PAUSE CLIENTS ELECTION KINDS
+export SEED DURATION LEASE PAUSE CLIENTS ELECTION MOUNTS KINDS
 
 inside=(unshare --net --mount --pid --fork --kill-child --mount-proc)
 if [ -z "${LINEAR_DIR:-}" ]; then
@@ -108,6 +109,17 @@ start() {
 kill_node() {
     kill -9 "${pid[$1]}"
     wait "${pid[$1]}" 2>/dev/null
+}
+# A mount in the network of each of the clients.
+mount_both() {
+    local h
+    for h in c1 c2; do
+        mkdir -p "$DIR/mnt-$h"
+        nsenter --net=/run/netns/$h "$DFS_BUILDDIR/dfs-fuse" --config "$DIR/conf/client.conf" --foreground \
+            "$DIR/mnt-$h" >>"$DIR/log/mnt-$h.log" 2>&1 </dev/null &
+    done
+    check "two mounts" wait_until 20 eval "mountpoint -q $DIR/mnt-c1 && mountpoint -q $DIR/mnt-c2"
+    where=(--mount "$DIR/mnt-c1,$DIR/mnt-c2")
 }
 says() { curl -s -m 1 "http://${addr[$1]}:8671/health" 2>/dev/null; }
 leader_now() {
@@ -210,7 +222,9 @@ round_trip() { # read_lease
     done_faults=()
     for n in $nodes; do start "$n"; done
     check "read_lease = $1: a leader" wait_until 20 leader_now
-    "$load" --config "$DIR/conf/client.conf" --netns c1,c2 --clients "$CLIENTS" --kill 3 --seed "$SEED" \
+    where=(--netns c1,c2)
+    [ -z "$MOUNTS" ] || mount_both
+    "$load" --config "$DIR/conf/client.conf" "${where[@]}" --clients "$CLIENTS" --kill 3 --seed "$SEED" \
         --seconds "$DURATION" --out "$DIR/hist" >"$DIR/load.out" 2>&1 &
     load_pid=$!
     faults_until $((SECONDS + DURATION))
@@ -226,6 +240,7 @@ round_trip() { # read_lease
         kill -TERM "${pid[$n]}"
         wait "${pid[$n]}"
     done
+    [ -z "$MOUNTS" ] || umount -l "$DIR/mnt-c1" "$DIR/mnt-c2"
     bad=$(grep -hE ' error |Sanitizer|runtime error:|Assertion .* failed' "$DIR"/log/*.log | head -n 5)
     check "read_lease = $1: no namenode logged an error" test -z "$bad" || sed 's/^/# /' <<<"$bad"
     rm -rf "${DIR:?}"/{conf,run,pki,nn1,nn2,nn3}

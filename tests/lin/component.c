@@ -218,7 +218,8 @@ static void give_fresh_inodes(struct maker *mk)
     for (unsigned i = 0; i < c->count; i++) {
         struct model_op *op = &c->ops[i];
 
-        if (op->answered || (op->kind != LIN_CREATE && op->kind != LIN_MKDIR))
+        if ((op->answered && (op->error || op->tells_ino)) ||
+            (op->kind != LIN_CREATE && op->kind != LIN_MKDIR))
             continue;
         if (mk->inode_count == MODEL_OUTSIDE) {
             mk->too_large = true;

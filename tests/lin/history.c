@@ -301,7 +301,7 @@ static bool parse_result(struct words *w, enum lin_kind kind, struct lin_entry *
     }
     if (w->at < w->count && !parse_ino(next_word(w), &r->ino, &r->is_dir))
         return false;
-    if (r->ino == 0 && (kind == LIN_CREATE || kind == LIN_MKDIR || kind == LIN_LOOKUP))
+    if (r->ino == 0 && kind == LIN_LOOKUP)
         return false;
     return w->at == w->count;
 }

@@ -66,9 +66,10 @@ struct lin_entry {
 
 /* Where error is 0: */
 struct lin_result {
-    int error;    /* an errno, > 0; 0: done */
-    uint64_t ino; /* CREATE, MKDIR, LOOKUP: which; UNLINK, RMDIR: what had the name, 0: not told */
-    bool is_dir;  /* LOOKUP */
+    int error; /* an errno, > 0; 0: done */
+    /* LOOKUP: which; CREATE, MKDIR: what it is, UNLINK, RMDIR: what had the name, 0: not told */
+    uint64_t ino;
+    bool is_dir;                     /* LOOKUP */
     const struct lin_entry *entries; /* READDIR, in any order; copied */
     unsigned entry_count;            /* at most LIN_ENTRIES_MAX */
 };

@@ -4,7 +4,8 @@
  * What else happens to the cluster meanwhile is somebody else's business (tests/e2e/linear.sh).
  *
  *   lin_load --config FILE [--seconds N] [--rounds N] [--seed N] [--clients N] [--ops N] [--names N]
- *            [--timeout MS] [--kill PERCENT] [--netns NAME[,NAME...]] [--out DIR] [--keep]
+ *            [--timeout MS] [--kill PERCENT] [--netns NAME[,NAME...]] [--mount PATH[,PATH...]]
+ *            [--out DIR] [--keep]
  *
  * 0: no violation. 1: one, whose history is in DIR; or a client ended by itself.
  */
@@ -25,7 +26,7 @@
 #include "tests/lin/load.h"
 
 enum {
-    NETNS_MAX = 4,
+    PLACES_MAX = 4,
     ROUND_MS_MAX = 3000, /* Then no more calls. */
     ROUND_S_STUCK = 120, /* Then nothing will come of it any more. */
     PAUSE_PERCENT = 5,   /* of the rounds are not closed at once, so that something may happen */
@@ -36,8 +37,10 @@ struct load {
     struct load_shared *sh;
     struct rng rng;
     unsigned clients, kill_percent;
-    char *netns[NETNS_MAX];
-    unsigned netns_count;
+    struct places {
+        char *v[PLACES_MAX];
+        unsigned count;
+    } netns, mounts; /* where the clients are, in turn */
     const char *out;
     bool keep;
     uint64_t rounds_max;
@@ -64,10 +67,10 @@ static void sleep_ms(unsigned ms)
 
 static pid_t spawn(struct load *l, int client)
 {
+    uint64_t seed = l->sh->seed * 1000003 + ++l->spawned;
     const char *netns = NULL;
     pid_t pid, parent = getpid();
 
-    l->spawned++;
     fflush(NULL);
     pid = fork();
     if (pid < 0)
@@ -79,9 +82,11 @@ static pid_t spawn(struct load *l, int client)
         _exit(1);
     if (client < 0)
         load_keeper(l->sh, NULL);
-    if (l->netns_count > 0)
-        netns = l->netns[(unsigned)client % l->netns_count];
-    load_client(l->sh, (unsigned)client, l->sh->seed * 1000003 + l->spawned, netns);
+    if (l->mounts.count > 0)
+        load_mount(l->sh, (unsigned)client, seed, l->mounts.v[(unsigned)client % l->mounts.count]);
+    if (l->netns.count > 0)
+        netns = l->netns.v[(unsigned)client % l->netns.count];
+    load_client(l->sh, (unsigned)client, seed, netns);
 }
 
 /* Nobody ends but whom we kill, and every round does. */
@@ -253,27 +258,21 @@ static unsigned number(const char *what, const char *text, unsigned max)
     return (unsigned)v;
 }
 
-static void take_netns(struct load *l, char *text)
+static void take_places(struct places *to, char *text)
 {
-    for (char *p = strtok(text, ","); p && l->netns_count < NETNS_MAX; p = strtok(NULL, ","))
-        l->netns[l->netns_count++] = p;
+    for (char *p = strtok(text, ","); p && to->count < PLACES_MAX; p = strtok(NULL, ","))
+        to->v[to->count++] = p;
 }
 
 static void take_options(struct load *l, int argc, char **argv)
 {
-    static const struct option options[] = {{"config", 1, NULL, 'f'},
-                                            {"seconds", 1, NULL, 's'},
-                                            {"rounds", 1, NULL, 'r'},
-                                            {"seed", 1, NULL, 'S'},
-                                            {"clients", 1, NULL, 'c'},
-                                            {"ops", 1, NULL, 'o'},
-                                            {"names", 1, NULL, 'n'},
-                                            {"timeout", 1, NULL, 't'},
-                                            {"kill", 1, NULL, 'k'},
-                                            {"netns", 1, NULL, 'N'},
-                                            {"out", 1, NULL, 'O'},
-                                            {"keep", 0, NULL, 'K'},
-                                            {0}};
+    static const struct option options[] = {{"config", 1, NULL, 'f'},  {"seconds", 1, NULL, 's'},
+                                            {"rounds", 1, NULL, 'r'},  {"seed", 1, NULL, 'S'},
+                                            {"clients", 1, NULL, 'c'}, {"ops", 1, NULL, 'o'},
+                                            {"names", 1, NULL, 'n'},   {"timeout", 1, NULL, 't'},
+                                            {"kill", 1, NULL, 'k'},    {"netns", 1, NULL, 'N'},
+                                            {"out", 1, NULL, 'O'},     {"keep", 0, NULL, 'K'},
+                                            {"mount", 1, NULL, 'M'},   {0}};
     struct load_shared *sh = l->sh;
     int c;
 
@@ -307,7 +306,10 @@ static void take_options(struct load *l, int argc, char **argv)
             l->kill_percent = number("kill", optarg, 100);
             break;
         case 'N':
-            take_netns(l, optarg);
+            take_places(&l->netns, optarg);
+            break;
+        case 'M':
+            take_places(&l->mounts, optarg);
             break;
         case 'O':
             l->out = optarg;

@@ -62,9 +62,24 @@ struct load_shared {
     struct load_slot slots[LOAD_SLOTS_MAX + 1];
 };
 
+/* The name of a round's directory, below the root. */
+void load_root_name(const struct load_shared *sh, unsigned round, unsigned i,
+                    char out[LIN_NAME_SIZE]);
+
+/* ino is known from now on. */
+void load_tell(struct load_told *t, uint64_t ino);
+
+/* In the slot's record: an operation that is about to be sent; what came of it; what it told of. */
+struct load_record *load_record_new(struct load_shared *sh, unsigned slot);
+void load_record_call(struct load_shared *sh, unsigned slot, struct load_record *r);
+/* status as of the calls of libdfs: 0 or -errno. */
+void load_record_return(struct load_record *r, int status);
+
 /* The processes. netns: a network namespace of ip-netns(8) to live in, NULL: ours. They don't return. */
 _Noreturn void load_client(struct load_shared *sh, unsigned client, uint64_t seed,
                            const char *netns);
+/* Through the mount at path, by system calls: its slots are threads. */
+_Noreturn void load_mount(struct load_shared *sh, unsigned client, uint64_t seed, const char *path);
 _Noreturn void load_keeper(struct load_shared *sh, const char *netns);
 
 #endif

@@ -53,7 +53,7 @@ static uint64_t now_ns(void)
 
 /* ---- what is known in this round ---- */
 
-static void tell(struct load_told *t, uint64_t ino)
+void load_tell(struct load_told *t, uint64_t ino)
 {
     unsigned count = atomic_load(&t->count), at;
 
@@ -82,14 +82,14 @@ static uint64_t any_dir(struct client *c)
 
 /* ---- one operation ---- */
 
-static struct load_record *record_new(struct load_shared *sh, unsigned slot)
+struct load_record *load_record_new(struct load_shared *sh, unsigned slot)
 {
     struct load_slot *s = &sh->slots[slot];
 
     return &s->records[atomic_load(&s->count)];
 }
 
-static void record_call(struct load_shared *sh, unsigned slot, struct load_record *r)
+void load_record_call(struct load_shared *sh, unsigned slot, struct load_record *r)
 {
     r->op.client = slot;
     r->result = (struct lin_result){0};
@@ -110,24 +110,29 @@ static bool is_answer(int status)
     return false;
 }
 
-static void record_return(struct load_shared *sh, struct load_record *r, int status)
+void load_record_return(struct load_record *r, int status)
 {
     r->returned_ns = now_ns();
     if (!is_answer(status))
         return;
     r->result.error = -status;
     atomic_store(&r->state, LOAD_RETURNED);
+}
+
+static void tell_all(struct load_shared *sh, const struct load_record *r, int status)
+{
     if (status == 0 && r->result.ino && r->op.kind != LIN_UNLINK && r->op.kind != LIN_RMDIR)
-        tell(r->result.is_dir ? &sh->dirs : &sh->files, r->result.ino);
+        load_tell(r->result.is_dir ? &sh->dirs : &sh->files, r->result.ino);
     for (unsigned i = 0; i < r->result.entry_count; i++)
-        tell(r->entries[i].is_dir ? &sh->dirs : &sh->files, r->entries[i].ino);
+        load_tell(r->entries[i].is_dir ? &sh->dirs : &sh->files, r->entries[i].ino);
 }
 
 static void start_next(void *ctx);
 
 static void slot_done(struct slot *s, int status)
 {
-    record_return(s->client->sh, s->record, status);
+    load_record_return(s->record, status);
+    tell_all(s->client->sh, s->record, status);
     s->busy = false;
     if (rng_percent(&s->client->rng, THINK_PERCENT))
         s->not_before_ns = (int64_t)now_ns() + roll(s->client, THINK_MS_MAX) * CLOCK_NS_PER_MS;
@@ -253,10 +258,10 @@ static void start_next(void *ctx)
         return;
     }
     s->busy = true;
-    s->record = record_new(sh, s->number);
+    s->record = load_record_new(sh, s->number);
     choose(s->client, &s->record->op);
     s->call = (struct ll_call){0};
-    record_call(sh, s->number, s->record);
+    load_record_call(sh, s->number, s->record);
     send_op(s);
 }
 
@@ -379,6 +384,12 @@ static void keeper_listed(void *ctx, int status, const struct ll_dirent *entries
         record_listing(w->record, entries, count);
 }
 
+void load_root_name(const struct load_shared *sh, unsigned round, unsigned i,
+                    char out[LIN_NAME_SIZE])
+{
+    snprintf(out, LIN_NAME_SIZE, "lin-%u-%u-%u", (unsigned)sh->seed, round, i);
+}
+
 static void prepare(struct client *c, unsigned round)
 {
     struct load_shared *sh = c->sh;
@@ -386,9 +397,9 @@ static void prepare(struct client *c, unsigned round)
     for (unsigned i = 0; i < LOAD_ROOTS; i++) {
         struct ll_call call = {0};
         struct waiting w = {0};
-        char name[64];
+        char name[LIN_NAME_SIZE];
 
-        snprintf(name, sizeof(name), "lin-%llu-%u-%u", (unsigned long long)sh->seed, round, i);
+        load_root_name(sh, round, i, name);
         ll_mknod(c->ll, &call, &c->cred, INO_ROOT, name, S_IFDIR | 0755, 0, NULL, keeper_made, &w);
         while (!w.done)
             loop_run_once(c->loop, true);
@@ -400,16 +411,16 @@ static void prepare(struct client *c, unsigned round)
 
 static void list(struct client *c, uint64_t dir)
 {
-    struct load_record *r = record_new(c->sh, LOAD_KEEPER);
+    struct load_record *r = load_record_new(c->sh, LOAD_KEEPER);
     struct waiting w = {.record = r};
     struct ll_call call = {0};
 
     r->op = (struct lin_op){.kind = LIN_READDIR, .dir = dir};
-    record_call(c->sh, LOAD_KEEPER, r);
+    load_record_call(c->sh, LOAD_KEEPER, r);
     ll_readdir(c->ll, &call, (struct ino){dir}, "", LIST_LIMIT, false, keeper_listed, &w);
     while (!w.done)
         loop_run_once(c->loop, true);
-    record_return(c->sh, r, w.status);
+    load_record_return(r, w.status);
 }
 
 /* What there is in the end. */

@@ -19,7 +19,8 @@ tests_unit_lin_test_lin_CFLAGS = $(TEST_CFLAGS)
 tests_unit_lin_test_lin_LDADD = tests/lin/liblin.la $(CMOCKA_LIBS)
 
 # Plays rounds on a real cluster: tests/e2e/linear.sh.
-tests_lin_lin_load_SOURCES = tests/lin/lin_load.c tests/lin/load.h tests/lin/load_client.c
+tests_lin_lin_load_SOURCES = tests/lin/lin_load.c tests/lin/load.h tests/lin/load_client.c \
+	tests/lin/load_mount.c
 tests_lin_lin_load_CFLAGS = $(TEST_CFLAGS)
 tests_lin_lin_load_LDADD = tests/lin/liblin.la libdfs_core.la
 

@@ -275,9 +275,9 @@ enum model_step model_step(const struct model *m, struct model_state *s, const s
     if (!op->answered) {
         error = model_do(m, s, op, op->fresh, &ino);
     } else {
-        if (creates && op->error == 0 && model_set_has(&s->born, op->told_ino))
+        if (creates && op->tells_ino && model_set_has(&s->born, op->told_ino))
             return MODEL_REFUTED;
-        error = model_do(m, s, op, op->told_ino, &ino);
+        error = model_do(m, s, op, op->tells_ino ? op->told_ino : op->fresh, &ino);
         if (!error_fits(m, &before, op, error))
             return MODEL_REFUTED;
         if (error == 0 && op->kind == LIN_READDIR && !explains_listing(m, s, op))

@@ -52,7 +52,7 @@ struct model_op {
     enum lin_kind kind;
     uint8_t dir, name, to_dir, to_name, ino;
     unsigned flags;
-    uint8_t fresh; /* CREATE, MKDIR without an answer: the inode it makes */
+    uint8_t fresh; /* CREATE, MKDIR that don't tell the inode they make */
 
     /* The answer, when there is one. */
     bool answered;

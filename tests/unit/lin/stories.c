@@ -68,6 +68,12 @@ const struct story stories[] = {
     {"a rename that never arrives", WRONG,
      "1 create 1 a\n1 ok 10\n1 rename 1 a 2 b\n1 ok\n2 readdir 2\n2 ok\n"},
 
+    {"a directory whose number is told later", RIGHT,
+     "1 mkdir 1 d\n1 ok\n1 lookup 1 d\n1 ok 10/\n2 create 10 a\n2 ok 11\n2 rmdir 1 d\n2 "
+     "ENOTEMPTY\n"},
+    {"and told otherwise later still", WRONG,
+     "1 mkdir 1 d\n1 ok\n1 lookup 1 d\n1 ok 10/\n2 lookup 1 d\n2 ok 11/\n"},
+
     /* ---- side by side ---- */
     {"one of two creates wins", RIGHT, "1 create 1 a\n2 create 1 a\n1 EEXIST\n2 ok 10\n"},
     {"two creates win", WRONG, "1 create 1 a\n2 create 1 a\n1 ok 10\n2 ok 11\n"},

@@ -137,7 +137,7 @@ static void what_is_no_event_is_refused(void **state)
         "ret 1 1.0 ok 3\n",
         "call 2 1.0 create 1 a\nret 1 1.0 ok 3\n",
         "call 1 1.0 create 1 a\nret 2 1.0 EWHAT\n",
-        "call 1 1.0 create 1 a\nret 2 1.0 ok\n",
+        "call 1 1.0 lookup 1 a\nret 2 1.0 ok\n",
         "call 1 1.0 create 1 a\nret 2 1.0 ok 3\nret 3 1.0 ok 3\n",
         "call 1 1.0 readdir 1\nret 2 1.0 ok a\n",
         "call 1 1.0 readdir 1\nret 2 1.0 ok =3\n",

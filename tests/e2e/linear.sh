@@ -5,7 +5,7 @@
 #
 #   SEED=7 DURATION=600 LEASE='on off' tests/e2e/linear.sh       seconds, of each LEASE (read_lease)
 #   KINDS='stop_leader split' PAUSE=200 tests/e2e/linear.sh      these faults only; ms between two
-#   KINDS='evict kill_leader' tests/e2e/linear.sh                evict is not among those of make check
+#   KINDS='silence kill_leader' tests/e2e/linear.sh              silence is not among those of make check
 #   MOUNTS=yes tests/e2e/linear.sh                              clients are programs on two mounts
 #   ELECTION=1500 tests/e2e/linear.sh                            ms: clients look for the new leader (after 1 s)
 #                                                                while the old one may think it still leads
@@ -188,7 +188,7 @@ split() { # with half of the clients
 unplug() {
     ip link set "port-$L" down && cut_for
 }
-evict() { # half of the clients, by hand only: their sessions end
+silence() { # half of the clients reach nobody for longer than the lease of their sessions; by hand only
     local n
     for n in $nodes; do cut_both c1 "$n"; done
     sleep 18

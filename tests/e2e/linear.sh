@@ -11,7 +11,7 @@
 #                                                                while the old one may think it still leads
 #
 # Everything lives in namespaces of its own (network, mounts, processes) and ends with them.
-: "${SEED:=$RANDOM}" "${DURATION:=5}" "${LEASE:=on off}" "${PAUSE:=600}" "${CLIENTS:=4}" "${ELECTION:=500}" "${MOUNTS:=}"
+: "${SEED:=$RANDOM}" "${DURATION:=4}" "${LEASE:=on off}" "${PAUSE:=600}" "${CLIENTS:=4}" "${ELECTION:=500}" "${MOUNTS:=}"
 : "${KINDS:=kill_leader kill_follower kill_all stop_leader stop_follower isolate mute deaf bridge split unplug lose_client transfer term}"
 export SEED DURATION LEASE PAUSE CLIENTS ELECTION MOUNTS KINDS
 

@@ -7,6 +7,10 @@
  * - what the header ring names: its entries are written after the body's sync only;
  * - what stands before a record of a later write: that one began after the sync of this one;
  * - what stands before the first index of a later segment, for the same reason.
+ *
+ * Nothing is written in an epoch before the meta slots that begin it are durable, both of them. A
+ * record or ring entry of a later epoch than theirs so proves that they have gone back in time: the
+ * vote may have, too, and the log is refused like one without hard state (I6).
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -38,6 +42,7 @@ struct recovery {
     size_t count, capacity;
     uint64_t durable_to; /* last entry of which there is proof that it was durable */
     uint32_t last_crc;   /* of the entry before; 0: not known */
+    bool is_outdated;    /* the meta slots are older than what was written after them */
 };
 
 static void meta_path(char out[LOG_PATH_MAX], const char *dir)
@@ -83,7 +88,7 @@ static int meta_create(struct vfs *vfs, const char *dir, const struct log_meta *
 static int meta_read(struct vfs *vfs, const char *dir, struct log_meta *ret_meta)
 {
     CLEANUP(vfs_file) struct vfs_file *f = NULL;
-    bool found = false;
+    unsigned good = 0;
     char path[LOG_PATH_MAX];
     int r;
 
@@ -98,11 +103,15 @@ static int meta_read(struct vfs *vfs, const char *dir, struct log_meta *ret_meta
         if (vfs_pread_all(f, block, sizeof(block), copy * (uint64_t)LOG_BLOCK) < 0 ||
             log_meta_decode(block, &m) < 0)
             continue;
-        if (!found || m.generation > ret_meta->generation)
+        if (good == 0 || m.generation > ret_meta->generation)
             *ret_meta = m;
-        found = true;
+        good++;
     }
-    return found ? 0 : -EBADMSG;
+    if (good == 1)
+        log_warn("one copy of the hard state is torn or damaged: the other is used, and both are "
+                 "written anew",
+                 "file=%s", path);
+    return good > 0 ? 0 : -EBADMSG;
 }
 
 int log_spare_create(struct vfs *vfs, const char *dir, uint64_t number, uint64_t bytes)
@@ -202,58 +211,37 @@ static int by_seq(const void *a, const void *b)
 static int read_segment_header(struct recovery *rc, struct found_segment *s)
 {
     CLEANUP(vfs_file) struct vfs_file *f = NULL;
+    uint8_t both[LOG_SEGMENT_DATA];
     char path[LOG_PATH_MAX];
-    int r;
+    bool is_bad[2];
+    int error = 0, r;
 
     log_path(path, rc->dir, "seg", s->seq);
-    r = vfs_open(rc->vfs, path, O_RDONLY, 0, &f);
+    r = vfs_open(rc->vfs, path, O_RDWR, 0, &f);
     if (r < 0)
         return r;
-    for (unsigned copy = 0; copy < 2 && !s->valid; copy++) {
-        uint8_t block[LOG_BLOCK];
+    for (unsigned copy = 0; copy < 2; copy++) {
+        uint8_t *block = both + copy * LOG_BLOCK;
+        struct log_segment_header h;
 
-        r = vfs_pread_all(f, block, sizeof(block), copy * (uint64_t)LOG_BLOCK);
-        if (r < 0 && r != -ENODATA)
-            return r;
-        s->valid =
-            r == 0 && log_segment_header_decode(block, &s->header) == 0 && s->header.seq == s->seq;
+        r = vfs_pread_all(f, block, LOG_BLOCK, copy * (uint64_t)LOG_BLOCK);
+        error = r < 0 && r != -ENODATA ? r : error;
+        is_bad[copy] = r < 0 || log_segment_header_decode(block, &h) < 0 || h.seq != s->seq;
+        if (!is_bad[copy])
+            s->header = h;
+        s->valid = s->valid || !is_bad[copy];
     }
-    return 0;
+    if (!s->valid)
+        return error; /* Of the disk; that one has no header of ours is for the caller. */
+    if (is_bad[0] == is_bad[1])
+        return 0;
+    /* The second damage would take the whole segment along. */
+    log_warn("one copy of a log segment's header is torn or damaged: it is written anew", "file=%s",
+             path);
+    log_segment_header_encode(&s->header, both);
+    r = vfs_pwrite(f, both, LOG_BLOCK, is_bad[0] ? 0 : LOG_BLOCK);
+    return r < 0 ? r : vfs_sync(f);
 }
-
-/* Segments that belong to the log, in order; the others become spares. */
-static int sort_out(struct recovery *rc)
-{
-    const struct log_meta *m = &rc->l->meta;
-    size_t kept = 0;
-    bool changed = false;
-
-    if (rc->count > 0)
-        qsort(rc->found, rc->count, sizeof(*rc->found), by_seq);
-    for (size_t i = 0; i < rc->count; i++) {
-        struct found_segment s = rc->found[i];
-        char path[LOG_PATH_MAX];
-        int r = read_segment_header(rc, &s);
-
-        if (r < 0)
-            return r;
-        /* Its place is in the log if any of its entries could be. */
-        if (s.valid && s.seq >= m->first_seq && s.header.epoch <= m->epoch &&
-            (s.header.epoch == m->epoch || s.header.first_index <= m->truncate_from)) {
-            rc->found[kept++] = s;
-            continue;
-        }
-        log_path(path, rc->dir, "seg", s.seq);
-        r = vfs_unlink(rc->vfs, path);
-        if (r < 0)
-            return r;
-        changed = true;
-    }
-    rc->count = kept;
-    return changed ? vfs_sync_dir(rc->vfs, rc->dir) : 0;
-}
-
-/* ---- the walk ---- */
 
 /* All of it. What cannot be read, or was cut off, is zeros: damage like any other. */
 static int read_segment(struct recovery *rc, const struct found_segment *s, struct buf *bytes)
@@ -284,6 +272,67 @@ static int read_segment(struct recovery *rc, const struct found_segment *s, stru
     return 0;
 }
 
+/* A segment that an unfinished reset has begun: before the meta slots say so nothing is in it. */
+static int check_begun(struct recovery *rc, const struct found_segment *s)
+{
+    CLEANUP_BUF struct buf bytes = {0};
+    struct log_record rec;
+    int r = read_segment(rc, s, &bytes);
+
+    for (uint64_t off = LOG_SEGMENT_DATA; r == 0 && off + LOG_SECTOR <= bytes.len;
+         off += LOG_SECTOR)
+        rc->is_outdated =
+            rc->is_outdated ||
+            log_record_decode(bytes.data + off, bytes.len - (size_t)off, s->header.seed, &rec) == 0;
+    return r;
+}
+
+/* Segments that belong to the log, in order; the others become spares. */
+static int sort_out(struct recovery *rc)
+{
+    const struct log_meta *m = &rc->l->meta;
+    size_t kept = 0;
+    bool changed = false;
+
+    if (rc->count > 0)
+        qsort(rc->found, rc->count, sizeof(*rc->found), by_seq);
+    for (size_t i = 0; i < rc->count; i++) {
+        struct found_segment s = rc->found[i];
+        char path[LOG_PATH_MAX];
+        int r = read_segment_header(rc, &s);
+
+        if (r < 0)
+            return r;
+        /* Its place is in the log if any of its entries could be. */
+        if (s.valid && s.seq >= m->first_seq && s.header.epoch <= m->epoch &&
+            (s.header.epoch == m->epoch || s.header.first_index <= m->truncate_from)) {
+            rc->found[kept++] = s;
+            continue;
+        }
+        log_path(path, rc->dir, "seg", s.seq);
+        if (!s.valid && s.seq >= m->first_seq)
+            log_warn("a log segment whose header is torn or damaged is given up", "file=%s", path);
+        if (s.valid && s.header.epoch > m->epoch)
+            r = check_begun(rc, &s);
+        if (r == 0 && rc->is_outdated)
+            r = -EBADMSG;
+        if (r == 0)
+            r = vfs_unlink(rc->vfs, path);
+        if (r < 0)
+            return r;
+        changed = true;
+    }
+    rc->count = kept;
+    return changed ? vfs_sync_dir(rc->vfs, rc->dir) : 0;
+}
+
+/* ---- the walk ---- */
+
+static void note_epoch(struct recovery *rc, uint64_t epoch)
+{
+    rc->is_outdated = rc->is_outdated || epoch > rc->l->meta.epoch;
+}
+
 /* Adds the good records that follow the log so far; stops at the first that is not. */
 static void walk_segment(struct recovery *rc, const struct buf *bytes, struct log_segment *seg)
 {
@@ -291,6 +340,7 @@ static void walk_segment(struct recovery *rc, const struct buf *bytes, struct lo
 
     while (log_record_decode(bytes->data + seg->used, bytes->len - (size_t)seg->used,
                              seg->header.seed, &rec) == 0) {
+        note_epoch(rc, rec.epoch);
         if (rec.index != rc->l->last_index + 1 || log_is_void(&rc->l->meta, rec.epoch, rec.index))
             return;
         if (rec.prev_crc != 0 && rc->last_crc != 0 && rec.prev_crc != rc->last_crc)
@@ -315,8 +365,10 @@ static void look_behind(struct recovery *rc, const struct found_segment *s, cons
         struct log_record rec;
 
         if (log_record_decode(bytes->data + off, bytes->len - (size_t)off, s->header.seed, &rec) <
-                0 ||
-            log_is_void(&rc->l->meta, rec.epoch, rec.index) || rec.index <= bad)
+            0)
+            continue;
+        note_epoch(rc, rec.epoch);
+        if (log_is_void(&rc->l->meta, rec.epoch, rec.index) || rec.index <= bad)
             continue;
         seen = MAX(seen, rec.index);
         proof = proof || rec.batch_first > bad;
@@ -328,6 +380,8 @@ static void look_behind(struct recovery *rc, const struct found_segment *s, cons
 static int look_in_ring(struct recovery *rc)
 {
     CLEANUP(vfs_file) struct vfs_file *f = NULL;
+    static const uint8_t no_entry[LOG_RING_ENTRY];
+    unsigned bad = 0;
     uint8_t *bytes;
     char path[LOG_PATH_MAX];
     int r;
@@ -343,13 +397,21 @@ static int look_in_ring(struct recovery *rc)
         r = vfs_pread_all(f, bytes + slot * LOG_RING_ENTRY, 1024 * (size_t)LOG_RING_ENTRY,
                           slot * LOG_RING_ENTRY);
     for (size_t slot = 0; slot < LOG_RING_COUNT; slot++) {
+        const uint8_t *at = bytes + slot * LOG_RING_ENTRY;
         struct log_ring_entry e;
 
-        if (log_ring_decode(bytes + slot * LOG_RING_ENTRY, &e) == 0 &&
-            e.index % LOG_RING_COUNT == slot && e.index > rc->l->last_index &&
-            !log_is_void(&rc->l->meta, e.epoch, e.index))
+        if (log_ring_decode(at, &e) < 0 || e.index % LOG_RING_COUNT != slot) {
+            bad += memcmp(at, no_entry, sizeof(no_entry)) != 0;
+            continue;
+        }
+        note_epoch(rc, e.epoch);
+        if (e.index > rc->l->last_index && !log_is_void(&rc->l->meta, e.epoch, e.index))
             rc->durable_to = MAX(rc->durable_to, e.index);
     }
+    if (bad > 0)
+        log_warn("headers in the ring are torn or damaged: they tell nothing until they are "
+                 "written anew",
+                 "file=%s headers=%u", path, bad);
     free(bytes);
     return r == -ENODATA ? 0 : r; /* Shorter than it should be: made, but never used. */
 }
@@ -497,6 +559,8 @@ static int recover(struct recovery *rc, bool *ret_is_new)
     if (r < 0)
         return r;
     r = walk(rc);
+    if (r == 0 && rc->is_outdated)
+        r = -EBADMSG;
     if (r < 0)
         return r;
     if (l->count == 0) {
@@ -519,6 +583,9 @@ int log_recover(struct vfs *vfs, const char *dir, uint64_t segment_bytes, struct
 
     if (r == 0)
         r = recover(&rc, ret_is_new);
+    if (rc.is_outdated)
+        log_error("the hard state is older than what was written after it: the disk has lost it",
+                  "file=%s/meta epoch=%" PRIu64, dir, l->meta.epoch);
     free(rc.found);
     return r;
 }

@@ -65,8 +65,8 @@ struct raft_log_stats {
 
 /*
  * Recovers. A torn tail is cut; a damaged entry ends the log and is told as faulty.
- * -EBADMSG  both copies of the hard state are bad, or it is gone while segments are there: refuse
- *           to start, the replica must join again under a new id
+ * -EBADMSG  both copies of the hard state are bad or older than the log, or it is gone while
+ *           segments are there: refuse to start, the replica must join again under a new id
  * -errno    of the disk
  */
 int raft_log_open(const struct raft_log_config *config, struct raft_log_boot *ret_boot,

@@ -302,6 +302,12 @@ TESTS += tests/unit/namenode/test_data_dir
 tests_unit_namenode_test_data_dir_CFLAGS = $(TEST_CFLAGS)
 tests_unit_namenode_test_data_dir_LDADD = libnamenode.la $(CMOCKA_LIBS)
 
+check_PROGRAMS += tests/unit/namenode/test_rot
+TESTS += tests/unit/namenode/test_rot
+tests_unit_namenode_test_rot_SOURCES = tests/unit/namenode/test_rot.c $(LOG_FIXTURE_SOURCES)
+tests_unit_namenode_test_rot_CFLAGS = $(TEST_CFLAGS)
+tests_unit_namenode_test_rot_LDADD = libnamenode.la $(CMOCKA_LIBS)
+
 check_PROGRAMS += tests/unit/namenode/test_disk_space
 TESTS += tests/unit/namenode/test_disk_space
 tests_unit_namenode_test_disk_space_CFLAGS = $(TEST_CFLAGS)
@@ -347,10 +353,18 @@ TESTS += tests/unit/namenode/test_node_conf
 tests_unit_namenode_test_node_conf_CFLAGS = $(TEST_CFLAGS)
 tests_unit_namenode_test_node_conf_LDADD = libnamenode.la $(CMOCKA_LIBS)
 
+LOG_FIXTURE_SOURCES = tests/unit/namenode/log_fixture.c tests/unit/namenode/log_fixture.h
 check_PROGRAMS += tests/unit/namenode/test_raft_log
 TESTS += tests/unit/namenode/test_raft_log
+tests_unit_namenode_test_raft_log_SOURCES = tests/unit/namenode/test_raft_log.c $(LOG_FIXTURE_SOURCES)
 tests_unit_namenode_test_raft_log_CFLAGS = $(TEST_CFLAGS)
 tests_unit_namenode_test_raft_log_LDADD = libraftlog.la libraft.la libcommon.la $(CMOCKA_LIBS)
+check_PROGRAMS += tests/unit/namenode/test_raft_log_crash
+TESTS += tests/unit/namenode/test_raft_log_crash
+tests_unit_namenode_test_raft_log_crash_SOURCES = tests/unit/namenode/test_raft_log_crash.c \
+	$(LOG_FIXTURE_SOURCES)
+tests_unit_namenode_test_raft_log_crash_CFLAGS = $(TEST_CFLAGS)
+tests_unit_namenode_test_raft_log_crash_LDADD = libraftlog.la libraft.la libcommon.la $(CMOCKA_LIBS)
 
 # ---- raft ----
 # The stories of the core share replicas that are moved by hand.

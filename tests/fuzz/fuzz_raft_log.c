@@ -25,7 +25,6 @@ enum {
     ENTRIES = 8,
     PAYLOAD = 700,
     RECORD = 1024, /* of one entry on disk */
-    EPOCH = 2,     /* of the records: the first start has ended epoch 1 */
     CHANGES_MAX = 32,
     CHANGE_BYTES_MAX = 16,
 };
@@ -187,16 +186,6 @@ static struct place place_of(uint8_t where)
     return (struct place){SEGMENT_1, (n - 2) * (uint64_t)LOG_BLOCK, 40, 52};
 }
 
-/*
- * What says a later epoch than the meta slot no writer of ours has left: the log would take it for
- * its own once its epoch has come.
- */
-static void not_from_the_future(uint8_t *epoch)
-{
-    if (get_le64(epoch) > EPOCH)
-        put_le64(epoch, get_le64(epoch) % (EPOCH + 1));
-}
-
 static void change(struct vfs *v, uint64_t seed, const uint8_t *spec, size_t len)
 {
     struct place p = place_of(spec[0]);
@@ -209,10 +198,6 @@ static void change(struct vfs *v, uint64_t seed, const uint8_t *spec, size_t len
     check(vfs_open(v, p.path, O_RDWR, 0, &f) == 0);
     check(vfs_pread_all(f, block, whole, p.offset) == 0);
     memcpy(block + at, spec + 3, MIN(len, p.len - at));
-    if (p.crc_at == 0)
-        not_from_the_future(block + 32);
-    else if (p.len == LOG_RING_ENTRY)
-        not_from_the_future(block + 24);
     if (p.crc_at == 0)
         mend_record(block, seed, spec[2] & 0x80);
     else

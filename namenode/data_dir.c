@@ -268,7 +268,10 @@ static int check_diverged(struct data_dir *d, uint64_t *number, struct raft_poin
     d->is_diverged = true;
     *number += 1;
     *point = (struct raft_point){0};
-    return current_write(d, *number, point);
+    /* An installation that did not come to its end may have left one of that number. */
+    set_store(d, *number);
+    r = vfs_remove_all(d->vfs, d->store_path);
+    return r < 0 ? r : current_write(d, *number, point);
 }
 
 static int clear_diverged(struct data_dir *d)

@@ -15,6 +15,7 @@
 #include "common/limits.h"
 #include "common/log.h"
 #include "common/mem.h"
+#include "namenode/kv_manifest.h"
 
 enum {
     READ_TIER_PERSISTED = 2, /* kPersistedTier of options.h */
@@ -40,6 +41,11 @@ struct rocks_iter {
     rocksdb_iterator_t *ri;
 };
 
+static bool is_corruption(const char *err)
+{
+    return strncmp(err, "Corruption", strlen("Corruption")) == 0;
+}
+
 /* Takes the message of a failed call apart, logs it and frees it. */
 static int failed_take(struct kv_rocks *k, const char *what, char *err)
 {
@@ -49,8 +55,7 @@ static int failed_take(struct kv_rocks *k, const char *what, char *err)
         r = -ENOENT;
     else if (strstr(err, "While lock file") || strstr(err, "lock hold by current process"))
         r = -EBUSY;
-    else if (strncmp(err, "Corruption", strlen("Corruption")) == 0 ||
-             strstr(err, "No such file or directory"))
+    else if (is_corruption(err) || strstr(err, "No such file or directory"))
         r = -EBADMSG; /* Also when one of its files is gone. */
     k->kv.is_damaged = k->kv.is_damaged || r == -EBADMSG;
     log_warn("rocksdb failed", "call=%s message=\"%s\"", what, err);
@@ -290,6 +295,10 @@ int kv_rocks_open(const char *dir, const struct kv_rocks_options *options, struc
     rocksdb_writeoptions_disable_WAL(k->write_options, 1);
 
     k->db = rocksdb_open(k->options, dir, &err);
+    if (err && is_corruption(err) && kv_manifest_cut(dir) > 0) {
+        rocksdb_free(STEAL(err));
+        k->db = rocksdb_open(k->options, dir, &err);
+    }
     if (err)
         return failed_take(k, "open", err);
     *ret_kv = STEAL(kv);

@@ -285,6 +285,13 @@ check_PROGRAMS += tests/unit/namenode/test_records
 TESTS += tests/unit/namenode/test_records
 tests_unit_namenode_test_records_CFLAGS = $(TEST_CFLAGS)
 tests_unit_namenode_test_records_LDADD = libfsm.la $(CMOCKA_LIBS)
+
+check_PROGRAMS += tests/unit/namenode/test_power
+TESTS += tests/unit/namenode/test_power
+tests_unit_namenode_test_power_CFLAGS = $(TEST_CFLAGS)
+tests_unit_namenode_test_power_LDADD = tests/shim/libpowerlogreplay.la \
+	tests/unit/namenode/libfsmfixture.la libnamenode.la
+EXTRA_tests_unit_namenode_test_power_DEPENDENCIES = tests/shim/libpowerlog.la
 # ---- end of namenode/fsm ----
 
 check_PROGRAMS += tests/unit/namenode/test_pg_mgr

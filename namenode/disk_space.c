@@ -16,6 +16,7 @@ struct disk_space {
     struct vfs *vfs;
     char *dir;
     char *ballast;
+    struct vfs_space last;
     bool has_ballast, is_short;
 };
 
@@ -70,6 +71,7 @@ void disk_space_look(struct disk_space *s)
 
     if (vfs_space(s->vfs, s->dir, &space) < 0)
         return;
+    s->last = space;
     note(s, &space);
     if (!s->has_ballast && space.free_bytes > 2 * reserve_of(&space))
         put_ballast(s, ballast_of(&space));
@@ -108,4 +110,9 @@ void disk_space_close(struct disk_space *s)
 bool disk_space_is_short(const struct disk_space *s)
 {
     return s->is_short;
+}
+
+void disk_space_last(const struct disk_space *s, struct vfs_space *ret_space)
+{
+    *ret_space = s->last;
 }

@@ -59,18 +59,28 @@ static size_t whole_bytes(const uint8_t *data, size_t len)
     return end;
 }
 
-/* A sector that did not arrive is zeros behind what was synced before. Rot does not look like that. */
-static bool is_torn(const uint8_t *data, size_t whole, size_t len)
+static bool is_zero(const uint8_t *data, size_t from, size_t to)
 {
-    for (size_t at = whole; at < len;) {
-        size_t end = MIN((at / SECTOR + 1) * SECTOR, len);
-        size_t zeros = 0;
+    while (from < to && data[from] == 0)
+        from++;
+    return from == to;
+}
 
-        while (at + zeros < end && data[at + zeros] == 0)
-            zeros++;
-        if (at + zeros == end)
+/*
+ * The first record that is not whole: a sector of it that did not arrive is zeros, as there was
+ * nothing before. Rot does not look like that.
+ */
+static bool is_torn(const uint8_t *data, size_t at, size_t len)
+{
+    size_t end;
+
+    if (len - at < HEADER || is_zero(data, at, at + HEADER))
+        return true;
+    end = MIN(at + HEADER + ((uint32_t)data[at + 4] | (uint32_t)data[at + 5] << 8), len);
+    for (size_t next; at < end; at = next) {
+        next = MIN((at / SECTOR + 1) * SECTOR, end);
+        if (is_zero(data, at, next))
             return true;
-        at = end;
     }
     return false;
 }

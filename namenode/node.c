@@ -168,11 +168,6 @@ bool node_is_serving(const struct node *n)
     return n->leader_ready && node_is_leader(n) && n->applied >= n->ready_index;
 }
 
-bool node_is_short_of_space(const struct node *n)
-{
-    return disk_space_is_short(n->space);
-}
-
 static void tell_serving(struct node *n)
 {
     bool serving = node_is_serving(n);
@@ -273,6 +268,11 @@ static void receive(struct node *n, struct conn *c, const uint8_t *body, size_t 
 static void on_peer_frame(void *ctx, struct conn *c, const uint8_t *body, size_t len)
 {
     receive(ctx, c, body, len);
+}
+
+static void on_peer_space(void *ctx, const struct rpc_frame *f)
+{
+    node_on_space(ctx, f);
 }
 
 void node_on_raft(struct node *n, struct conn *c, const struct rpc_frame *f)
@@ -396,6 +396,7 @@ static int start_parts(struct node *n)
                               .tls = n->tls,
                               .self = n->conf->id,
                               .received = on_peer_frame,
+                              .space = on_peer_space,
                               .unreachable = on_unreachable,
                               .ctx = n};
     struct snap_sender_config sc = {.loop = n->loop,

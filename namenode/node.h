@@ -130,15 +130,23 @@ int node_add_member(struct node *n, struct raft_id id, const char *addr);
  * until that is committed. */
 int node_remove_member(struct node *n, struct raft_id id);
 
-/* For MSG_RAFT, MSG_SNAP_WANT of peers, and their connections: svc_raft.c hands them over. */
+/* For MSG_RAFT, MSG_SNAP_WANT, MSG_NODE_SPACE of peers, and their connections: svc_raft.c hands them over. */
 void node_on_raft(struct node *n, struct conn *c, const struct rpc_frame *f);
 void node_on_snap_want(struct node *n, struct conn *c, const struct rpc_frame *f);
+void node_on_space(struct node *n, const struct rpc_frame *f);
 void node_on_closed(struct node *n, struct conn *c);
 
 /* We lead and everything committed before us is applied: services may answer. */
 bool node_is_serving(const struct node *n);
-/* Our disk is nearly full: only what frees space should be proposed, the rest gets -ENOSPC. */
+/* Our disk, or as a leader that of another member which is there, is nearly full: only what frees
+ * space should be proposed, the rest gets -ENOSPC. */
 bool node_is_short_of_space(const struct node *n);
+struct node_space {
+    uint64_t total_bytes, free_bytes;
+    bool is_short;
+};
+/* Room on a namenode's disk, as it was at most some seconds ago; false: not known. */
+bool node_space_of(const struct node *n, struct raft_id id, struct node_space *ret_space);
 uint64_t node_term(const struct node *n);
 struct raft_id node_id(const struct node *n);
 struct raft_id node_leader(const struct node *n); /* RAFT_NOBODY if not known. */

@@ -267,10 +267,7 @@ void node_care(void *ctx)
     struct node *n = ctx;
     uint64_t now_ns = clock_monotonic_ns(clock_system());
 
-    if (now_ns - n->space_ns > 2 * CLOCK_NS_PER_S) {
-        n->space_ns = now_ns;
-        disk_space_look(n->space);
-    }
+    node_care_for_space(n, now_ns);
     care_for_cluster(n);
     care_for_store(n, now_ns);
     care_for_log(n, now_ns);

@@ -62,6 +62,13 @@ struct completion {
     int status;
 };
 
+/* Room on another namenode's disk, as it said. */
+struct peer_space {
+    struct raft_id id;
+    uint64_t total_bytes, free_bytes, heard_ns;
+    bool is_short;
+};
+
 struct node {
     /* Set at start. */
     struct loop *loop;
@@ -112,7 +119,9 @@ struct node {
     uint64_t hash_due; /* index to propose a hash for; 0: none */
     uint64_t applied_bytes;
     uint64_t flushed_ns;
-    uint64_t space_ns;    /* when the disk was looked at last */
+    uint64_t space_ns; /* when the disk was looked at last */
+    struct peer_space spaces[RAFT_MEMBERS_MAX];
+    unsigned space_count;
     bool waits_for_fetch; /* entries to apply are being read from disk */
     bool init_proposed;
 
@@ -150,6 +159,8 @@ void node_propose_hash(struct node *n);
 
 /* node_care.c: what is looked after now and then. */
 void node_care(void *ctx);
+/* Looks at the disk now and then, and tells the leader. */
+void node_care_for_space(struct node *n, uint64_t now_ns);
 void node_forget_peers(struct node *n);
 bool node_peer_is_known(struct node *n, const struct raft_msg *msg);
 /* The id is, or once was, a namenode's. */

@@ -96,6 +96,8 @@ static void on_request(void *ctx, struct conn *c, const struct rpc_frame *f)
 
     if (f->header.type == MSG_RAFT)
         p->all->config.received(p->all->config.ctx, c, f->body, f->header.body_len);
+    else if (f->header.type == MSG_NODE_SPACE)
+        p->all->config.space(p->all->config.ctx, f);
     else if (!(f->header.flags & FRAME_ONEWAY))
         conn_reply_error(c, f->header.type, f->header.rpc_id, -EOPNOTSUPP,
                          "a namenode does not answer %s on its own connections",
@@ -253,6 +255,15 @@ void peers_send(struct peers *all, const struct raft_msg *msg)
     raft_msg_encode(msg, all->scratch);
     conn_send_oneway_raw(c, MSG_RAFT, all->scratch, len);
     all->stats.sent++;
+}
+
+void peers_tell(struct peers *all, struct raft_id to, uint16_t type, const ProtobufCMessage *body)
+{
+    struct peer *p = find(all, to);
+    struct conn *c = !p ? NULL : is_open(p->out) ? p->out : is_open(p->in) ? p->in : NULL;
+
+    if (c && conn_queued_bytes(c) <= QUEUE_BYTES_ALL)
+        conn_send_oneway(c, type, body, NULL);
 }
 
 const char *peers_addr(const struct peers *all, struct raft_id id)

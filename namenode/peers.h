@@ -8,6 +8,7 @@
 #ifndef NAMENODE_PEERS_H
 #define NAMENODE_PEERS_H
 
+#include <protobuf-c/protobuf-c.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -17,6 +18,7 @@
 struct conn;
 struct loop;
 struct peers;
+struct rpc_frame;
 struct slab_pool;
 struct tls;
 
@@ -27,6 +29,8 @@ struct peers_config {
     struct raft_id self;
     /* A frame came back on a connection that we opened. */
     void (*received)(void *ctx, struct conn *c, const uint8_t *body, size_t len);
+    /* The same with news of the peer's disk. */
+    void (*space)(void *ctx, const struct rpc_frame *f);
     /* The connection broke: what was under way may be lost. */
     void (*unreachable)(void *ctx, struct raft_id peer);
     void *ctx;
@@ -52,6 +56,8 @@ void peers_heard(struct peers *p, struct raft_id from, struct conn *c);
 void peers_closed(struct peers *p, struct conn *c);
 
 void peers_send(struct peers *p, const struct raft_msg *msg);
+/* A one-way message of another type; dropped when there is no connection. */
+void peers_tell(struct peers *p, struct raft_id to, uint16_t type, const ProtobufCMessage *body);
 
 /* "host:port" of a member; NULL if it is none. Borrowed until the next peers_set_members(). */
 const char *peers_addr(const struct peers *p, struct raft_id id);

@@ -24,6 +24,12 @@ static void on_snap_want(void *self, struct conn *c, const struct rpc_frame *f)
     node_on_snap_want(self, c, f);
 }
 
+static void on_space(void *self, struct conn *c, const struct rpc_frame *f)
+{
+    (void)c;
+    node_on_space(self, f);
+}
+
 static void on_closed(void *self, struct conn *c)
 {
     node_on_closed(self, c);
@@ -31,7 +37,9 @@ static void on_closed(void *self, struct conn *c)
 
 const struct service svc_raft = {
     .name = "raft",
-    .handlers = {{MSG_RAFT, false, on_raft}, {MSG_SNAP_WANT, false, on_snap_want}},
+    .handlers = {{MSG_RAFT, false, on_raft},
+                 {MSG_SNAP_WANT, false, on_snap_want},
+                 {MSG_NODE_SPACE, false, on_space}},
     .start = raft_start_service,
     .stop = raft_stop_service,
     .closed = on_closed,

@@ -27,6 +27,7 @@ static size_t fill_namenodes(struct svc_report *s, Dfs__NamenodeInfo *infos,
     struct node *node = services_node(s->all);
     const struct raft_conf *conf = node_raft_conf(node);
     uint64_t now = loop_now_ns(services_loop(s->all));
+    struct node_space space;
     struct raft_status st;
 
     node_raft_status(node, &st);
@@ -49,6 +50,11 @@ static size_t fill_namenodes(struct svc_report *s, Dfs__NamenodeInfo *infos,
             info->match_index = st.peers[k].match_index;
             info->alive = st.peers[k].acked_ns != 0 &&
                           now - (uint64_t)st.peers[k].acked_ns < 2 * CLOCK_NS_PER_S;
+        }
+        if (node_space_of(node, m->id, &space)) {
+            info->bytes_total = space.total_bytes;
+            info->bytes_free = space.free_bytes;
+            info->short_of_space = space.is_short;
         }
         info->lag = st.last_index - MIN(st.last_index, info->match_index);
         ptrs[i] = info;

@@ -127,6 +127,11 @@ static void namenode_problems(const json_t *namenodes, struct summary *s)
         const json_t *n = json_array_get(namenodes, i);
 
         s->namenode_count++;
+        if (json_is_true(json_object_get(n, "short_of_space")))
+            problem(s,
+                    "the disk of namenode %" JSON_INTEGER_FORMAT " (%s) is nearly full: only "
+                    "deleting is allowed",
+                    number(n, "id"), text(n, "addr"));
         if (json_is_true(json_object_get(n, "alive")))
             continue;
         s->namenodes_down++;

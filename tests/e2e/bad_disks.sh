@@ -248,6 +248,11 @@ check "  deleting works to the last byte" rm "$MNT/doomed2"
 "$dfs" cluster kill --dir "$DIR" nn1
 "$dfs" cluster start --dir "$DIR" nn1
 check "  it can be started on the full disk" wait_until 30 bash -c "'$dfs' cluster status --dir '$DIR' | grep -qE '^nn1 +(leader|follower)'"
+# It follows now. The leader, which has room, must not propose what would be its end.
+no_names() { enospc mkdir "$MNT/full" || { rmdir "$MNT/full" && false; }; }
+check "  the leader knows of it: names cannot be made" wait_until 20 no_names
+refuse "  dfs report says which one is full" 'the disk of namenode 1 \([^)]*\) is nearly full' "$dfs" report
+check "  it has not died" all_run
 check "  reading works" same_content
 rm nn1/snap-filler*
 check "  with room again names are made" wait_until 30 bash -c "mkdir '$MNT/room' && rmdir '$MNT/room'"

@@ -27,6 +27,8 @@
 #include "namenode/node_conf.h"
 #include "namenode/raft_log.h"
 #include "namenode/service.h"
+#include "rpc/frame.h"
+#include "rpc/node.pb-c.h"
 #include "tests/unit/namenode/node_group.h"
 
 /* ---- tests ---- */
@@ -73,6 +75,53 @@ static void state_hashes_go_through_the_log(void **state)
         propose_many(g, 1);
     assert_true(node_stats(g->r[leader_of(g)].node)->hashes >= 4);
     assert_same_state(g);
+}
+
+static void say_space(struct node *to, uint64_t id, bool is_short)
+{
+    Dfs__NodeSpace m = DFS__NODE_SPACE__INIT;
+    struct rpc_frame f = {0};
+    uint8_t bytes[64];
+
+    m.replica_id = id;
+    m.bytes_total = 1000;
+    m.bytes_free = is_short ? 10 : 900;
+    m.is_short = is_short;
+    f.header.body_len = (uint32_t)dfs__node_space__pack(&m, bytes);
+    f.body = bytes;
+    node_on_space(to, &f);
+}
+
+static bool space_is_told(struct group *g)
+{
+    struct node_space s;
+
+    for (unsigned i = 0; i < NODES; i++) {
+        if (!node_space_of(g->r[leader_of(g)].node, g->r[i].conf.id, &s))
+            return false;
+        assert_true(s.total_bytes > 0);
+    }
+    return true;
+}
+
+/* A follower whose disk is full could not log what the leader proposes, and would end (D2). */
+static void a_full_disk_of_a_follower_stops_the_leader_too(void **state)
+{
+    struct group *g = *state;
+    struct node *leader;
+    uint64_t follower;
+
+    WAIT_FOR(g, cluster_is_made);
+    WAIT_FOR(g, space_is_told);
+    leader = g->r[leader_of(g)].node;
+    follower = node_id(leader).v % NODES + 1;
+    assert_false(node_is_short_of_space(leader));
+    say_space(leader, follower, true);
+    assert_true(node_is_short_of_space(leader));
+    say_space(leader, follower, false);
+    assert_false(node_is_short_of_space(leader));
+    say_space(leader, 77, true); /* no member */
+    assert_false(node_is_short_of_space(leader));
 }
 
 static void a_follower_refuses_and_names_the_leader(void **state)
@@ -605,6 +654,7 @@ int main(void)
         T(three_empty_directories_become_one_cluster),
         T(proposals_share_entries_and_are_answered_in_order),
         T(state_hashes_go_through_the_log),
+        T(a_full_disk_of_a_follower_stops_the_leader_too),
         T(a_follower_refuses_and_names_the_leader),
         T(the_leader_reads_by_its_lease_and_by_a_round),
         T(without_the_lease_reads_wait_for_a_round),

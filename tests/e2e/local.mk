@@ -15,9 +15,25 @@ tests_e2e_signals_CFLAGS = $(TEST_CFLAGS)
 tests_e2e_threads_CFLAGS = $(TEST_CFLAGS)
 tests_e2e_threads_LDADD = libdfs.la
 
-E2E_TESTS = tests/e2e/bad_disks.sh tests/e2e/bad_input.sh tests/e2e/chaos.sh tests/e2e/cluster.sh tests/e2e/differential.sh \
-	tests/e2e/failover.sh tests/e2e/interrupts.sh tests/e2e/linear.sh \
-	tests/e2e/datanodes.sh tests/e2e/members.sh tests/e2e/mounting.sh tests/e2e/posix.sh tests/e2e/powerfail.sh tests/e2e/programs.sh \
-	tests/e2e/shell.sh tests/e2e/smoke.sh tests/e2e/threads.sh tests/e2e/two_mounts.sh
+E2E_TESTS = \
+	tests/e2e/bad_disks.sh \
+	tests/e2e/bad_input.sh \
+	tests/e2e/bit_flips.sh \
+	tests/e2e/chaos.sh \
+	tests/e2e/cluster.sh \
+	tests/e2e/datanodes.sh \
+	tests/e2e/differential.sh \
+	tests/e2e/failover.sh \
+	tests/e2e/interrupts.sh \
+	tests/e2e/linear.sh \
+	tests/e2e/members.sh \
+	tests/e2e/mounting.sh \
+	tests/e2e/posix.sh \
+	tests/e2e/powerfail.sh \
+	tests/e2e/programs.sh \
+	tests/e2e/shell.sh \
+	tests/e2e/smoke.sh \
+	tests/e2e/threads.sh \
+	tests/e2e/two_mounts.sh
 TESTS += $(E2E_TESTS)
 EXTRA_DIST += tests/e2e/README.md tests/e2e/lib.sh tests/e2e/bad_peer.py $(E2E_TESTS)

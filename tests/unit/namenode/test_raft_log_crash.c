@@ -9,6 +9,7 @@
  *
  * DFS_SEEDS=n: so many seeds for each crash point; the number of points and images is printed.
  */
+#include <errno.h>
 #include <inttypes.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -221,11 +222,66 @@ static void every_crash_point_recovers_with_direct_writes(void **state)
     walk("direct", true);
 }
 
+/*
+ * Every call that can fail does, once, and everything after it would work: nothing is told durable
+ * any more, and what was is there after the crash. false: that call was not reached.
+ */
+static bool fail_and_check(enum vfs_fake_op op, uint64_t after)
+{
+    struct log_fixture *f;
+    struct model got, want;
+    struct rng rng;
+    void *state;
+    uint64_t durable;
+
+    rng_seed(&rng, after);
+    (void)log_setup(&state);
+    f = state;
+    assert_int_equal(open_log(f), 0);
+    vfs_fake_fail(f->disk, op, after, EIO, false);
+    for (unsigned i = 0; !f->fatal && step(f, i); i++)
+        raft_log_pump(f->log, true);
+    if (f->fatal == 0) {
+        (void)log_teardown(&state);
+        return false;
+    }
+    assert_int_equal(f->fatal, -EIO);
+    durable = f->durable;
+    want = f->want;
+    append_log(f, 2, 100, 9);
+    raft_log_pump(f->log, true);
+    assert_int_equal(f->durable, durable);
+    power_failure(f, &rng);
+    assert_int_equal(open_log(f), 0);
+    look_at_log(f, &got);
+    check_recovered(&got, &f->acked, &want);
+    (void)log_teardown(&state);
+    return true;
+}
+
+static void every_failed_call_ends_it_all(void **state)
+{
+    static const enum vfs_fake_op ops[] = {VFS_FAKE_WRITE, VFS_FAKE_SYNC, VFS_FAKE_SYNC_DIR,
+                                           VFS_FAKE_NAME};
+    static const char *const names[] = {"write", "sync", "sync of the directory", "name"};
+
+    (void)state;
+    for (unsigned i = 0; i < 4; i++) {
+        unsigned n = 0;
+
+        while (fail_and_check(ops[i], n))
+            n++;
+        assert_true(n > 5);
+        print_message("# failed %s: %u places\n", names[i], n);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_crash_point_recovers),
         cmocka_unit_test(every_crash_point_recovers_with_direct_writes),
+        cmocka_unit_test(every_failed_call_ends_it_all),
     };
 
     if (!getenv("DFS_TEST_LOG"))

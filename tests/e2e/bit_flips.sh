@@ -1,0 +1,135 @@
+#!/usr/bin/env bash
+# One flipped bit on the disk of one namenode, in each kind of file it has, while it is down and while
+# it runs. Each is told and made good by itself, or refused with a sentence that says what and where;
+# the mount goes on meanwhile; afterwards each namenode leads in turn and shows the same tree.
+#
+#   KINDS=all ROUNDS=3 SEED=7 tests/e2e/bit_flips.sh     KINDS: some of those in `kinds`, or all
+# shellcheck source=lib.sh
+. "$(dirname "$0")/lib.sh"
+
+# short: what `make check` takes.
+: "${KINDS:=short}" "${ROUNDS:=1}" "${SEED:=$RANDOM}"
+kinds="log-record log-header log-headers ring meta metas identity members current db-manifest db-options db-table db-table-running"
+[ "$KINDS" = short ] && KINDS="log-record metas db-manifest db-table"
+[ "$KINDS" = all ] && KINDS=$kinds
+echo "# SEED=$SEED KINDS=$KINDS ROUNDS=$ROUNDS"
+
+cluster_up --datanodes 3
+cd "$DIR" || exit 1
+"$dfs" pki issue operator admin --dir pki --out pki >"$DIR/pki.out" 2>&1
+sed 's,/pki/client\.,/pki/operator.,' conf/dfs.conf >conf/operator.conf
+make_tree "$DIR/tree" 60
+cp -a "$DIR/tree" "$MNT/tree" && "$dfs" sync "$MNT"
+
+# flip PATTERN HOW: one bit of one file, of a byte that is not zero: any, or one from A to B (A-B).
+flip() {
+    python3 - "$SEED" "$@" <<'P'
+import glob, random, sys
+rng = random.Random(int(sys.argv[1]))
+path = sorted(glob.glob(sys.argv[2]))[-1]
+data = open(path, "rb").read()
+where = [int(x) for x in sys.argv[3].split("-")] if sys.argv[3] != "any" else [0, len(data)]
+places = [i for i in range(where[0], min(where[-1], len(data))) if data[i]]
+at, bit = rng.choice(places), rng.randrange(8)
+with open(path, "r+b") as f:
+    f.seek(at)
+    f.write(bytes([data[at] ^ 1 << bit]))
+print(path, at, bit)
+P
+}
+unflip() { # PATH AT BIT
+    python3 -c 'import sys
+f = open(sys.argv[1], "r+b"); f.seek(int(sys.argv[2])); b = f.read(1)[0]; f.seek(-1, 1); f.write(bytes([b ^ 1 << int(sys.argv[3])]))' "$@"
+}
+follower() { [ "$(leader)" = nn2 ] && echo nn3 || echo nn2; }
+leads() { [ "$(leader)" = "$1" ]; }
+hand_over() { leads "$1" || "$dfs" namenode lead "${1#nn}" --config conf/operator.conf; }
+can_lead() { wait_until 30 hand_over "$1" && wait_until 20 leads "$1" && wait_until 20 touch "$MNT/by-$1"; }
+well() { wait_until 60 bash -c "'$dfs' report && '$dfs' cluster status --dir '$DIR'"; }
+works() { echo "$1" >"$MNT/work" && [ "$(cat "$MNT/work")" = "$1" ] && ls -R "$MNT/tree" >"$DIR/ls"; }
+said() { tail -c "+$((mark + 1))" "log/$n.log" | grep -qE -- "$1"; }
+db() { find "$DIR/$n" -maxdepth 1 -name 'db-*' | sort -V | tail -n 1; }
+
+# harm FILE HOW [FILE HOW]: with the namenode down; `at` has what was flipped.
+harm() {
+    at=()
+    "$dfs" cluster kill --dir "$DIR" "$n"
+    mark=$(stat -c %s "log/$n.log")
+    while [ $# -gt 0 ]; do
+        SEED=$((SEED + 1))
+        at+=("$(flip "$1" "$2")")
+        shift 2
+    done
+}
+# healed KIND PATTERN FILE HOW...: by itself, and says PATTERN.
+healed() {
+    local kind=$1 pattern=$2
+    shift 2
+    harm "$@"
+    check "$kind: ${at[*]}: the mount goes on" works "$kind"
+    "$dfs" cluster start --dir "$DIR" "$n"
+    check "  $n is back by itself" well
+    [ -z "$pattern" ] || check "  and says what it found" wait_until 10 said "$pattern"
+}
+# refused KIND PATTERN FILE HOW...: it does not start, and says PATTERN; with the right bits it does.
+refused() {
+    local kind=$1 pattern=$2 a
+    shift 2
+    harm "$@"
+    "$dfs" cluster start --dir "$DIR" "$n" >"$DIR/start.out" 2>&1
+    check "$kind: ${at[*]}: $n is refused, and says why" wait_until 20 said "$pattern"
+    check "  the mount goes on" works "$kind"
+    for a in "${at[@]}"; do
+        # shellcheck disable=SC2086 # three words
+        unflip $a
+    done
+    "$dfs" cluster start --dir "$DIR" "$n" >"$DIR/start.out" 2>&1
+    check "  with the right bits $n is back" well
+}
+# It leads, and all is asked of it. Either nobody needs what was flipped, or it ends and another one
+# goes on; at its next start it is well.
+while_running() {
+    local where
+    check "$1: $n leads" can_lead "$n"
+    SEED=$((SEED + 1))
+    where=$(flip "$(db)/*.sst" any)
+    check "  $where: the mount goes on" works "$1"
+    "$dfs" cluster kill --dir "$DIR" "$n" >/dev/null 2>&1
+    "$dfs" cluster start --dir "$DIR" "$n"
+    check "  $n is back by itself" well
+}
+has_tables() { ls "$(db)"/*.sst >/dev/null 2>&1; }
+
+anew='the metadata store is damaged: it is set aside, and a snapshot'
+small_file='identity, members or CURRENT in the data directory is damaged or gone'
+for round in $(seq "$ROUNDS"); do
+    for kind in $KINDS; do
+        n=$(follower)
+        # A store that has tables for certain is one that came as a snapshot.
+        [[ $kind != db-table* ]] || has_tables || healed "$kind (before)" "$anew" "$(db)/MANIFEST-*" 0-60
+        case $kind in
+        log-record) healed "$kind" "log entries are damaged and will be fetched from the leader" "$n/log/seg-*" 8192-999999999 ;;
+        log-header) healed "$kind" "one copy of a log segment's header is torn or damaged: it is written anew" "$n/log/seg-*" 0-56 ;;
+        log-headers) healed "$kind" "a log segment whose header is torn or damaged is given up" "$n/log/seg-*" 0-56 "$n/log/seg-*" 4096-4152 ;;
+        ring) healed "$kind" "headers in the ring are torn or damaged" "$n/log/ring" any ;;
+        meta) healed "$kind" "one copy of the hard state is torn or damaged" "$n/log/meta" 4096-4176 ;;
+        metas) refused "$kind" "its hard state is damaged: this replica has to join anew" "$n/log/meta" 0-80 "$n/log/meta" 4096-4176 ;;
+        identity | members) refused "$kind" "$small_file" "$n/$kind" any ;;
+        current) refused "$kind" "$small_file" "$n/CURRENT" any ;;
+        db-manifest) healed "$kind" "$anew" "$(db)/MANIFEST-*" 0-60 ;;
+        db-options) healed "$kind" "" "$(db)/OPTIONS-*" any ;;
+        db-table) healed "$kind" "" "$(db)/*.sst" any ;;
+        db-table-running) while_running "$kind" ;;
+        *) not_ok "no such kind: $kind" ;;
+        esac
+    done
+done
+for n in nn1 nn2 nn3; do
+    check "$n leads, and has the tree" can_lead $n
+    check "  all of it" diff -r --no-dereference "$DIR/tree" "$MNT/tree"
+done
+check "all copies are the same" "$dfs" fsck --replicas
+check "nothing is left to mend" bash -c "! ls '$DIR'/nn?/DIVERGED 2>/dev/null"
+log_ignore='damaged|cannot be opened|cannot be read|rocksdb|cannot start|metadata store|lacks what was cut'
+check_logs
+done_testing

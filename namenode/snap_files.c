@@ -14,6 +14,7 @@ enum { READ_BYTES = 1 << 20, PATH_SIZE = 1024 };
 void snap_files_done(struct snap_files *f)
 {
     free(f->list);
+    free(f->slots);
     *f = (struct snap_files){0};
 }
 
@@ -24,29 +25,51 @@ static bool is_plain_name(const char *name)
     return len > 0 && len < SNAP_NAME_MAX && name[0] != '.' && !strchr(name, '/');
 }
 
+/* Where the name is, or would be. */
+static uint32_t *slot_of(const struct snap_files *f, const char *name)
+{
+    size_t mask = 2 * f->capacity - 1;
+    size_t i = (size_t)hash64(name, strlen(name), 0) & mask;
+
+    while (f->slots[i] != 0 && strcmp(f->list[f->slots[i] - 1].name, name) != 0)
+        i = (i + 1) & mask;
+    return &f->slots[i];
+}
+
+static void grow(struct snap_files *f)
+{
+    f->capacity = f->capacity ? 2 * f->capacity : 64;
+    f->list = mem_realloc(f->list, f->capacity, sizeof(*f->list));
+    free(f->slots);
+    f->slots = mem_zalloc(2 * f->capacity, sizeof(*f->slots));
+    for (size_t i = 0; i < f->count; i++)
+        *slot_of(f, f->list[i].name) = (uint32_t)(i + 1);
+}
+
 int snap_files_add(struct snap_files *f, const char *name, uint64_t size, uint64_t hash)
 {
     struct snap_file *file;
+    uint32_t *slot;
 
-    if (!is_plain_name(name) || f->count == SNAP_FILES_MAX || snap_files_find(f, name))
+    if (!is_plain_name(name) || f->count == SNAP_FILES_MAX)
         return -EBADMSG;
-    if (f->count == f->capacity) {
-        f->capacity = f->capacity ? 2 * f->capacity : 64;
-        f->list = mem_realloc(f->list, f->capacity, sizeof(*f->list));
-    }
+    if (f->count == f->capacity)
+        grow(f);
+    slot = slot_of(f, name);
+    if (*slot != 0)
+        return -EBADMSG;
     file = &f->list[f->count++];
     *file = (struct snap_file){.size = size, .hash = hash};
     (void)snprintf(file->name, sizeof(file->name), "%s", name);
+    *slot = (uint32_t)f->count;
     return 0;
 }
 
 const struct snap_file *snap_files_find(const struct snap_files *f, const char *name)
 {
-    for (size_t i = 0; i < f->count; i++) {
-        if (strcmp(f->list[i].name, name) == 0)
-            return &f->list[i];
-    }
-    return NULL;
+    uint32_t at = f->capacity > 0 ? *slot_of(f, name) : 0;
+
+    return at > 0 ? &f->list[at - 1] : NULL;
 }
 
 static int hash_file(struct vfs_file *file, uint64_t *ret_size, uint64_t *ret_hash)

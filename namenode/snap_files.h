@@ -24,6 +24,7 @@ struct snap_file {
 struct snap_files {
     struct snap_file *list;
     size_t count, capacity;
+    uint32_t *slots; /* by the hash of the name: its place in list, + 1; 2 * capacity of them */
 };
 
 void snap_files_done(struct snap_files *f);

@@ -41,7 +41,7 @@
 #include "tests/shim/powerlog.h"
 #include "tests/unit/namenode/fsm_fixture.h"
 
-enum { ENTRIES = 240, CUTS = 40, SWAPS = 2 };
+enum { ENTRIES = 240, CUTS = 25, SWAPS = 2 };
 
 static const unsigned swap_at[SWAPS] = {110, 190};
 

@@ -25,7 +25,7 @@
 #include "common/rng.h"
 #include "tests/unit/namenode/log_fixture.h"
 
-enum { COMPACTED = 30, SEEDS = 2, KINDS_MAX = 16 };
+enum { COMPACTED = 30, SEEDS = 1, KINDS_MAX = 16 };
 
 /* Crash points by the work that they cut off. */
 struct tally {

@@ -105,6 +105,23 @@ while_running() {
     check "  $n is back by itself" well
 }
 
+# A damaged block of a table is met when somebody asks for it: its namenode ends then, for the others to
+# go on, and begins anew at its next start.
+revive() {
+    local node
+    for node in nn1 nn2 nn3; do
+        gone "$(cat "run/$node.pid" 2>/dev/null)" && "$dfs" cluster start --dir "$DIR" "$node"
+    done
+    well
+}
+# What was not met by then would be met when another one is down: the store is given up.
+ask_and_replace() {
+    check "  $n leads and is asked for all" can_lead "$n"
+    check "  the tree is what it was" diff -r --no-dereference "$DIR/tree" "$MNT/tree"
+    check "  all are well again" revive
+    healed "$kind, and the rest" "$anew" "$(db)/MANIFEST-*" 0-60
+}
+
 anew='the metadata store is damaged: it is set aside, and a snapshot'
 small_file='identity, members or CURRENT in the data directory is damaged or gone'
 for round in $(seq "$ROUNDS"); do
@@ -121,21 +138,18 @@ for round in $(seq "$ROUNDS"); do
         current) refused "$kind" "$small_file" "$n/CURRENT" any ;;
         db-manifest) healed "$kind" "$anew" "$(db)/MANIFEST-*" 0-60 ;;
         db-options) healed "$kind" "" "$(db)/OPTIONS-*" any ;;
-        db-table) healed "$kind" "" "$(db)/*.sst" any ;;
-        db-table-running) while_running "$kind" ;;
+        db-table)
+            healed "$kind" "" "$(db)/*.sst" any
+            ask_and_replace
+            ;;
+        db-table-running)
+            while_running "$kind"
+            ask_and_replace
+            ;;
         *) not_ok "no such kind: $kind" ;;
         esac
     done
 done
-# A damaged block of a table is met when somebody asks for it: its namenode ends then, for the others to
-# go on, and begins anew at its next start.
-revive() {
-    local node
-    for node in nn1 nn2 nn3; do
-        gone "$(cat "run/$node.pid" 2>/dev/null)" && "$dfs" cluster start --dir "$DIR" "$node"
-    done
-    well
-}
 for n in nn1 nn2 nn3; do
     revive >"$DIR/revive.out" 2>&1
     check "$n leads" can_lead $n

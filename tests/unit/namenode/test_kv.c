@@ -303,13 +303,12 @@ static int state_of(const char *path)
     return r < 0 ? -1 : n;
 }
 
-static void run(const char *format, const char *a, const char *b)
-{
-    char command[512];
-
-    (void)snprintf(command, sizeof(command), format, a, b);
-    assert_int_equal(system(command), 0);
-}
+#define RUN(...)                                                                                   \
+    do {                                                                                           \
+        char command_[512];                                                                        \
+        (void)snprintf(command_, sizeof(command_), __VA_ARGS__);                                   \
+        assert_int_equal(system(command_), 0);                                                     \
+    } while (0)
 
 static void change_file(const char *path, long offset, const void *bytes, size_t len)
 {
@@ -332,7 +331,7 @@ static void a_torn_manifest_is_cut(void **state)
     FILE *names;
 
     make_states(f);
-    run("ls %s/MANIFEST-* >%s/names", f->path, f->dir);
+    RUN("ls %s/MANIFEST-* >%s/names", f->path, f->dir);
     (void)snprintf(manifest, sizeof(manifest), "%s/names", f->dir);
     names = fopen(manifest, "r");
     assert_non_null(names);
@@ -366,8 +365,8 @@ static void flip_each(struct fx *f, const char *name, long step, struct flips *f
         uint8_t bad = (uint8_t)(good[at] ^ 1U << (at * 5 + 1) % 8);
         int n;
 
-        run("rm -rf %s/flip && mkdir %s/flip", f->dir, f->dir);
-        run("cp %s/* %s/flip", f->path, f->dir);
+        RUN("rm -rf %s/flip && mkdir %s/flip", f->dir, f->dir);
+        RUN("cp %s/* %s/flip", f->path, f->dir);
         (void)snprintf(path, sizeof(path), "%s/flip/%s", f->dir, name);
         change_file(path, at, &bad, 1);
         (void)snprintf(path, sizeof(path), "%s/flip", f->dir);
@@ -391,7 +390,7 @@ static void rot_is_never_wrong_content(void **state)
     FILE *names;
 
     make_states(f);
-    run("ls %s | grep -v LOCK >%s/names", f->path, f->dir);
+    RUN("ls %s | grep -v LOCK >%s/names", f->path, f->dir);
     (void)snprintf(name, sizeof(name), "%s/names", f->dir);
     names = fopen(name, "r");
     assert_non_null(names);

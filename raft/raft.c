@@ -419,6 +419,7 @@ static void fill_update(const struct raft *r, struct raft_update *up)
     up->term = r->hard_state.term;
     up->leader = r->leader;
     up->leader_ready = raft_is_leader_ready(r);
+    up->transferring = transfer_active(r);
     up->conf_changed = o->conf_changed;
     up->fault = o->fault;
     up->fault_from = o->fault_from;

@@ -233,6 +233,7 @@ struct raft_update {
     uint64_t term;
     struct raft_id leader; /* RAFT_NOBODY if not known. */
     bool leader_ready;     /* We lead, and an entry of our term is committed (R2). */
+    bool transferring;     /* We lead, and hand over: proposals get -EAGAIN until that has ended. */
     bool conf_changed;     /* raft_conf() is another since the last update. */
 
     enum raft_fault fault;

@@ -351,12 +351,17 @@ int replicate_propose(struct raft *r, const struct raft_event *ev, struct raft_u
     return 0;
 }
 
-/* R3: a learner becomes a voter only when that will not hold up commits. */
+/*
+ * R3: a learner becomes a voter only when that will not hold up commits: not one that was quick once
+ * and is silent now, or has been at its present round for too long already.
+ */
 static bool has_caught_up(struct raft *r, struct raft_id id)
 {
     const struct progress *p = raft_find_peer(r, id);
 
-    return p != NULL && p->good_rounds >= CATCH_UP_ROUNDS;
+    return p != NULL && p->good_rounds >= CATCH_UP_ROUNDS &&
+           r->now_ns - p->acked_ns < r->cfg.election_min_ns &&
+           (p->match >= p->round_target || r->now_ns - p->round_start_ns < r->cfg.election_max_ns);
 }
 
 int replicate_conf_change(struct raft *r, const struct raft_event *ev, struct raft_update *up)

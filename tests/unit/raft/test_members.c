@@ -102,6 +102,35 @@ static void a_learner_that_lags_is_not_promoted(void **state)
     assert_int_equal(group_conf(g, 1, RAFT_CONF_PROMOTE, 4), -EAGAIN);
 }
 
+/* A dead voter more could leave the living without a majority. */
+static void a_learner_that_has_died_since_is_not_promoted(void **state)
+{
+    struct group *g = *state;
+
+    group_start(g);
+    group_start_node(g, 4);
+    group_elect(g, 1);
+    assert_int_equal(group_conf(g, 1, RAFT_CONF_ADD_LEARNER, 4), 0);
+    group_deliver(g);
+    group_tick(g, 300);
+    group_node(g, 4)->cut = true;
+    group_tick(g, 600);
+    assert_int_equal(group_conf(g, 1, RAFT_CONF_PROMOTE, 4), -EAGAIN);
+    group_node(g, 4)->cut = false;
+    group_tick(g, 500);
+    assert_int_equal(group_conf(g, 1, RAFT_CONF_PROMOTE, 99), -ENOENT);
+
+    /* It answers heartbeats, and its disk has stalled: for longer than a round may take. */
+    group_node(g, 4)->disk_stuck = true;
+    assert_int_equal(group_propose(g, 1, "x"), 0);
+    group_tick(g, 1200);
+    assert_int_equal(group_conf(g, 1, RAFT_CONF_PROMOTE, 4), -EAGAIN);
+    group_node(g, 4)->disk_stuck = false;
+    group_sync(g, 4);
+    group_tick(g, 1000);
+    assert_int_equal(group_conf(g, 1, RAFT_CONF_PROMOTE, 4), 0);
+}
+
 /* R2: the hole in single-server changes, found in 2015. */
 static void no_change_before_an_entry_of_the_own_term_is_committed(void **state)
 {
@@ -223,6 +252,7 @@ int main(void)
         cmocka_unit_test(impossible_changes_are_refused),
         cmocka_unit_test_setup_teardown(a_learner_catches_up_and_is_promoted, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_learner_that_lags_is_not_promoted, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_learner_that_has_died_since_is_not_promoted, set_up, tear_down),
         cmocka_unit_test_setup_teardown(no_change_before_an_entry_of_the_own_term_is_committed,
                                         set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_removed_leader_leaves_when_its_removal_is_committed,

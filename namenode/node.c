@@ -19,7 +19,7 @@
 #include "common/strutil.h"
 #include "rpc/conn.h"
 
-enum { FAULT_EVERY_S = 10 };
+enum { FAULT_EVERY_S = 10, SNAP_ERROR_EVERY_S = 60 };
 
 void node_die(struct node *n, const char *what, int error)
 {
@@ -104,6 +104,9 @@ static void take_role(struct node *n, const struct raft_update *up)
     n->term = up->term;
     n->leader = up->leader;
     n->leader_ready = up->leader_ready;
+    n->transferring = up->transferring;
+    if (up->leader.v != 0 && !up->transferring)
+        n->successor = RAFT_NOBODY;
     if (node_is_leader(n) && (!led || n->term != term)) {
         struct raft_status st;
 
@@ -208,7 +211,7 @@ static void node_turn(void *ctx)
         again = node_apply_entries(n) == 1;
         tell_serving(n);
         again = node_run_completions(n) || again;
-        if (n->gathered_count > 0 && n->proposed_write <= n->durable_write)
+        if (n->gathered_count > 0 && n->proposed_write <= n->durable_write && !n->transferring)
             node_flush_batch(n);
         if (n->hash_due != 0)
             node_propose_hash(n);
@@ -366,18 +369,33 @@ static int install(struct node *n, const struct raft_point *point)
     return 0;
 }
 
+/* It is tried again until somebody does something: once in a while is enough. */
+static void tell_snap_error(struct node *n, int error, const struct raft_point *point)
+{
+    uint64_t now_ns = clock_monotonic_ns(clock_system());
+
+    if (error == n->snap_error && now_ns - n->snap_error_ns < SNAP_ERROR_EVERY_S * CLOCK_NS_PER_S)
+        return;
+    n->snap_error = error;
+    n->snap_error_ns = now_ns;
+    log_warn("a snapshot was not installed", "index=%" PRIu64 " %s", point->index,
+             dfs_strerror(error));
+}
+
 static void on_snap_done(void *ctx, int status, const struct raft_point *point)
 {
     struct node *n = ctx;
     struct raft_event ev = {.type = RAFT_EV_SNAPSHOT_INSTALLED};
 
     ev.installed = *point;
+    n->stats.snapshot_kept_bytes = snap_receiver_kept_bytes(n->snap_receiver);
     if (status == 0)
         status = install(n, point);
     if (status < 0) {
-        log_warn("a snapshot was not installed", "index=%" PRIu64 " %s", point->index,
-                 dfs_strerror(status));
+        tell_snap_error(n, status, point);
         ev.type = RAFT_EV_INSTALL_FAILED;
+    } else {
+        n->snap_error = 0;
     }
     (void)node_step(n, &ev);
 }
@@ -408,8 +426,13 @@ static int start_parts(struct node *n)
                                     .ready = on_snap_ready,
                                     .failed = on_snap_failed,
                                     .ctx = n};
-    struct snap_receiver_config rc = {
-        .loop = n->loop, .slabs = n->slabs, .tls = n->tls, .done = on_snap_done, .ctx = n};
+    struct snap_receiver_config rc = {.loop = n->loop,
+                                      .slabs = n->slabs,
+                                      .tls = n->tls,
+                                      .self = n->conf->id,
+                                      .spare_bytes = &n->conf->snapshot_spare_bytes,
+                                      .done = on_snap_done,
+                                      .ctx = n};
     int r;
 
     n->peers = peers_new(&pc);
@@ -564,6 +587,8 @@ int node_transfer(struct node *n, struct raft_id to)
             return -ENOENT;
     }
     r = node_step(n, &ev);
+    if (r == 0)
+        n->successor = ev.peer;
     return r == RAFT_NOT_LEADER ? DFS_ENOTLEADER : r;
 }
 
@@ -609,6 +634,12 @@ int node_remove_member(struct node *n, struct raft_id id)
     return change_member(n, RAFT_CONF_REMOVE, &m);
 }
 
+bool node_snapshot_is_refused(struct node *n, struct raft_id id, uint64_t *ret_need_bytes,
+                              uint64_t *ret_free_bytes)
+{
+    return snap_sender_refused(n->snap_sender, id, ret_need_bytes, ret_free_bytes);
+}
+
 /* ---- questions ---- */
 
 void node_watch(struct node *n, const struct node_watch *w)
@@ -645,7 +676,8 @@ struct raft_id node_leader(const struct node *n)
 
 const char *node_leader_addr(const struct node *n)
 {
-    const struct raft_member *m = raft_conf_find(raft_conf(n->raft), n->leader);
+    struct raft_id leader = n->leader.v != 0 ? n->leader : n->successor;
+    const struct raft_member *m = raft_conf_find(raft_conf(n->raft), leader);
 
     return m ? m->addr : "";
 }

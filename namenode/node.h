@@ -69,6 +69,7 @@ struct node_stats {
     uint64_t hashes;         /* state hashes put into the log for the followers to compare */
     uint64_t leader_changes; /* seen by this replica */
     uint64_t snapshots_sent, snapshots_installed;
+    uint64_t snapshot_kept_bytes; /* of them, fetched by an attempt before */
 };
 
 /*
@@ -126,6 +127,11 @@ int node_transfer(struct node *n, struct raft_id to);
  * needs a new id), -ENOSPC (RAFT_MEMBERS_MAX), -EAGAIN (another change is under way)
  */
 int node_add_member(struct node *n, struct raft_id id, const char *addr);
+/* An id that no namenode has or had, and no higher one. */
+struct raft_id node_next_id(struct node *n);
+/* True: that replica has said that the snapshot which it needs does not fit on its disk. */
+bool node_snapshot_is_refused(struct node *n, struct raft_id id, uint64_t *ret_need_bytes,
+                              uint64_t *ret_free_bytes);
 /* DFS_ENOTLEADER, -ENOENT, -EINVAL (the last voter), -EAGAIN. A leader that leaves itself goes on
  * until that is committed. */
 int node_remove_member(struct node *n, struct raft_id id);
@@ -150,7 +156,7 @@ bool node_space_of(const struct node *n, struct raft_id id, struct node_space *r
 uint64_t node_term(const struct node *n);
 struct raft_id node_id(const struct node *n);
 struct raft_id node_leader(const struct node *n); /* RAFT_NOBODY if not known. */
-/* "host:port" of the leader, "" if not known. Borrowed until the next loop turn. */
+/* "host:port" of the leader, "" if not known: after a transfer, who was to be it. Borrowed until the next loop turn. */
 const char *node_leader_addr(const struct node *n);
 uint64_t node_commit_index(const struct node *n);
 uint64_t node_applied_index(const struct node *n);

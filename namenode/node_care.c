@@ -93,6 +93,19 @@ bool node_id_is_used(struct node *n, struct raft_id id)
     return find_known(n, id) != NULL || raft_conf_find(raft_conf(n->raft), id) != NULL;
 }
 
+struct raft_id node_next_id(struct node *n)
+{
+    const struct raft_conf *conf = raft_conf(n->raft);
+    struct raft_id next = {1};
+
+    (void)find_known(n, RAFT_NOBODY); /* What is known is read anew if need be. */
+    for (unsigned i = 0; i < n->known_count; i++)
+        next.v = MAX(next.v, n->known[i].id.v + 1);
+    for (unsigned i = 0; i < conf->count; i++)
+        next.v = MAX(next.v, conf->members[i].id.v + 1);
+    return next;
+}
+
 static void ignore_reply(void *ctx, int status, const Dfs__MetaReply *reply)
 {
     (void)ctx;

@@ -56,6 +56,7 @@ void node_conf_init(struct node_conf *c)
         .log_bytes_max = 1 * GIB,
         .snapshot_rate = 100 * MIB,
         .snapshot_idle_ms = 60000,
+        .snapshot_spare_bytes = 64 * MIB,
         .flush_ms = KV_FLUSH_MS,
         .hash_every = 4096,
         .stop_ms = 3000,

@@ -97,6 +97,8 @@ struct node {
     uint64_t term, commit;
     struct raft_id leader;
     bool leader_ready;
+    bool transferring;        /* raft takes no proposals: they wait here */
+    struct raft_id successor; /* whom we asked to lead, until somebody is known to */
     uint64_t ready_index; /* our first entry as a leader: serving when it is applied */
 
     uint64_t applied;
@@ -130,6 +132,8 @@ struct node {
     unsigned known_count, seen_count;
     bool known_valid;
     uint64_t refused_ns, fault_ns; /* when it was last logged */
+    int snap_error;                /* why the last snapshot was not installed, if it was not... */
+    uint64_t snap_error_ns;        /* ...and when that was last logged */
 
     void (*stop_done)(void *ctx);
     void *stop_ctx;

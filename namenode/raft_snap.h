@@ -11,7 +11,8 @@
  *                                                    done ─► the node swaps its store
  *
  * The follower keeps what it has over errors and restarts: a file whose size and hash are right is
- * not fetched again, one that is shorter goes on where it ended.
+ * not fetched again, one that is shorter goes on where it ended. What does not fit on its disk is
+ * said to the leader, for the operator, and tried again: room may be made at any time.
  *
  * Loop thread only; hashing and syncing run on a thread of their own.
  */
@@ -63,6 +64,9 @@ void snap_sender_request(struct snap_sender *s, struct conn *c, const struct rpc
 void snap_sender_closed(struct snap_sender *s, struct conn *c);
 /* How many have begun to fetch one. */
 uint64_t snap_sender_sent_count(const struct snap_sender *s);
+/* True: this peer has said, not long ago, that what it was offered does not fit on its disk. */
+bool snap_sender_refused(struct snap_sender *s, struct raft_id peer, uint64_t *ret_need_bytes,
+                         uint64_t *ret_free_bytes);
 
 /* ---- follower ---- */
 
@@ -70,7 +74,9 @@ struct snap_receiver_config {
     struct loop *loop;
     struct slab_pool *slabs;
     struct tls *tls;
-    const char *dir; /* where files are gathered */
+    struct raft_id self;
+    const char *dir;             /* where files are gathered */
+    const uint64_t *spare_bytes; /* of the disk that are left alone; looked at anew each time */
     /* All is here, synced and checked (0), or -errno: the core asks for another offer. */
     void (*done)(void *ctx, int status, const struct raft_point *point);
     void *ctx;
@@ -81,7 +87,9 @@ int snap_receiver_new(const struct snap_receiver_config *config,
 void snap_receiver_free(struct snap_receiver *r);
 DEFINE_CLEANUP(snap_receiver, snap_receiver_free)
 
-/* Begins, in place of what was being fetched. Ends in done(). */
+/* Begins, in place of what was being fetched; after failures not at once. Ends in done(). */
 void snap_receiver_fetch(struct snap_receiver *r, const char *addr, const struct raft_point *point);
+/* Bytes of the snapshots fetched so far that were here already, from an attempt before. */
+uint64_t snap_receiver_kept_bytes(const struct snap_receiver *r);
 
 #endif

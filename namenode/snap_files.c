@@ -170,3 +170,21 @@ int snap_file_verify(const char *dir, const struct snap_file *file)
     (void)vfs_unlink(vfs_posix(), path);
     return -EBADMSG;
 }
+
+int snap_files_sync(const char *dir, const struct snap_files *files)
+{
+    for (size_t i = 0; i < files->count; i++) {
+        CLEANUP(vfs_file) struct vfs_file *f = NULL;
+        char path[PATH_SIZE];
+        int r;
+
+        if ((size_t)snprintf(path, sizeof(path), "%s/%s", dir, files->list[i].name) >= sizeof(path))
+            return -ENAMETOOLONG;
+        r = vfs_open(vfs_posix(), path, O_RDWR, 0, &f);
+        if (r == 0)
+            r = vfs_sync(f);
+        if (r < 0)
+            return r;
+    }
+    return vfs_sync_dir(vfs_posix(), dir);
+}

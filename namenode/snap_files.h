@@ -38,5 +38,7 @@ int snap_files_scan(const char *dir, struct snap_files *ret_files);
 int snap_files_prune(const char *dir, const struct snap_files *files);
 /* Syncs the file and checks its hash. -EBADMSG: it is not what it should be; it was removed. */
 int snap_file_verify(const char *dir, const struct snap_file *file);
+/* Syncs all of them, and dir: also those that an attempt before left, whole but perhaps unsynced. */
+int snap_files_sync(const char *dir, const struct snap_files *files);
 
 #endif

@@ -21,7 +21,8 @@ enum {
     PIECE_BYTES = 512 << 10,
     WINDOW = 4, /* pieces asked for and not here yet */
     CALL_MS = 30000,
-    SPARE_BYTES = 64 << 20, /* of the disk are left alone */
+    RETRY_MS_MIN = 100, /* after a failure; doubled with each in a row */
+    RETRY_MS_MAX = 5000,
 };
 
 /*
@@ -54,6 +55,8 @@ struct snap_receiver {
     uint64_t calls[WINDOW]; /* to be forgotten when an attempt ends; of the past ones, some */
     unsigned next_call;
     int result; /* of the worker's job */
+    unsigned failures; /* in a row */
+    uint64_t kept_bytes;
 };
 
 static void step(struct snap_receiver *r);
@@ -76,11 +79,15 @@ static void end(struct snap_receiver *r, int status)
 
     leave(r);
     r->state = RX_IDLE;
+    r->failures = status < 0 ? r->failures + 1 : 0;
     r->config.done(r->config.ctx, status, &point);
 }
 
-static void call(struct snap_receiver *r, const Dfs__SnapWant *want, rpc_reply_fn done)
+static void call(struct snap_receiver *r, Dfs__SnapWant *want, rpc_reply_fn done)
 {
+    want->index = r->point.index;
+    want->term = r->point.term;
+    want->replica_id = r->config.self.v;
     r->calls[r->next_call++ % WINDOW] =
         conn_call(r->conn, MSG_SNAP_WANT, &want->base, NULL, CALL_MS, done, r);
 }
@@ -109,7 +116,7 @@ static void on_work_run(struct work *work)
         r->result = snap_file_verify(r->dir, &r->files.list[r->at]);
         break;
     case RX_SYNCING:
-        r->result = vfs_sync_dir(vfs_posix(), r->dir);
+        r->result = snap_files_sync(r->dir, &r->files);
         break;
     case RX_IDLE:
     case RX_MANIFEST:
@@ -178,8 +185,6 @@ static void ask_pieces(struct snap_receiver *r)
     while (r->inflight < WINDOW && r->asked < file->size) {
         Dfs__SnapWant want = DFS__SNAP_WANT__INIT;
 
-        want.index = r->point.index;
-        want.term = r->point.term;
         want.file = file->name;
         want.offset = r->asked;
         want.len = (uint32_t)MIN((uint64_t)PIECE_BYTES, file->size - r->asked);
@@ -236,26 +241,55 @@ static void next_file(struct snap_receiver *r)
 
 /* ---- manifest ---- */
 
-static int check_space(const struct snap_receiver *r)
+static void on_refusal_told(void *ctx, int status, const struct rpc_frame *f)
+{
+    struct snap_receiver *r = ctx;
+
+    (void)status;
+    (void)f;
+    end(r, -ENOSPC);
+}
+
+/* The operator looks at the leader first: it is told what is missing, and then the attempt ends. */
+static void refuse(struct snap_receiver *r, uint64_t need_bytes, uint64_t free_bytes)
+{
+    Dfs__SnapWant want = DFS__SNAP_WANT__INIT;
+    char none[] = "";
+
+    want.file = none;
+    want.need_bytes = need_bytes;
+    want.free_bytes = free_bytes;
+    call(r, &want, on_refusal_told);
+}
+
+/* Is there room for what is not here yet? Else the attempt is over, or soon will be. */
+static bool check_space(struct snap_receiver *r)
 {
     struct vfs_space space;
-    uint64_t need = SPARE_BYTES;
+    uint64_t need = *r->config.spare_bytes, kept = 0;
     int res = vfs_space(vfs_posix(), r->dir, &space);
 
-    if (res < 0)
-        return res;
+    if (res < 0) {
+        end(r, res);
+        return false;
+    }
     for (size_t i = 0; i < r->files.count; i++) {
         const struct snap_file *have = snap_files_find(&r->here, r->files.list[i].name);
-        uint64_t missing =
-            r->files.list[i].size - MIN(have ? have->size : 0, r->files.list[i].size);
+        uint64_t here = MIN(have ? have->size : 0, r->files.list[i].size);
+        uint64_t missing = r->files.list[i].size - here;
 
+        kept += here;
         need = missing > UINT64_MAX - need ? UINT64_MAX : need + missing;
     }
-    if (space.free_bytes >= need)
-        return 0;
-    log_error("too little space for a snapshot", "need=%" PRIu64 " free=%" PRIu64, need,
-              space.free_bytes);
-    return -ENOSPC;
+    if (space.free_bytes < need) {
+        refuse(r, need, space.free_bytes);
+        return false;
+    }
+    r->kept_bytes += kept;
+    log_info("a snapshot is being fetched",
+             "index=%" PRIu64 " files=%zu bytes=%" PRIu64 " here_already=%" PRIu64, r->point.index,
+             r->files.count, need - *r->config.spare_bytes + kept, kept);
+    return true;
 }
 
 static int take_manifest(struct snap_receiver *r, const struct rpc_frame *f)
@@ -311,8 +345,6 @@ static void connect_leader(struct snap_receiver *r)
         return;
     }
     conn_want_role(r->conn, "namenode");
-    want.index = r->point.index;
-    want.term = r->point.term;
     want.file = none;
     call(r, &want, on_manifest);
 }
@@ -332,11 +364,12 @@ static void step(struct snap_receiver *r)
     case RX_MANIFEST:
         break;
     case RX_COMPARING:
-        r->result = r->conn ? check_space(r) : -ECONNRESET;
-        if (r->result < 0) {
-            end(r, r->result);
+        if (!r->conn) {
+            end(r, -ECONNRESET);
             break;
         }
+        if (!check_space(r))
+            break;
         r->at = 0;
         next_file(r);
         break;
@@ -374,6 +407,16 @@ static void on_timer(void *ctx)
     connect_leader(r);
 }
 
+/* Before the next attempt: what failed just now, fails again. */
+static uint64_t pause_ms(const struct snap_receiver *r)
+{
+    uint64_t ms = r->failures > 0 ? RETRY_MS_MIN : 0;
+
+    for (unsigned i = 1; i < r->failures && ms < RETRY_MS_MAX; i++)
+        ms *= 2;
+    return MIN(ms, (uint64_t)RETRY_MS_MAX);
+}
+
 void snap_receiver_fetch(struct snap_receiver *r, const char *addr, const struct raft_point *point)
 {
     /* Whatever is under way is of an older offer. */
@@ -382,7 +425,12 @@ void snap_receiver_fetch(struct snap_receiver *r, const char *addr, const struct
     r->state = RX_IDLE;
     r->point = *point;
     (void)snprintf(r->addr, sizeof(r->addr), "%s", addr);
-    loop_timer_start(r->timer, 0, 0);
+    loop_timer_start(r->timer, pause_ms(r), 0);
+}
+
+uint64_t snap_receiver_kept_bytes(const struct snap_receiver *r)
+{
+    return r->kept_bytes;
 }
 
 int snap_receiver_new(const struct snap_receiver_config *config,

@@ -24,12 +24,19 @@ enum {
     PREPARE_MS_MAX = 10000,
     PEERS_MAX = RAFT_MEMBERS_MAX,
     PIECES_WAITING_MAX = 256,
+    REFUSAL_MS = 60000, /* told so long ago: it may have gone, or found room */
 };
 
 /*
  *   EMPTY ──want──► PREPARING ──flushed──► HASHING ──► READY ──idle, or too old──► EMPTY
  */
 enum sender_state { SENDER_EMPTY, SENDER_PREPARING, SENDER_HASHING, SENDER_READY };
+
+/* Who has said that the snapshot does not fit on its disk. */
+struct refusal {
+    struct raft_id peer; /* RAFT_NOBODY: a free place */
+    uint64_t need_bytes, free_bytes, told_ns;
+};
 
 /* A request that waits for its turn in the rate. */
 struct piece {
@@ -59,6 +66,7 @@ struct snap_sender {
     struct piece *pieces;
     size_t piece_count;
     uint64_t sent_count;
+    struct refusal refusals[PEERS_MAX];
 };
 
 static bool is_in(const struct raft_id *list, unsigned count, struct raft_id peer)
@@ -283,6 +291,61 @@ static void send_pieces(void *ctx)
         loop_timer_start(s->piece_timer, (s->free_ns - now_ns) / CLOCK_NS_PER_MS, 0);
 }
 
+static bool is_current(const struct refusal *f)
+{
+    return f->peer.v != 0 && clock_monotonic_ns(clock_system()) - f->told_ns <
+                                 REFUSAL_MS * CLOCK_NS_PER_MS;
+}
+
+/* The place of this peer, or one that is free. */
+static struct refusal *find_refusal(struct snap_sender *s, struct raft_id peer)
+{
+    struct refusal *found = NULL;
+
+    for (unsigned i = 0; i < PEERS_MAX; i++) {
+        struct refusal *f = &s->refusals[i];
+
+        if (f->peer.v == peer.v)
+            return f;
+        if (!is_current(f))
+            found = f;
+    }
+    return found;
+}
+
+/* Whether what is offered fits: the peer says it when it has compared the manifest with its disk. */
+static void note_fit(struct snap_sender *s, const Dfs__SnapWant *want)
+{
+    struct raft_id peer = {want->replica_id};
+    struct refusal *f = peer.v != 0 ? find_refusal(s, peer) : NULL;
+
+    if (!f)
+        return;
+    if (want->need_bytes == 0) {
+        if (*want->file && f->peer.v == peer.v)
+            *f = (struct refusal){.peer = RAFT_NOBODY};
+        return;
+    }
+    if (f->peer.v != peer.v || !is_current(f))
+        log_warn("a namenode has too little disk space for the snapshot that it needs",
+                 "id=%" PRIu64 " need=%" PRIu64 " free=%" PRIu64, peer.v, want->need_bytes,
+                 want->free_bytes);
+    *f = (struct refusal){peer, want->need_bytes, want->free_bytes,
+                          clock_monotonic_ns(clock_system())};
+}
+
+bool snap_sender_refused(struct snap_sender *s, struct raft_id peer, uint64_t *ret_need_bytes,
+                         uint64_t *ret_free_bytes)
+{
+    const struct refusal *f = find_refusal(s, peer);
+
+    if (!f || f->peer.v != peer.v || !is_current(f))
+        return false;
+    *ret_need_bytes = f->need_bytes;
+    *ret_free_bytes = f->free_bytes;
+    return true;
+}
+
 static void take_request(struct snap_sender *s, struct conn *c, uint64_t rpc_id,
                          const Dfs__SnapWant *want)
 {
@@ -294,6 +357,7 @@ static void take_request(struct snap_sender *s, struct conn *c, uint64_t rpc_id,
         return;
     }
     s->idle_ms = 0;
+    note_fit(s, want);
     if (!*want->file) {
         s->sent_count++;
         send_manifest(s, c, rpc_id);

@@ -2,6 +2,7 @@
  */
 #include "namenode/svc_report.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,19 +10,46 @@
 #include "common/error.h"
 #include "common/loop.h"
 #include "common/mem.h"
+#include "common/strutil.h"
 #include "namenode/fsm.h"
 #include "namenode/node.h"
 #include "namenode/node_conf.h"
 #include "namenode/service.h"
 #include "namenode/svc_datanode.h"
 
-enum { NAMENODES_MAX = RAFT_MEMBERS_MAX, BAD_MAX = 64 };
+enum { NAMENODES_MAX = RAFT_MEMBERS_MAX, BAD_MAX = 64, SILENT_MS = 2000 };
 
 struct svc_report {
     struct services *all;
 };
 
-static size_t fill_namenodes(struct svc_report *s, Dfs__NamenodeInfo *infos,
+struct namenode_slot {
+    Dfs__NamenodeInfo info;
+    char problem[160];
+};
+
+/* What the leader knows of another one. */
+static void fill_peer(struct node *node, const struct raft_peer_status *p, uint64_t now_ns,
+                      struct namenode_slot *slot)
+{
+    uint64_t ago_ns = now_ns - MIN(now_ns, (uint64_t)p->acked_ns);
+    char need_text[STR_SIZE_MAX], free_text[STR_SIZE_MAX];
+    uint64_t need, available;
+
+    slot->info.match_index = p->match_index;
+    slot->info.heard_ms = ago_ns / CLOCK_NS_PER_MS;
+    slot->info.alive = p->acked_ns != 0 && ago_ns < SILENT_MS * CLOCK_NS_PER_MS;
+    slot->info.needs_snapshot = strcmp(p->state, "snapshot") == 0;
+    if (!slot->info.alive)
+        slot->info.role = (char *)(uintptr_t)"unreachable";
+    else if (node_snapshot_is_refused(node, p->id, &need, &available))
+        (void)snprintf(slot->problem, sizeof(slot->problem),
+                       "too little disk space for the metadata that it has to fetch: needs %s, "
+                       "has %s",
+                       str_size(need, need_text), str_size(available, free_text));
+}
+
+static size_t fill_namenodes(struct svc_report *s, struct namenode_slot *slots,
                              Dfs__NamenodeInfo **ptrs)
 {
     struct node *node = services_node(s->all);
@@ -33,9 +61,11 @@ static size_t fill_namenodes(struct svc_report *s, Dfs__NamenodeInfo *infos,
     node_raft_status(node, &st);
     for (unsigned i = 0; i < conf->count; i++) {
         const struct raft_member *m = &conf->members[i];
-        Dfs__NamenodeInfo *info = &infos[i];
+        Dfs__NamenodeInfo *info = &slots[i].info;
 
         dfs__namenode_info__init(info);
+        slots[i].problem[0] = '\0';
+        info->problem = slots[i].problem;
         info->replica_id = m->id.v;
         info->addr = (char *)(uintptr_t)m->addr;
         info->voter = m->voter;
@@ -45,11 +75,8 @@ static size_t fill_namenodes(struct svc_report *s, Dfs__NamenodeInfo *infos,
         info->alive = m->id.v == node_id(node).v;
         info->match_index = st.last_index;
         for (unsigned k = 0; k < st.peer_count; k++) {
-            if (st.peers[k].id.v != m->id.v)
-                continue;
-            info->match_index = st.peers[k].match_index;
-            info->alive = st.peers[k].acked_ns != 0 &&
-                          now - (uint64_t)st.peers[k].acked_ns < 2 * CLOCK_NS_PER_S;
+            if (st.peers[k].id.v == m->id.v && m->id.v != node_id(node).v)
+                fill_peer(node, &st.peers[k], now, &slots[i]);
         }
         if (node_space_of(node, m->id, &space)) {
             info->bytes_total = space.total_bytes;
@@ -101,6 +128,7 @@ static void fill_counts(struct svc_report *s, Dfs__ReportReply *msg)
     msg->bytes_total = space.bytes_total;
     msg->bytes_free = space.bytes_free;
     msg->serving = node_is_serving(node);
+    msg->next_namenode_id = node_next_id(node).v;
 }
 
 static void on_report(void *self, struct conn *c, const struct rpc_frame *f)
@@ -108,7 +136,8 @@ static void on_report(void *self, struct conn *c, const struct rpc_frame *f)
     struct svc_report *s = self;
     Dfs__ReportRequest *m = dfs__report_request__unpack(NULL, f->header.body_len, f->body);
     Dfs__ReportReply msg = DFS__REPORT_REPLY__INIT;
-    Dfs__NamenodeInfo nn[NAMENODES_MAX], *nn_ptrs[NAMENODES_MAX];
+    Dfs__NamenodeInfo *nn_ptrs[NAMENODES_MAX];
+    struct namenode_slot nn[NAMENODES_MAX];
     Dfs__PgProgress *sync, **sync_ptrs;
     const Dfs__BadChunkReport *bad[BAD_MAX];
     struct cluster_rec cluster;

@@ -12,7 +12,7 @@ libdfs_core_la_SOURCES = \
 	libdfs/inode.c libdfs/inode.h \
 	libdfs/layout.c libdfs/layout.h \
 	libdfs/ll.c libdfs/ll_internal.h \
-	libdfs/nn.c libdfs/nn.h libdfs/nn_impl.h \
+	libdfs/nn.c libdfs/nn.h libdfs/nn_impl.h libdfs/nn_seek.c \
 	libdfs/pgmap.c libdfs/pgmap.h \
 	libdfs/publish.c libdfs/writeback.c libdfs/writeback.h \
 	libdfs/read.c libdfs/read.h \

@@ -38,8 +38,6 @@ enum {
     CHANGES_MAX = 256, /* under way at once; more wait here */
     TICK_MS = 100,
     RENEW_MS = 3750,
-    SEEK_BACKOFF_MS = 20, /* between two namenodes; doubled each round */
-    SEEK_BACKOFF_MAX_MS = 200,
     SILENCE_MIN_MS = 1000, /* an answer later than this: look for another leader */
     SILENCE_MAX_MS = 8000,
     AGAIN_MS = 20, /* after "too much is under way" */
@@ -47,9 +45,7 @@ enum {
     FAIL_FAST_MS = 15000,
 };
 
-static void seek(void *ctx);
 static void pump(struct nn *nn);
-static void attach(struct nn *nn);
 static void renew(struct nn *nn, bool reclaim);
 static void close_behind(struct nn *nn, uint64_t ino);
 
@@ -101,7 +97,7 @@ static void call_finish(struct nn_call *call, int status, const Dfs__MetaReply *
  * The caller will not wait any longer. A read is forgotten; so is what never left. A change that
  * was sent is finished behind its back: its seq must not be left open; and an open, to close it.
  */
-static void call_abandon(struct nn_call *call, int status)
+void nn_call_abandon(struct nn_call *call, int status)
 {
     if (call->was_sent && (call->kind == CALL_CHANGE || call->opens)) {
         call_answer(call, status, NULL, NULL);
@@ -119,42 +115,14 @@ static void call_interrupt(struct ll_call *ll)
     call->interrupted = true;
     /* A change that is with the leader is answered with what came of it, as long as it can be. */
     if (call->kind != CALL_CHANGE || !call->was_sent || call->nn->state != NN_READY)
-        call_abandon(call, -EINTR);
-}
-
-/* ---- the connection ---- */
-
-static void set_problem(struct nn *nn, const char *addr, int code, const char *text)
-{
-    if (code == -ECONNRESET && nn->tls == NULL)
-        text = "it may want TLS; set ca, cert and key in section [tls]";
-    snprintf(nn->problem, sizeof(nn->problem), "namenode %s: %s%s%s", addr, dfs_strerror(code),
-             text[0] != '\0' ? ": " : "", text);
-}
-
-/* One lives, and none leads: that says more than what the last one asked said. */
-static void set_leaderless(struct nn *nn)
-{
-    char last[PROBLEM_MAX];
-
-    snprintf(last, sizeof(last), "%s", nn->problem);
-    snprintf(nn->problem, sizeof(nn->problem),
-             "none of the namenodes leads: more than half of them must run (%.400s)", last);
-}
-
-static void tell_ready(struct nn *nn, int status)
-{
-    if (nn->told_ready)
-        return;
-    nn->told_ready = true;
-    nn->ev.ready(nn->ev.ctx, status);
+        nn_call_abandon(call, -EINTR);
 }
 
 /*
  * The first call of which that is true, NULL: none. Who answers calls looks from the start after
  * each: the caller may have ended any other from inside its callback.
  */
-static struct nn_call *call_first(struct nn *nn, bool (*is)(const struct nn_call *call))
+struct nn_call *nn_call_first(struct nn *nn, bool (*is)(const struct nn_call *call))
 {
     struct nn_call *call;
 
@@ -163,119 +131,6 @@ static struct nn_call *call_first(struct nn *nn, bool (*is)(const struct nn_call
             return call;
     }
     return NULL;
-}
-
-static bool waits_interrupted(const struct nn_call *call)
-{
-    return call->interrupted && !call->done;
-}
-
-static void disconnect(struct nn *nn)
-{
-    struct nn_call *call;
-
-    if (nn->conn == NULL)
-        return;
-    if (nn->state != NN_CLOSING)
-        nn->state = NN_SEEKING; /* What the callbacks below ask anew waits. */
-    conn_cancel(nn->conn, nn->attach_rpc);
-    nn->attach_rpc = 0;
-    DL_FOREACH (nn->calls, call) {
-        if (call->sent)
-            conn_cancel(nn->conn, call->rpc);
-        call->sent = false;
-    }
-    conn_free(STEAL(nn->conn));
-    while ((call = call_first(nn, waits_interrupted)) != NULL)
-        call_abandon(call, -EINTR);
-}
-
-/* The present namenode is of no use: try another, at once when one was named. */
-static void seek_again(struct nn *nn, const char *hint)
-{
-    uint32_t wait = nn->backoff_ms;
-
-    disconnect(nn);
-    if (nn->state == NN_CLOSING)
-        return;
-    nn->failures++;
-    nn->unheard++;
-    nn->hint[0] = '\0';
-    if (hint != NULL && hint[0] != '\0' && nn->hint_hops < nn->addr_count) {
-        snprintf(nn->hint, sizeof(nn->hint), "%s", hint);
-        nn->hint_hops++;
-        wait = 0;
-    } else {
-        nn->hint_hops = 0;
-        nn->addr_at = (nn->addr_at + 1) % nn->addr_count;
-        if (nn->failures % nn->addr_count == 0)
-            nn->backoff_ms = MIN(nn->backoff_ms * 2, (uint32_t)SEEK_BACKOFF_MAX_MS);
-    }
-    if (nn->fail_fast && !nn->told_ready &&
-        (nn->unheard >= 2 * nn->addr_count || now_ns(nn) >= nn->give_up_ns)) {
-        if (nn->met_follower)
-            set_leaderless(nn);
-        tell_ready(nn, nn->was_refused ? -EACCES : nn->unheard > 1 ? -ECONNREFUSED : -ETIMEDOUT);
-        return;
-    }
-    loop_timer_start(nn->seek_timer, wait, 0);
-}
-
-static const char *present_addr(const struct nn *nn)
-{
-    return nn->hint[0] != '\0' ? nn->hint : nn->addrs[nn->addr_at];
-}
-
-static void on_closed(void *ctx, struct conn *c, int reason)
-{
-    struct nn *nn = ctx;
-
-    set_problem(nn, present_addr(nn), reason, conn_close_text(c));
-    log_debug("connection to a namenode ended", "addr=%s reason=%s", present_addr(nn),
-              dfs_strerror(reason));
-    nn->was_refused = nn->was_refused || reason == -EACCES;
-    seek_again(nn, NULL);
-}
-
-static void on_request(void *ctx, struct conn *c, const struct rpc_frame *f)
-{
-    (void)ctx;
-    conn_reply_error(c, f->header.type, f->header.rpc_id, DFS_EPROTO, "a client answers nothing");
-}
-
-static void seek(void *ctx)
-{
-    struct nn *nn = ctx;
-    const struct conn_handlers h = {.on_request = on_request, .on_closed = on_closed, .ctx = nn};
-    int r;
-
-    r = conn_connect(nn->loop, nn->slabs, present_addr(nn), nn->tls, &h, &nn->conn);
-    if (r < 0) {
-        set_problem(nn, present_addr(nn), r, "");
-        seek_again(nn, NULL);
-        return;
-    }
-    conn_want_role(nn->conn, "namenode");
-    nn->state = NN_ATTACHING;
-    attach(nn);
-}
-
-/* A refusal that says something about the namenode rather than the call. True: handled. */
-static bool leader_refused(struct nn *nn, int status, const struct rpc_frame *f)
-{
-    CLEANUP_MSG struct msg_arena arena;
-    const Dfs__Error *e = NULL;
-
-    msg_arena_init(&arena);
-    if (status != DFS_ENOTLEADER && status != DFS_EUNKNOWN_OUTCOME)
-        return false;
-    if (f != NULL)
-        e = msg_unpack(&arena, &dfs__error__descriptor, f->body, f->header.body_len);
-    set_problem(nn, present_addr(nn), status, e == NULL ? "" : e->text);
-    nn->unheard = 0; /* It lives; they will agree on a leader. */
-    nn->met_follower = true;
-    seek_again(nn, e == NULL ? NULL : e->leader_addr);
-    return true;
 }
 
 /* Why a request to attach failed: what the namenode said, or how the connection ended. */
@@ -293,6 +148,8 @@ static void attached(struct nn *nn, uint64_t term, int64_t leader_time_ns, uint6
     nn->term = term;
     nn->failures = nn->unheard = 0;
     nn->hint_hops = 0;
+    nn->stays = 0;
+    nn->lost[0] = '\0';
     nn->backoff_ms = SEEK_BACKOFF_MS;
     nn->renewed_ns = now_ns(nn);
     nn->wall_offset_ns = leader_time_ns - clock_wall_ns(clock_system());
@@ -301,7 +158,7 @@ static void attached(struct nn *nn, uint64_t term, int64_t leader_time_ns, uint6
     for (unsigned i = 0; i < nn->addr_count; i++)
         if (nn->hint[0] != '\0' && strcmp(nn->addrs[i], nn->hint) == 0)
             nn->addr_at = i;
-    tell_ready(nn, 0);
+    nn_tell_ready(nn, 0);
     if (pg_version != nn->pg_version) {
         nn->pg_version = pg_version;
         nn->ev.pg_version(nn->ev.ctx, pg_version);
@@ -326,18 +183,12 @@ static void session_lost(struct nn *nn)
              nn->session);
     nn->session = 0;
     nn->state = NN_ATTACHING;
-    conn_cancel(nn->conn, nn->attach_rpc);
-    nn->attach_rpc = 0;
-    DL_FOREACH (nn->calls, call) {
-        if (call->sent)
-            conn_cancel(nn->conn, call->rpc);
-        call->sent = false;
-    }
+    nn_unsend(nn);
     nn->ev.session_lost(nn->ev.ctx);
-    while ((call = call_first(nn, ends_with_session)) != NULL)
+    while ((call = nn_call_first(nn, ends_with_session)) != NULL)
         call_finish(call, -EIO, NULL, NULL);
     if (nn->state == NN_ATTACHING)
-        attach(nn);
+        nn_attach(nn);
 }
 
 static void session_opened(void *ctx, int status, const struct rpc_frame *f)
@@ -352,17 +203,18 @@ static void session_opened(void *ctx, int status, const struct rpc_frame *f)
     nn->attach_rpc = 0;
     if (f == NULL && conn_is_closed(nn->conn))
         return; /* on_closed() is next, and knows why. */
-    if (leader_refused(nn, status, f))
+    if (nn_leader_refused(nn, status, f))
         return;
     reply = status < 0 ? NULL
                        : msg_unpack(&arena, &dfs__session_open_reply__descriptor, f->body,
                                     f->header.body_len);
     if (reply == NULL || reply->data_token.len != sizeof(nn->token) ||
         reply->cluster_uuid.len != sizeof(nn->cluster_uuid)) {
-        set_problem(nn, present_addr(nn), status < 0 ? status : DFS_EPROTO,
-                    refusal_text(nn, f, text));
+        nn_set_problem(nn, nn_present_addr(nn), status < 0 ? status : DFS_EPROTO,
+                       refusal_text(nn, f, text));
         nn->silence_ms = MIN(nn->silence_ms * 2, (uint32_t)SILENCE_MAX_MS);
-        seek_again(nn, NULL);
+        nn_lost(nn, true);
+        nn_seek_again(nn, NULL);
         return;
     }
     nn->silence_ms = SILENCE_MIN_MS;
@@ -386,7 +238,7 @@ static void session_renewed(void *ctx, int status, const struct rpc_frame *f)
     nn->attach_rpc = 0;
     if (f == NULL && conn_is_closed(nn->conn))
         return; /* on_closed() is next, and knows why. */
-    if (leader_refused(nn, status, f))
+    if (nn_leader_refused(nn, status, f))
         return;
     if (status == DFS_ESTALE_SESSION) {
         session_lost(nn);
@@ -396,10 +248,11 @@ static void session_renewed(void *ctx, int status, const struct rpc_frame *f)
                        : msg_unpack(&arena, &dfs__session_renew_reply__descriptor, f->body,
                                     f->header.body_len);
     if (reply == NULL) {
-        set_problem(nn, present_addr(nn), status < 0 ? status : DFS_EPROTO,
-                    refusal_text(nn, f, text));
+        nn_set_problem(nn, nn_present_addr(nn), status < 0 ? status : DFS_EPROTO,
+                       refusal_text(nn, f, text));
         nn->silence_ms = MIN(nn->silence_ms * 2, (uint32_t)SILENCE_MAX_MS);
-        seek_again(nn, NULL);
+        nn_lost(nn, true);
+        nn_seek_again(nn, NULL);
         return;
     }
     nn->silence_ms = SILENCE_MIN_MS;
@@ -438,7 +291,7 @@ static void renew(struct nn *nn, bool reclaim)
     free(inos);
 }
 
-static void attach(struct nn *nn)
+void nn_attach(struct nn *nn)
 {
     Dfs__SessionOpenRequest req;
 
@@ -464,6 +317,8 @@ static void call_again(struct nn_call *call, int status)
     struct nn *nn = call->nn;
 
     call->not_before_ns = now_ns(nn) + AGAIN_MS * CLOCK_NS_PER_MS;
+    if (!loop_timer_is_active(nn->again))
+        loop_timer_start(nn->again, AGAIN_MS + 1, 0);
     if (status != -EAGAIN || call->seq == 0 || call->sent_twice)
         return;
     /* It never came to the log: its seq is of no use, and would hold back the floor. */
@@ -493,7 +348,7 @@ static void on_reply(void *ctx, int status, const struct rpc_frame *f)
 
     msg_arena_init(&arena);
     call->sent = false;
-    if (leader_refused(nn, status, f))
+    if (nn_leader_refused(nn, status, f))
         return;
     if (status == 0 && call->kind != CALL_RAW)
         reply = msg_unpack(&arena, &dfs__meta_reply__descriptor, f->body, f->header.body_len);
@@ -509,9 +364,10 @@ static void on_reply(void *ctx, int status, const struct rpc_frame *f)
     if (status < 0 && status != -EMSGSIZE && (f == NULL || call->kind == CALL_RAW)) {
         /* Silence, or a connection that is about to be closed: ask again, elsewhere. */
         if (status == -ETIMEDOUT && nn->state == NN_READY) {
-            set_problem(nn, present_addr(nn), status, "no answer in time");
+            nn_set_problem(nn, nn_present_addr(nn), status, "no answer in time");
             nn->silence_ms = MIN(nn->silence_ms * 2, (uint32_t)SILENCE_MAX_MS);
-            seek_again(nn, NULL);
+            nn_lost(nn, true);
+            nn_seek_again(nn, NULL);
         } else {
             call_again(call, status);
         }
@@ -590,9 +446,22 @@ static void tick(void *ctx)
     if (nn->state == NN_READY && nn->attach_rpc == 0 &&
         now_ns(nn) - nn->renewed_ns >= RENEW_MS * CLOCK_NS_PER_MS)
         renew(nn, false);
-    while ((call = call_first(nn, is_late)) != NULL)
-        call_abandon(call, -ETIMEDOUT);
+    while ((call = nn_call_first(nn, is_late)) != NULL)
+        nn_call_abandon(call, -ETIMEDOUT);
+}
+
+static void pump_again(void *ctx)
+{
+    struct nn *nn = ctx;
+    struct nn_call *call;
+
     pump(nn);
+    DL_FOREACH (nn->calls, call) {
+        if (call->not_before_ns > now_ns(nn)) {
+            loop_timer_start(nn->again, AGAIN_MS, 0);
+            break;
+        }
+    }
 }
 
 static struct nn_call *call_new(struct nn *nn, enum call_kind kind, uint16_t type, void *ctx)
@@ -686,11 +555,12 @@ static int parse_addrs(struct nn *nn, const char *list)
 
 static void nn_free(struct nn *nn)
 {
-    disconnect(nn);
+    nn_disconnect(nn);
     while (nn->calls != NULL)
         call_finish(nn->calls, -ECANCELED, NULL, NULL);
     loop_timer_free(nn->seek_timer);
     loop_timer_free(nn->tick);
+    loop_timer_free(nn->again);
     for (unsigned i = 0; i < nn->addr_count; i++)
         free(nn->addrs[i]);
     free(nn->client_name);
@@ -715,8 +585,9 @@ int nn_new(struct loop *loop, struct slab_pool *slabs, const struct nn_options *
     nn->silence_ms = SILENCE_MIN_MS;
     nn->client_uuid = uuid_new();
     nn->next_seq = 1;
-    nn->seek_timer = loop_timer_new(loop, seek, nn);
+    nn->seek_timer = loop_timer_new(loop, nn_seek, nn);
     nn->tick = loop_timer_new(loop, tick, nn);
+    nn->again = loop_timer_new(loop, pump_again, nn);
     r = parse_addrs(nn, o->namenodes);
     if (r < 0) {
         nn_free(nn);
@@ -756,6 +627,7 @@ void nn_close(struct nn *nn, void (*done)(void *ctx), void *ctx)
     nn->closed = done;
     nn->closed_ctx = ctx;
     loop_timer_stop(nn->tick);
+    loop_timer_stop(nn->again);
     loop_timer_stop(nn->seek_timer);
     if (nn->conn != NULL)
         conn_cancel(nn->conn, nn->attach_rpc);

@@ -13,8 +13,12 @@
 
 struct conn;
 struct loop_timer;
+struct rpc_frame;
 
-enum { PROBLEM_MAX = 512 };
+enum {
+    PROBLEM_MAX = 512,
+    SEEK_BACKOFF_MS = 20, /* before another namenode is tried; then more */
+};
 
 enum nn_state { NN_SEEKING, NN_ATTACHING, NN_READY, NN_CLOSING };
 
@@ -53,10 +57,14 @@ struct nn {
     unsigned addr_count, addr_at;
     char hint[ADDR_TEXT_MAX]; /* where the leader was said to be; "" if not said */
     unsigned hint_hops;
+    char lost[ADDR_TEXT_MAX]; /* who answers no more, though others may still call it the leader */
+    bool lost_silent;         /* it did not even hang up */
+    unsigned stays;           /* in a row, at a follower that knows of no leader */
 
     enum nn_state state;
     struct conn *conn;
     struct loop_timer *seek_timer, *tick;
+    struct loop_timer *again; /* for calls that wait for their not_before_ns */
     uint32_t backoff_ms;
     uint32_t silence_ms; /* grows while nobody answers in time */
     unsigned failures;   /* in a row, since the last success */
@@ -85,5 +93,24 @@ struct nn {
     char problem[PROBLEM_MAX];
     bool met_follower; /* while looking for a leader */
 };
+
+/* nn.c */
+void nn_attach(struct nn *nn);
+void nn_call_abandon(struct nn_call *call, int status);
+struct nn_call *nn_call_first(struct nn *nn, bool (*is)(const struct nn_call *call));
+
+/* nn_seek.c */
+void nn_seek(void *ctx);
+/* The present namenode is of no use: try another, at once where hint says, if it says something. */
+void nn_seek_again(struct nn *nn, const char *hint);
+/* The present namenode has hung up, or is silent: that it leads is not believed for now. */
+void nn_lost(struct nn *nn, bool silent);
+void nn_disconnect(struct nn *nn);
+void nn_unsend(struct nn *nn);
+const char *nn_present_addr(const struct nn *nn);
+/* A refusal that says something about the namenode rather than the call. True: handled. */
+bool nn_leader_refused(struct nn *nn, int status, const struct rpc_frame *f);
+void nn_set_problem(struct nn *nn, const char *addr, int code, const char *text);
+void nn_tell_ready(struct nn *nn, int status);
 
 #endif

@@ -42,7 +42,8 @@ struct namenode {
     int code; /* of ERROR */
     const char *hint;
     struct conn *conn;
-    unsigned opens, renews, closes;
+    unsigned opens, renews, closes, conns;
+    unsigned elections; /* so many renewals are refused: no leader is known */
 };
 
 struct world {
@@ -97,7 +98,9 @@ static void on_renew(struct namenode *n, struct conn *c, const struct rpc_frame 
         w->reclaimed_count = m->n_open_inos;
         memcpy(w->reclaimed, m->open_inos, m->n_open_inos * sizeof(uint64_t));
     }
-    if (m->session < w->ended_below)
+    if (n->elections > 0 && n->elections-- > 0)
+        reply_error(c, f, DFS_ENOTLEADER, n->elections == 0 ? n->hint : NULL);
+    else if (m->session < w->ended_below)
         reply_error(c, f, DFS_ESTALE_SESSION, NULL);
     else
         conn_reply(c, f->header.type, f->header.rpc_id, &reply.base, NULL);
@@ -146,6 +149,7 @@ static void on_request(void *ctx, struct conn *c, const struct rpc_frame *f)
     struct namenode *n = ctx;
     Dfs__SessionCloseReply closed = DFS__SESSION_CLOSE_REPLY__INIT;
 
+    n->conns += n->conn != c;
     n->conn = c;
     switch (f->header.type) {
     case MSG_SESSION_OPEN:
@@ -417,6 +421,49 @@ static void the_hint_is_followed(void **state)
     assert_int_equal(w->seen[1].seq, 1);
 }
 
+/* Not round and round with a handshake each time: where we are, it will be known soon. */
+static void while_they_elect_one_we_stay_and_ask_again(void **state)
+{
+    struct world *w = connected(state);
+    struct done a = {0};
+
+    w->nn[0].elections = 6;
+    w->nn[1].elections = 2; /* It leads, and has not yet applied what was before. */
+    w->nn[1].hint = server_addr(w->nn[1].server);
+    be(&w->nn[0], ERROR, 1);
+    w->nn[0].code = DFS_EUNKNOWN_OUTCOME;
+    w->nn[0].hint = NULL;
+    make_change(w, &a);
+    WAIT(w, w->nn[0].elections == 1);
+    assert_int_equal(w->nn[1].conns, 0);
+    w->nn[0].hint = server_addr(w->nn[1].server);
+    WAIT(w, a.count == 1);
+    assert_int_equal(w->nn[0].conns, 1);
+    assert_int_equal(w->nn[0].renews, 6);
+    assert_int_equal(w->nn[1].conns, 1);
+    assert_int_equal(w->nn[1].renews, 3);
+    assert_int_equal(w->seen[1].seq, 1);
+}
+
+/* Who hung up on us and is still named may be there again, who named it need not be wrong. */
+static void a_leader_that_only_hung_up_is_found_again(void **state)
+{
+    struct world *w = connected(state);
+    struct done a = {0};
+
+    be(&w->nn[0], HANG_UP, 1);
+    w->nn[1].elections = 1000;
+    w->nn[1].hint = server_addr(w->nn[0].server);
+    make_change(w, &a);
+    for (int turns = 0; a.count == 0 && turns < TURNS_MAX; turns++) {
+        w->nn[1].elections = 1; /* Each of its answers carries the hint. */
+        loop_run_once(w->loop, true);
+    }
+    assert_int_equal(a.count, 1);
+    assert_true(w->nn[1].renews > 1 && w->nn[1].renews < 10);
+    assert_int_equal(w->nn[0].conns, 2);
+}
+
 /* A refused change was never made: its seq must not hold back the floor while others go on. */
 static void a_change_refused_for_now_does_not_hold_back_the_floor(void **state)
 {
@@ -647,6 +694,8 @@ int main(void)
         TEST(an_unknown_outcome_repeats_the_same_seq),
         TEST(silence_repeats_the_same_seq),
         TEST(the_hint_is_followed),
+        TEST(while_they_elect_one_we_stay_and_ask_again),
+        TEST(a_leader_that_only_hung_up_is_found_again),
         TEST(a_change_refused_for_now_does_not_hold_back_the_floor),
         TEST(a_change_sent_twice_keeps_its_seq_when_refused),
         TEST(a_full_window_is_not_the_applications_error),

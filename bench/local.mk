@@ -7,4 +7,6 @@ noinst_PROGRAMS += bench/store_bench
 bench_store_bench_LDADD = libdatanode.la
 
 noinst_PROGRAMS += bench/io_bench
-EXTRA_DIST += bench/run bench/README.md
+noinst_PROGRAMS += bench/meta_load
+
+EXTRA_DIST += bench/run bench/failover bench/README.md

@@ -26,9 +26,11 @@
 enum {
     SEEK_BACKOFF_MAX_MS =
         200,            /* between two namenodes; begins with SEEK_BACKOFF_MS, then doubled */
-    STAY_MS = 25,       /* at a follower, between two questions... */
-    STAYS_MAX = 40,     /* ...and so many of them, before another one is tried */
-    STAYS_LOST_MAX = 4, /* when it names one that hung up: it may be there again */
+    STAY_FIRST_MS = 5,  /* at a follower, between the first questions: a planned change... */
+    STAYS_FIRST = 4,    /* ...takes no longer; */
+    STAY_MS = 25,       /* an election does; */
+    STAYS_MAX = 40,     /* and after so many another one is tried */
+    STAYS_LOST_MAX = 8, /* when it names one that hung up: it may be there again */
 };
 
 void nn_set_problem(struct nn *nn, const char *addr, int code, const char *text)
@@ -195,11 +197,11 @@ static bool stay(struct nn *nn, const char *hint)
 {
     if (nn->state == NN_CLOSING || conn_is_closed(nn->conn) || nn->stays >= stays_max(nn, hint))
         return false;
-    nn->stays++;
     nn->state = NN_ATTACHING;
     nn_unsend(nn);
     abandon_interrupted(nn);
-    loop_timer_start(nn->seek_timer, STAY_MS, 0);
+    loop_timer_start(nn->seek_timer, nn->stays < STAYS_FIRST ? STAY_FIRST_MS : STAY_MS, 0);
+    nn->stays++;
     return true;
 }
 

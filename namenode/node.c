@@ -622,6 +622,25 @@ int node_add_member(struct node *n, struct raft_id id, const char *addr)
     return change_member(n, RAFT_CONF_ADD_LEARNER, &m);
 }
 
+/* Without this one, are more than half of those that vote heard? Else nobody could lead any more. */
+static bool may_go(const struct node *n, struct raft_id id)
+{
+    int64_t now_ns = (int64_t)clock_monotonic_ns(clock_system());
+    unsigned voters = 0, heard = 0;
+    struct raft_status st;
+
+    raft_status(n->raft, &st);
+    for (unsigned i = 0; i < st.peer_count; i++) {
+        const struct raft_peer_status *p = &st.peers[i];
+
+        if (!p->voter || p->id.v == id.v)
+            continue;
+        voters++;
+        heard += p->id.v == st.id.v || now_ns - p->acked_ns < LIVE_PEER_NS;
+    }
+    return voters == 0 || 2 * heard > voters;
+}
+
 int node_remove_member(struct node *n, struct raft_id id)
 {
     struct raft_member m = {.id = id};
@@ -631,6 +650,8 @@ int node_remove_member(struct node *n, struct raft_id id)
         return DFS_ENOTLEADER;
     if (old)
         m = *old;
+    if (old && old->voter && !may_go(n, id))
+        return -EBUSY;
     return change_member(n, RAFT_CONF_REMOVE, &m);
 }
 

@@ -132,7 +132,8 @@ struct raft_id node_next_id(struct node *n);
 /* True: that replica has said that the snapshot which it needs does not fit on its disk. */
 bool node_snapshot_is_refused(struct node *n, struct raft_id id, uint64_t *ret_need_bytes,
                               uint64_t *ret_free_bytes);
-/* DFS_ENOTLEADER, -ENOENT, -EINVAL (the last voter), -EAGAIN. A leader that leaves itself goes on
+/* DFS_ENOTLEADER, -ENOENT, -EINVAL (the last voter), -EBUSY (those who remain would lack a majority
+ * that is heard), -EAGAIN. A leader that leaves itself goes on
  * until that is committed. */
 int node_remove_member(struct node *n, struct raft_id id);
 

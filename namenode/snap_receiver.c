@@ -54,7 +54,7 @@ struct snap_receiver {
     unsigned inflight;
     uint64_t calls[WINDOW]; /* to be forgotten when an attempt ends; of the past ones, some */
     unsigned next_call;
-    int result; /* of the worker's job */
+    int result;        /* of the worker's job */
     unsigned failures; /* in a row */
     uint64_t kept_bytes;
 };

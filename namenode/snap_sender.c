@@ -293,8 +293,8 @@ static void send_pieces(void *ctx)
 
 static bool is_current(const struct refusal *f)
 {
-    return f->peer.v != 0 && clock_monotonic_ns(clock_system()) - f->told_ns <
-                                 REFUSAL_MS * CLOCK_NS_PER_MS;
+    return f->peer.v != 0 &&
+           clock_monotonic_ns(clock_system()) - f->told_ns < REFUSAL_MS * CLOCK_NS_PER_MS;
 }
 
 /* The place of this peer, or one that is free. */

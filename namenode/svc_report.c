@@ -41,7 +41,7 @@ static void fill_peer(struct node *node, const struct raft_peer_status *p, uint6
     slot->info.alive = p->acked_ns != 0 && ago_ns < SILENT_MS * CLOCK_NS_PER_MS;
     slot->info.needs_snapshot = strcmp(p->state, "snapshot") == 0;
     if (!slot->info.alive)
-        slot->info.role = (char *)(uintptr_t)"unreachable";
+        slot->info.role = (char *)(uintptr_t) "unreachable";
     else if (node_snapshot_is_refused(node, p->id, &need, &available))
         (void)snprintf(slot->problem, sizeof(slot->problem),
                        "too little disk space for the metadata that it has to fetch: needs %s, "

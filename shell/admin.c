@@ -18,6 +18,7 @@
 #include "common/strutil.h"
 #include "rpc/conn.h"
 #include "rpc/msg.h"
+#include "rpc/node.pb-c.h"
 #include "rpc/tls.h"
 #include "shell/client.h"
 #include "shell/command.h"
@@ -37,9 +38,11 @@ struct admin {
     struct tls *tls;
     struct admin_peer *peers;
     char text[RPC_ERROR_TEXT_MAX]; /* of the last answer that was an error; "": none */
+    char leader[ADDR_TEXT_MAX];    /* where the last one that does not lead says that it is */
 };
 
 struct question {
+    struct admin *admin;
     bool done;
     int status;
     const ProtobufCMessageDescriptor *type;
@@ -127,12 +130,23 @@ static int peer_open(struct admin *a, const char *addr, struct admin_peer **ret_
     return 0;
 }
 
+static void note_leader(struct admin *a, const struct rpc_frame *f)
+{
+    Dfs__Error *e = dfs__error__unpack(NULL, f->header.body_len, f->body);
+
+    if (e != NULL)
+        snprintf(a->leader, sizeof(a->leader), "%s", e->leader_addr);
+    dfs__error__free_unpacked(e, NULL);
+}
+
 static void answered(void *ctx, int status, const struct rpc_frame *f)
 {
     struct question *q = ctx;
 
     q->done = true;
     q->status = status;
+    if (status == DFS_ENOTLEADER && f != NULL)
+        note_leader(q->admin, f);
     if (status < 0) {
         (void)rpc_error_text(f, q->text);
         return;
@@ -146,7 +160,7 @@ int admin_call(struct admin *a, const char *addr, uint16_t msg, const ProtobufCM
                const ProtobufCMessageDescriptor *type, unsigned timeout_ms,
                ProtobufCMessage **ret_reply)
 {
-    struct question q = {.type = type};
+    struct question q = {.admin = a, .type = type};
     struct admin_peer *peer;
     int r = peer_open(a, addr, &peer);
 
@@ -175,10 +189,11 @@ int admin_call_leader(struct admin *a, const char *addrs, uint16_t msg,
                       const ProtobufCMessage *request, const ProtobufCMessageDescriptor *type,
                       unsigned timeout_ms, ProtobufCMessage **ret_reply)
 {
-    char *copy = mem_strdup(addrs), *save = NULL;
+    char *copy = mem_strdup(addrs), *save = NULL, hint[ADDR_TEXT_MAX];
     char best_text[RPC_ERROR_TEXT_MAX] = "";
     int r = -EINVAL, best = 0;
 
+    a->leader[0] = '\0';
     for (char *one = strtok_r(copy, ", ", &save); one != NULL; one = strtok_r(NULL, ", ", &save)) {
         r = admin_call(a, one, msg, request, type, timeout_ms, ret_reply);
         if (r == 0)
@@ -189,6 +204,15 @@ int admin_call_leader(struct admin *a, const char *addrs, uint16_t msg,
         }
     }
     free(copy);
+    /* It may be one that joined since the addresses were written down. */
+    if (r < 0 && a->leader[0] != '\0' && strstr(addrs, a->leader) == NULL) {
+        memcpy(hint, a->leader, sizeof(hint));
+        r = admin_call(a, hint, msg, request, type, timeout_ms, ret_reply);
+        if (weight(r) > weight(best)) {
+            best = r;
+            memcpy(best_text, a->text, sizeof(best_text));
+        }
+    }
     memcpy(a->text, best_text, sizeof(best_text));
     return r == 0 || best == 0 ? r : best;
 }
@@ -227,25 +251,37 @@ static void explain(const struct admin *a, int r, char why[ADMIN_WHY_MAX])
         (void)snprintf(why, ADMIN_WHY_MAX, "%s", a->text[0] != '\0' ? a->text : dfs_strerror(r));
 }
 
-int admin_ask(const struct client *c, uint16_t msg, const ProtobufCMessage *request,
-              const ProtobufCMessageDescriptor *type, unsigned timeout_ms,
-              ProtobufCMessage **ret_reply, char why[ADMIN_WHY_MAX])
+int admin_open(const struct client *c, struct admin **ret_admin, char **ret_addrs,
+               char why[ADMIN_WHY_MAX])
 {
     CLEANUP(conf) struct conf *conf = NULL;
-    struct admin *a = NULL;
     int r = conf_load(client_config_path(c), &conf);
     char *addrs = namenodes_of(c, conf, r, why);
 
     if (addrs == NULL)
         return -EDESTADDRREQ;
-    r = conf == NULL ? admin_new(NULL, NULL, NULL, &a)
+    r = conf == NULL ? admin_new(NULL, NULL, NULL, ret_admin)
                      : admin_new(conf_file(conf, "tls", "ca"), conf_file(conf, "tls", "cert"),
-                                 conf_file(conf, "tls", "key"), &a);
+                                 conf_file(conf, "tls", "key"), ret_admin);
     if (r < 0) {
         (void)snprintf(why, ADMIN_WHY_MAX, "the certificates cannot be used");
         free(addrs);
         return r;
     }
+    *ret_addrs = addrs;
+    return 0;
+}
+
+int admin_ask(const struct client *c, uint16_t msg, const ProtobufCMessage *request,
+              const ProtobufCMessageDescriptor *type, unsigned timeout_ms,
+              ProtobufCMessage **ret_reply, char why[ADMIN_WHY_MAX])
+{
+    struct admin *a = NULL;
+    char *addrs = NULL;
+    int r = admin_open(c, &a, &addrs, why);
+
+    if (r < 0)
+        return r;
     r = admin_call_leader(a, addrs, msg, request, type, timeout_ms, ret_reply);
     if (r < 0)
         explain(a, r, why);

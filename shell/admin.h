@@ -23,12 +23,19 @@ int admin_call(struct admin *a, const char *addr, uint16_t msg, const ProtobufCM
                const ProtobufCMessageDescriptor *type, unsigned timeout_ms,
                ProtobufCMessage **ret_reply);
 
-/* The same, to whichever of "host:port,host:port" leads. */
+/* The same, to whichever of "host:port,host:port" leads, or to the leader that they name. */
 int admin_call_leader(struct admin *a, const char *addrs, uint16_t msg,
                       const ProtobufCMessage *request, const ProtobufCMessageDescriptor *type,
                       unsigned timeout_ms, ProtobufCMessage **ret_reply);
 
 enum { ADMIN_WHY_MAX = 320 };
+
+/*
+ * For a command with the client's options: reads the configuration. *ret_addrs are its namenodes,
+ * malloc'ed. A negative code comes with a sentence in why.
+ */
+int admin_open(const struct client *c, struct admin **ret_admin, char **ret_addrs,
+               char why[ADMIN_WHY_MAX]);
 
 /*
  * All of it, for a command with the client's options: reads the configuration, asks the leader.

@@ -2,7 +2,7 @@
  * A whole cluster in one directory, on loopback: `dfs cluster`. The same programs and configuration
  * files make a production cluster; only the processes are started by hand there (systemd units).
  *
- *   DIR/conf/cluster.ini   what `up` was told: numbers, ports, mounts
+ *   DIR/conf/cluster.ini   what `up` was told: numbers, ports, mounts; ids of replaced namenodes
  *   DIR/conf/NODE.conf     one for each process, and dfs.conf for clients
  *   DIR/pki/               the cluster's CA and a certificate for each node
  *   DIR/NODE/              data of a namenode or datanode
@@ -15,7 +15,12 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-enum { CLUSTER_NODES_MAX = 64, CLUSTER_PATH_MAX = 1024, CLUSTER_MOUNTS_MAX = 16 };
+enum {
+    CLUSTER_NODES_MAX = 64,
+    CLUSTER_PATH_MAX = 1024,
+    CLUSTER_MOUNTS_MAX = 16,
+    CLUSTER_NAMENODES_MAX = 5,
+};
 
 enum node_kind { NODE_NAMENODE, NODE_DATANODE, NODE_MOUNT };
 
@@ -23,6 +28,7 @@ struct cluster_node {
     char name[16]; /* nn1, dn1, mount1 */
     enum node_kind kind;
     unsigned number;              /* from 1 */
+    unsigned id;                  /* namenodes: in the group; the number, unless one was replaced */
     unsigned port, http_port;     /* 0 for mounts */
     int ready_fd;                 /* hears of a daemon that was started; -1 */
     char where[CLUSTER_PATH_MAX]; /* mounts: the mount point */
@@ -34,6 +40,7 @@ struct cluster {
     bool data_tls;
     unsigned mount_count;
     char mounts[CLUSTER_MOUNTS_MAX][CLUSTER_PATH_MAX];
+    unsigned ids[CLUSTER_NAMENODES_MAX]; /* as read, of nn1...; 0: as founded */
     size_t node_count;
     struct cluster_node nodes[CLUSTER_NODES_MAX];
 };
@@ -52,6 +59,17 @@ const char *cluster_path(const struct cluster *c, char out[CLUSTER_PATH_MAX], co
     __attribute__((format(printf, 3, 4)));
 /* "127.0.0.1:8670,..." of all namenodes. */
 void cluster_namenodes(const struct cluster *c, char *out, size_t size);
+
+/* A certificate in DIR/pki, unless it is there. Complains on stderr. */
+int cluster_issue(const struct cluster *c, const char *name, const char *role);
+
+/* ---- cluster_replace.c ---- */
+
+/*
+ * The namenode's data is removed, and another with the next free id takes its place in the group, at
+ * its port. Returns an exit status; it has said what failed.
+ */
+int cluster_replace(struct cluster *c, struct cluster_node *n);
 
 /* ---- cluster_check.c ---- */
 

@@ -53,6 +53,7 @@ void cluster_make_nodes(struct cluster *c)
     for (unsigned i = 1; i <= c->namenodes; i++) {
         struct cluster_node *n = add_node(c, NODE_NAMENODE, "nn", i);
 
+        n->id = c->ids[i - 1] != 0 ? c->ids[i - 1] : i;
         n->port = c->base_port + PORTS_PER_NODE * (i - 1);
         n->http_port = n->port + 1;
     }
@@ -93,7 +94,11 @@ int cluster_load(const char *dir, struct cluster *ret_cluster)
                 dir, path, strerror(-r));
         return r;
     }
-    c.namenodes = (unsigned)conf_u64(f, "cluster", "namenodes", 3, 1, 5);
+    c.namenodes = (unsigned)conf_u64(f, "cluster", "namenodes", 3, 1, CLUSTER_NAMENODES_MAX);
+    for (unsigned i = 0; i < c.namenodes; i++) {
+        snprintf(key, sizeof(key), "nn%u", i + 1);
+        c.ids[i] = (unsigned)conf_u64(f, "ids", key, 0, 0, UINT32_MAX);
+    }
     c.datanodes = (unsigned)conf_u64(f, "cluster", "datanodes", 3, 1, 32);
     c.base_port = (unsigned)conf_u64(f, "cluster", "base_port", 8670, 1, 65000);
     c.data_tls = conf_bool(f, "cluster", "data_tls", true);
@@ -160,8 +165,12 @@ static int write_ini(const struct cluster *c)
         return -EIO;
     fprintf(f, "# Made by `dfs cluster up`.\n[cluster]\nnamenodes = %u\ndatanodes = %u\n",
             c->namenodes, c->datanodes);
-    fprintf(f, "base_port = %u\ndata_tls = %s\n\n[mounts]\n", c->base_port,
+    fprintf(f, "base_port = %u\ndata_tls = %s\n\n[ids]\n", c->base_port,
             c->data_tls ? "on" : "off");
+    for (size_t i = 0; i < c->node_count; i++)
+        if (c->nodes[i].kind == NODE_NAMENODE && c->nodes[i].id != c->nodes[i].number)
+            fprintf(f, "%s = %u\n", c->nodes[i].name, c->nodes[i].id);
+    fprintf(f, "\n[mounts]\n");
     for (unsigned i = 0; i < c->mount_count; i++)
         fprintf(f, "mount%u = %s\n", i + 1, c->mounts[i]);
     return file_end(f, path);
@@ -178,8 +187,8 @@ static void put_namenode(const struct cluster *c, FILE *f, const struct cluster_
 {
     unsigned copies = c->datanodes < 3 ? c->datanodes : 3;
 
-    fprintf(f, "[namenode]\nid = %u\nlisten = 127.0.0.1:%u\nhttp = 127.0.0.1:%u\n", n->number,
-            n->port, n->http_port);
+    fprintf(f, "[namenode]\nid = %u\nlisten = 127.0.0.1:%u\nhttp = 127.0.0.1:%u\n", n->id, n->port,
+            n->http_port);
     fprintf(f, "data_dir = %s/%s\nnamenodes = ", c->dir, n->name);
     for (size_t i = 0; i < c->node_count; i++)
         if (c->nodes[i].kind == NODE_NAMENODE)
@@ -215,7 +224,7 @@ static int write_conf(const struct cluster *c, const struct cluster_node *n)
     return file_end(f, path);
 }
 
-static int issue(const struct cluster *c, const char *name, const char *role)
+int cluster_issue(const struct cluster *c, const char *name, const char *role)
 {
     static const char *const sans[] = {"localhost", "127.0.0.1"};
     char pki[CLUSTER_PATH_MAX], path[CLUSTER_PATH_MAX], problem[PROBLEM_MAX] = "";
@@ -243,10 +252,10 @@ static int write_pki(const struct cluster *c)
         fprintf(stderr, "dfs cluster: certificate authority: %s\n", problem);
         return r;
     }
-    r = issue(c, "client", "client");
+    r = cluster_issue(c, "client", "client");
     for (size_t i = 0; i < c->node_count && r == 0; i++)
         if (c->nodes[i].kind != NODE_MOUNT)
-            r = issue(c, c->nodes[i].name, roles[c->nodes[i].kind]);
+            r = cluster_issue(c, c->nodes[i].name, roles[c->nodes[i].kind]);
     return r;
 }
 

@@ -82,7 +82,9 @@ static const struct args_spec node_spec = {
     .usage = "--dir DIR NODE...",
     .about =
         "Starts, stops cleanly, kills (SIGKILL), pauses (SIGSTOP) or resumes (SIGCONT) nodes:\n"
-        "nn1 nn2 ... dn1 dn2 ... mount1 mount2 ...",
+        "nn1 nn2 ... dn1 dn2 ... mount1 mount2 ... `replace` removes the data of one namenode, "
+        "and\n"
+        "gives its place in the group to a new one, while the cluster works.",
     .options = dir_options,
     .rest_min = 1,
     .rest_max = -1,
@@ -580,13 +582,28 @@ static int run_nodes(const char *verb, node_fn fn, int argc, char **argv)
     return exit_code;
 }
 
+static int run_replace(int argc, char **argv)
+{
+    struct node_request q;
+    struct cluster_node *n;
+    int r = parse_nodes("replace", argc, argv, &q);
+
+    if (r != EXIT_OK)
+        return r - 1;
+    n = find_node(&q.d.c, q.d.a.rest[0]);
+    if (q.d.a.rest_count != 1 || n->kind != NODE_NAMENODE)
+        return args_usage_error(&q.spec, "one namenode at a time can be replaced");
+    return cluster_replace(&q.d.c, n);
+}
+
 static void help(FILE *out)
 {
-    fputs("Usage: dfs cluster up|status|start|stop|kill|pause|resume|down --dir DIR ...\n"
+    fputs("Usage: dfs cluster up|status|start|stop|kill|pause|resume|replace|down --dir DIR ...\n"
           "A whole cluster on this machine, in one directory.\n\n"
           "  up      make it or continue with it, start everything, mount\n"
           "  status  show each node\n"
           "  start, stop, kill, pause, resume NODE...\n"
+          "  replace NAMENODE: its data is removed, and another takes its place\n"
           "  down    unmount and stop everything; the data stays\n\n"
           "`dfs cluster VERB --help` says more.\n",
           out);
@@ -599,8 +616,8 @@ int cmd_cluster(int argc, char **argv)
         node_fn fn;
     } verbs[] = {
         {"stop", stop_node}, {"kill", kill_node}, {"pause", pause_node}, {"resume", resume_node}};
-    static const char *const words[] = {"up",    "status", "start", "stop", "kill",
-                                        "pause", "resume", "down",  NULL};
+    static const char *const words[] = {"up",    "status", "start",   "stop", "kill",
+                                        "pause", "resume", "replace", "down", NULL};
     const char *verb = argc > 1 ? argv[1] : "", *hint;
 
     if (strcmp(verb, "up") == 0)
@@ -611,6 +628,8 @@ int cmd_cluster(int argc, char **argv)
         return run_down(argc - 1, argv + 1);
     if (strcmp(verb, "start") == 0)
         return run_start(argc - 1, argv + 1);
+    if (strcmp(verb, "replace") == 0)
+        return run_replace(argc - 1, argv + 1);
     for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++)
         if (strcmp(verb, verbs[i].verb) == 0)
             return run_nodes(verb, verbs[i].fn, argc - 1, argv + 1);

@@ -1,4 +1,4 @@
-/* dfs namenode: who is in the group of namenodes, and which of them leads. */
+/* dfs namenode: who is in the group of namenodes, which of them leads, and changes of that. */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -7,7 +7,6 @@
 
 #include "common/args.h"
 #include "common/compiler.h"
-#include "common/conf.h"
 #include "common/error.h"
 #include "common/limits.h"
 #include "common/mem.h"
@@ -17,8 +16,9 @@
 #include "shell/admin.h"
 #include "shell/client.h"
 #include "shell/command.h"
+#include "shell/namenodes.h"
 
-enum { ASK_MS = 5000 };
+enum { STATUS_MS = 1000 };
 
 static const struct arg_option options[] = {
     CLIENT_OPTIONS,
@@ -26,23 +26,25 @@ static const struct arg_option options[] = {
 };
 static const struct args_spec spec = {
     .program = "dfs namenode",
-    .usage = "add ID@HOST[:PORT] [OPTION]...\nremove ID [OPTION]...\nlead [ID] [OPTION]...",
+    .usage = "list [OPTION]...\n"
+             "replace OLD NEW@HOST[:PORT] [OPTION]...\n"
+             "add ID@HOST[:PORT] [OPTION]...\n"
+             "remove ID [OPTION]...\n"
+             "transfer [ID] [OPTION]...",
     .about =
-        "add: another namenode joins the group, under an id that none ever had; it votes once it\n"
-        "has caught up. remove: it leaves the group for good, also one that is dead. lead: hands\n"
-        "the leadership to ID, or to the one that is most up to date. All three need a\n"
-        "certificate of role admin (`dfs pki issue NAME admin`).",
+        "list: who is in the group of namenodes, and how they are. replace: NEW, under an id that\n"
+        "none ever had, takes the place of OLD, dead or alive; broken off, it is simply begun\n"
+        "again. add: another one joins; it votes once it has caught up. remove: it leaves for\n"
+        "good. transfer: hands the leadership to ID, or to the one that is most up to date.\n"
+        "All but list need a certificate of role admin (`dfs pki issue NAME admin`).",
     .options = options,
     .rest_min = 1,
-    .rest_max = 2,
+    .rest_max = 3,
 };
 
-/* What is asked, as it goes to the leader. */
-struct wish {
-    uint16_t type;
-    Dfs__MemberRequest member;
-    Dfs__TransferRequest transfer;
-    char *addr; /* of the new one */
+struct cluster_at {
+    struct admin *admin;
+    char *addrs;
 };
 
 static int take_id(char *text, uint64_t *ret_id)
@@ -52,101 +54,174 @@ static int take_id(char *text, uint64_t *ret_id)
     return EXIT_OK;
 }
 
-static int take_add(char *text, struct wish *w)
+/* *ret_addr is the caller's. */
+static int take_member(char *text, uint64_t *ret_id, char **ret_addr)
 {
     char *at = strchr(text, '@');
+    char *addr = at == NULL ? NULL : str_full_addr(at + 1, NAMENODE_PORT);
+    int r;
 
-    w->addr = at == NULL ? NULL : str_full_addr(at + 1, NAMENODE_PORT);
-    if (w->addr == NULL)
+    if (addr == NULL)
         return args_usage_error(&spec, "'%s' is not of the form ID@HOST[:PORT]", text);
     *at = '\0';
-    w->member.addr = w->addr;
-    return take_id(text, &w->member.replica_id);
+    r = take_id(text, ret_id);
+    if (r == EXIT_OK)
+        *ret_addr = addr;
+    else
+        free(addr);
+    return r;
 }
 
-static int take_wish(const struct args *a, struct wish *w)
+static int ended(int r, const char *einval)
 {
-    char *verb = a->rest[0], *what = a->rest_count > 1 ? a->rest[1] : NULL;
-
-    dfs__member_request__init(&w->member);
-    dfs__transfer_request__init(&w->transfer);
-    w->type = MSG_MEMBER;
-    if (strcmp(verb, "add") == 0 && what != NULL)
-        return take_add(what, w);
-    if (strcmp(verb, "remove") == 0 && what != NULL)
-        return take_id(what, &w->member.replica_id);
-    if (strcmp(verb, "lead") == 0) {
-        w->type = MSG_TRANSFER;
-        return what == NULL ? EXIT_OK : take_id(what, &w->transfer.to_replica);
-    }
-    return args_usage_error(&spec, "expected `add ID@HOST[:PORT]`, `remove ID` or `lead [ID]`");
+    if (r == 0)
+        return EXIT_OK;
+    fprintf(stderr, "dfs namenode: %s\n", r == -EINVAL ? einval : namenodes_why(r));
+    return r == -ECONNREFUSED || r == -ETIMEDOUT || r == DFS_ENOTLEADER ? EXIT_UNREACHED
+                                                                        : EXIT_FAILED;
 }
 
-static const char *why(const struct wish *w, int r)
+/* ---- list ---- */
+
+static int print_group(const Dfs__ReportReply *report)
 {
-    if (r == -EEXIST)
-        return "this id is in use, or was: an id is never used again, take a higher one";
-    if (r == -EAGAIN)
-        return "another change is under way; try again in a moment";
-    if (r == -ENOENT)
-        return "the group has no namenode of this id (see `dfs report`)";
-    if (r == -EINVAL && w->type == MSG_MEMBER)
-        return "the last namenode that votes has to stay";
-    if (r == -EINVAL)
-        return "it leads already, or does not vote";
-    if (r == -EACCES || r == -EPERM)
-        return "this needs a certificate of role admin: `dfs pki issue NAME admin`, then name it "
-               "in [tls] of the configuration";
-    if (r == DFS_ENOTLEADER)
-        return "none of the namenodes leads at the moment";
-    return dfs_strerror(r);
+    bool well = true;
+
+    printf("%4s  %-21s  %-11s  %-5s  %10s  %s\n", "id", "address", "role", "votes", "behind",
+           "last heard");
+    for (size_t i = 0; i < report->n_namenodes; i++) {
+        const Dfs__NamenodeInfo *n = report->namenodes[i];
+        char behind[32] = "snapshot", heard[STR_SIZE_MAX + 8] = "now", ago[STR_SIZE_MAX];
+
+        if (!n->needs_snapshot)
+            snprintf(behind, sizeof(behind), "%" PRIu64, n->lag);
+        if (!n->alive)
+            snprintf(heard, sizeof(heard), "%s ago", str_duration(n->heard_ms, ago));
+        printf("%4" PRIu64 "  %-21s  %-11s  %-5s  %10s  %s\n", n->replica_id, n->addr, n->role,
+               n->voter ? "yes" : "no", behind, heard);
+        well = well && n->alive && n->problem[0] == '\0';
+    }
+    for (size_t i = 0; i < report->n_namenodes; i++)
+        if (report->namenodes[i]->problem[0] != '\0')
+            printf("! namenode %" PRIu64 ": %s\n", report->namenodes[i]->replica_id,
+                   report->namenodes[i]->problem);
+    printf("The next free id is %" PRIu64 ".\n", report->next_namenode_id);
+    return well ? EXIT_OK : EXIT_FAILED;
 }
 
-static int run(struct client *c, const struct wish *w)
+/* Nobody leads: what each of those that are known by address says about itself. */
+static void print_each(const struct cluster_at *at)
 {
-    CLEANUP(conf) struct conf *conf = NULL;
-    struct admin *admin = NULL;
-    ProtobufCMessage *reply = NULL;
-    const char *given = c->options.namenodes;
-    char *addrs;
-    char problem[160];
-    int r = conf_load(client_config_path(c), &conf);
+    char *copy = mem_strdup(at->addrs), *save = NULL;
 
-    if (given == NULL && conf != NULL)
-        given = conf_str(conf, "client", "namenodes", NULL);
-    if (given == NULL) {
-        fprintf(stderr, "dfs namenode: %s: %s; --config or --namenodes say where the cluster is\n",
-                client_config_path(c), r < 0 ? dfs_strerror(r) : "names no namenodes");
-        return EXIT_UNREACHED;
+    for (char *one = strtok_r(copy, ", ", &save); one != NULL; one = strtok_r(NULL, ", ", &save)) {
+        Dfs__StatusRequest req = DFS__STATUS_REQUEST__INIT;
+        Dfs__StatusReply *reply = NULL;
+        int r = admin_call(at->admin, one, MSG_STATUS, &req.base, &dfs__status_reply__descriptor,
+                           STATUS_MS, (ProtobufCMessage **)&reply);
+
+        if (r < 0) {
+            printf("%4s  %-21s  unreachable (%s)\n", "?", one, dfs_strerror(r));
+            continue;
+        }
+        printf("%4" PRIu64 "  %-21s  %-11s  term %" PRIu64 ", log entry %" PRIu64 "\n",
+               reply->replica_id, one, reply->role, reply->term, reply->last_index);
+        dfs__status_reply__free_unpacked(reply, NULL);
     }
-    addrs = str_full_addrs(given, NAMENODE_PORT, NAMENODE_ADDRS_MAX, problem, sizeof(problem));
-    if (addrs == NULL) {
-        fprintf(stderr, "dfs namenode: the addresses of the namenodes: %s\n", problem);
-        return EXIT_USAGE;
+    free(copy);
+}
+
+static int list(const struct cluster_at *at, char **rest)
+{
+    Dfs__ReportReply *report = NULL;
+    int r = namenodes_report(at->admin, at->addrs, &report);
+
+    (void)rest;
+    if (r == 0) {
+        r = print_group(report);
+        dfs__report_reply__free_unpacked(report, NULL);
+        return r;
     }
-    r = conf == NULL ? admin_new(NULL, NULL, NULL, &admin)
-                     : admin_new(conf_file(conf, "tls", "ca"), conf_file(conf, "tls", "cert"),
-                                 conf_file(conf, "tls", "key"), &admin);
-    if (r < 0) {
-        free(addrs);
-        return EXIT_FAILED; /* It has said why. */
-    }
-    r = admin_call_leader(admin, addrs, w->type,
-                          w->type == MSG_MEMBER ? &w->member.base : &w->transfer.base,
-                          &dfs__empty__descriptor, ASK_MS, &reply);
-    admin_free(admin);
-    free(addrs);
-    if (r < 0) {
-        fprintf(stderr, "dfs namenode: %s\n", why(w, r));
-        return r == -ECONNREFUSED || r == -ETIMEDOUT ? EXIT_UNREACHED : EXIT_FAILED;
-    }
-    protobuf_c_message_free_unpacked(reply, NULL);
-    return EXIT_OK;
+    print_each(at);
+    return ended(r, dfs_strerror(r));
+}
+
+/* ---- the changes ---- */
+
+static int replace(const struct cluster_at *at, char **rest)
+{
+    uint64_t old_id, new_id;
+    char *addr;
+    int r = take_id(rest[1], &old_id);
+
+    if (r == EXIT_OK)
+        r = take_member(rest[2], &new_id, &addr);
+    if (r != EXIT_OK)
+        return r;
+    r = namenodes_replace(at->admin, at->addrs, old_id, new_id, addr);
+    free(addr);
+    return r;
+}
+
+static int add(const struct cluster_at *at, char **rest)
+{
+    uint64_t id;
+    char *addr;
+    int r = take_member(rest[1], &id, &addr);
+
+    if (r != EXIT_OK)
+        return r;
+    r = ended(namenodes_change(at->admin, at->addrs, id, addr),
+              "no namenode can have this address");
+    free(addr);
+    return r;
+}
+
+static int remove_one(const struct cluster_at *at, char **rest)
+{
+    uint64_t id;
+    int r = take_id(rest[1], &id);
+
+    return r != EXIT_OK ? r
+                        : ended(namenodes_change(at->admin, at->addrs, id, NULL),
+                                "the last namenode that votes has to stay");
+}
+
+static int transfer(const struct cluster_at *at, char **rest)
+{
+    uint64_t id = 0;
+    int r = rest[1] == NULL ? EXIT_OK : take_id(rest[1], &id);
+
+    return r != EXIT_OK ? r
+                        : ended(namenodes_transfer(at->admin, at->addrs, id),
+                                "it leads already, or does not vote");
+}
+
+/* ---- which, and where ---- */
+
+static const struct verb {
+    const char *name;
+    int min, max; /* words after it */
+    int (*run)(const struct cluster_at *at, char **rest);
+} verbs[] = {
+    {"list", 0, 0, list},         {"replace", 2, 2, replace},   {"add", 1, 1, add},
+    {"remove", 1, 1, remove_one}, {"transfer", 0, 1, transfer},
+};
+
+static const struct verb *find_verb(const struct args *a)
+{
+    for (size_t i = 0; i < ARRAY_COUNT(verbs); i++)
+        if (strcmp(a->rest[0], verbs[i].name) == 0 && a->rest_count - 1 >= verbs[i].min &&
+            a->rest_count - 1 <= verbs[i].max)
+            return &verbs[i];
+    return NULL;
 }
 
 int cmd_namenode(int argc, char **argv)
 {
-    struct wish w = {0};
+    struct cluster_at at = {0};
+    const struct verb *verb;
+    char *rest[4] = {NULL}, why[ADMIN_WHY_MAX];
     struct client c;
     struct args a;
     int opt, r;
@@ -157,9 +232,19 @@ int cmd_namenode(int argc, char **argv)
         if (!client_take(&c, opt, a.value))
             return a.exit_code;
     }
-    r = take_wish(&a, &w);
-    if (r == EXIT_OK)
-        r = run(&c, &w);
-    free(w.addr);
+    verb = find_verb(&a);
+    if (verb == NULL)
+        return args_usage_error(&spec, "expected `list`, `replace OLD NEW@HOST`, `add ID@HOST`, "
+                                       "`remove ID` or `transfer [ID]`");
+    for (int i = 0; i < a.rest_count; i++)
+        rest[i] = a.rest[i];
+    r = admin_open(&c, &at.admin, &at.addrs, why);
+    if (r < 0) {
+        fprintf(stderr, "dfs namenode: %s\n", why);
+        return admin_exit_code(r);
+    }
+    r = verb->run(&at, rest);
+    admin_free(at.admin);
+    free(at.addrs);
     return r;
 }

@@ -56,16 +56,19 @@ static void print_problems(const struct summary *s)
 static void print_namenodes(const json_t *report)
 {
     const json_t *list = json_object_get(report, "namenodes");
+    char ago[STR_SIZE_MAX];
 
     printf("Namenodes (term %" JSON_INTEGER_FORMAT ", log entry %" JSON_INTEGER_FORMAT ")\n",
            number(report, "term"), number(report, "commit_index"));
     for (size_t i = 0; i < json_array_size(list); i++) {
         const json_t *n = json_array_get(list, i);
 
-        printf("  %3" JSON_INTEGER_FORMAT "  %-21s %-9s", number(n, "id"), text(n, "addr"),
+        printf("  %3" JSON_INTEGER_FORMAT "  %-21s %-11s", number(n, "id"), text(n, "addr"),
                text(n, "role"));
         if (!json_is_true(json_object_get(n, "alive")))
-            printf(" DOWN\n");
+            printf(" last heard %s ago\n", str_duration((uint64_t)number(n, "heard_ms"), ago));
+        else if (json_is_true(json_object_get(n, "needs_snapshot")))
+            printf(" fetches the metadata anew\n");
         else if (number(n, "lag") == 0)
             printf(" in step\n");
         else

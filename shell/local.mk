@@ -3,8 +3,10 @@ noinst_LTLIBRARIES += libshell.la
 libshell_la_SOURCES = shell/command.h \
 	shell/admin.c shell/admin.h \
 	shell/client.c shell/client.h \
-	shell/cluster.h shell/cluster_check.c shell/cluster_files.c shell/cluster_proc.c shell/cluster_state.c \
-	shell/cmd_attr.c shell/cmd_cluster.c shell/cmd_copy.c shell/cmd_datanode.c shell/cmd_du.c shell/cmd_find.c \
+	shell/cluster.h shell/cluster_check.c shell/cluster_files.c shell/cluster_proc.c \
+	shell/cluster_replace.c shell/cluster_state.c \
+	shell/cmd_attr.c shell/cmd_cluster.c shell/cmd_copy.c shell/cmd_datanode.c shell/cmd_du.c \
+	shell/cmd_find.c \
 	shell/cmd_fsck.c shell/cmd_ls.c shell/cmd_mount.c shell/cmd_namenode.c shell/cmd_names.c \
 	shell/cmd_pki.c \
 	shell/cmd_report.c shell/cmd_rm.c shell/cmd_tree.c shell/cmd_why.c \
@@ -14,6 +16,7 @@ libshell_la_SOURCES = shell/command.h \
 	shell/interrupts.c shell/interrupts.h \
 	shell/listing.c shell/listing.h \
 	shell/mode.c shell/mode.h \
+	shell/namenodes.c shell/namenodes.h \
 	shell/place.h shell/place_dfs.c shell/place_local.c \
 	shell/pool.c shell/pool.h \
 	shell/progress.c shell/progress.h \

@@ -132,6 +132,9 @@ static void namenode_problems(const json_t *namenodes, struct summary *s)
                     "the disk of namenode %" JSON_INTEGER_FORMAT " (%s) is nearly full: only "
                     "deleting is allowed",
                     number(n, "id"), text(n, "addr"));
+        if (text(n, "problem")[0] != '\0')
+            problem(s, "namenode %" JSON_INTEGER_FORMAT " (%s): %s", number(n, "id"),
+                    text(n, "addr"), text(n, "problem"));
         if (json_is_true(json_object_get(n, "alive")))
             continue;
         s->namenodes_down++;

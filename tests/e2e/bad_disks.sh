@@ -42,7 +42,7 @@ follower() { [ "$(leader)" = nn2 ] && echo nn3 || echo nn2; }
 other() { [ "$1" = nn2 ] && echo nn3 || echo nn2; }
 # Hands the lead to NODE.
 leads() { [ "$(leader)" = "$1" ]; }
-hand_over() { leads "$1" || "$dfs" namenode lead "${1#nn}" --config conf/operator.conf; }
+hand_over() { leads "$1" || "$dfs" namenode transfer "${1#nn}" --config conf/operator.conf; }
 can_lead() {
     wait_until 20 hand_over "$1" || hand_over "$1" || return
     wait_until 20 leads "$1" && echo x >"$MNT/x" && [ "$(cat "$MNT/x")" = x ] && rm "$MNT/x" && ls "$MNT/tree" >"$DIR/ls" && leads "$1"

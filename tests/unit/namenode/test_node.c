@@ -605,6 +605,28 @@ static int change_members(struct group *g, struct raft_id id, const char *addr)
     return r;
 }
 
+/* Two of three live: without one of these the other would be alone with the dead one. */
+static void a_removal_that_would_leave_no_majority_is_refused(void **state)
+{
+    struct group *g = *state;
+    struct raft_id living, dead;
+    uint64_t end;
+
+    WAIT_FOR(g, cluster_is_made);
+    lagging = (unsigned)(leader_of(g) + 1) % NODES;
+    dead.v = lagging + 1;
+    living.v = 1 + 2 + 3 - dead.v - (uint64_t)(leader_of(g) + 1);
+    replica_down(g, lagging);
+    end = clock_monotonic_ns(clock_system()) + 1100 * CLOCK_NS_PER_MS;
+    while (clock_monotonic_ns(clock_system()) < end)
+        loop_run_once(g->loop, true);
+    WAIT_FOR(g, has_leader);
+    assert_int_equal(node_remove_member(g->r[leader_of(g)].node, living), -EBUSY);
+    assert_int_equal(change_members(g, dead, NULL), 0);
+    WAIT_FOR(g, has_two_members);
+    assert_int_equal(change_members(g, living, NULL), 0);
+}
+
 /* The way back of R9: the old id leaves, the empty directory comes with a new one and, since the
  * log has been cut long since, by snapshot from somebody it knows nothing of. */
 static void a_wiped_replica_joins_under_a_new_id(void **state)
@@ -668,6 +690,7 @@ int main(void)
         T(a_stopping_leader_hands_over_first),
         T(one_directory_serves_one_replica_at_a_time),
         T(a_wiped_replica_is_refused),
+        T(a_removal_that_would_leave_no_majority_is_refused),
         T(a_wiped_replica_joins_under_a_new_id),
 #undef T
     };

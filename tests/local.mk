@@ -332,6 +332,13 @@ tests_unit_namenode_test_node_SOURCES = tests/unit/namenode/test_node.c \
 tests_unit_namenode_test_node_CFLAGS = $(TEST_CFLAGS)
 tests_unit_namenode_test_node_LDADD = libnamenode.la $(CMOCKA_LIBS)
 
+check_PROGRAMS += tests/unit/namenode/test_snapshot
+TESTS += tests/unit/namenode/test_snapshot
+tests_unit_namenode_test_snapshot_SOURCES = tests/unit/namenode/test_snapshot.c \
+	tests/unit/namenode/node_group.c tests/unit/namenode/node_group.h
+tests_unit_namenode_test_snapshot_CFLAGS = $(TEST_CFLAGS)
+tests_unit_namenode_test_snapshot_LDADD = libnamenode.la $(CMOCKA_LIBS)
+
 # The tests of the services share a cluster of namenodes and fake datanodes.
 check_LTLIBRARIES += tests/unit/namenode/libsvccluster.la
 tests_unit_namenode_libsvccluster_la_SOURCES = tests/unit/namenode/svc_cluster.c \
@@ -485,6 +492,11 @@ check_PROGRAMS += tests/unit/shell/test_mode
 TESTS += tests/unit/shell/test_mode
 tests_unit_shell_test_mode_CFLAGS = $(TEST_CFLAGS)
 tests_unit_shell_test_mode_LDADD = libshell.la $(CMOCKA_LIBS)
+
+check_PROGRAMS += tests/unit/shell/test_namenodes
+TESTS += tests/unit/shell/test_namenodes
+tests_unit_shell_test_namenodes_CFLAGS = $(TEST_CFLAGS)
+tests_unit_shell_test_namenodes_LDADD = libshell.la $(CMOCKA_LIBS)
 
 check_PROGRAMS += tests/unit/shell/test_replicas
 TESTS += tests/unit/shell/test_replicas

@@ -79,6 +79,8 @@ void replica_down(struct group *g, unsigned i)
     r->metrics = NULL;
 }
 
+uint64_t group_snapshot_rate;
+
 int group_make(void **state, unsigned nodes, uint64_t election_ms)
 {
     struct group *g = MEM_NEW(struct group);
@@ -106,6 +108,8 @@ int group_make(void **state, unsigned nodes, uint64_t election_ms)
         c->election_ms = election_ms;
         c->segment_bytes = 1 << 20;
         c->segments_min = 1;
+        if (group_snapshot_rate > 0)
+            c->snapshot_rate = group_snapshot_rate;
         c->hash_every = 8;
         c->cache_bytes = 8 << 20;
         c->memtable_bytes = 4 << 20;
@@ -256,4 +260,44 @@ void propose_many(struct group *g, unsigned count)
         propose(g, leader, i);
     want_answers = count;
     WAIT_FOR(g, answers_are_there);
+}
+
+/* ---- behind ---- */
+
+static bool logs_are_cut(struct group *g)
+{
+    struct raft_status st;
+
+    for (unsigned i = 0; i < SLOTS; i++) {
+        if (!g->r[i].node)
+            continue;
+        node_raft_status(g->r[i].node, &st);
+        if (st.base_index <= 100)
+            return false;
+    }
+    return has_leader(g);
+}
+
+unsigned lagging;
+
+bool snapshot_is_installed(struct group *g)
+{
+    return node_stats(g->r[lagging].node)->snapshots_installed > 0 && all_equal(g);
+}
+
+void fall_behind(struct group *g)
+{
+    struct fsm_pos pos;
+
+    lagging = (unsigned)(leader_of(g) + 1) % NODES;
+    replica_down(g, lagging);
+    for (unsigned round = 0; round < 120; round++)
+        propose_many(g, 256);
+    for (unsigned i = 0; i < SLOTS; i++) {
+        if (!g->r[i].node)
+            continue;
+        assert_int_equal(fsm_flush(node_fsm(g->r[i].node), true), 0);
+        assert_int_equal(fsm_flushed(node_fsm(g->r[i].node), &pos), 0);
+    }
+    WAIT_FOR(g, logs_are_cut);
 }

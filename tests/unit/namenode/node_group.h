@@ -42,6 +42,8 @@ typedef bool (*condition_fn)(struct group *g);
 void wait_for(struct group *g, condition_fn is_true, const char *what);
 void replica_up(struct group *g, unsigned i);
 void replica_down(struct group *g, unsigned i);
+extern uint64_t
+    group_snapshot_rate; /* bytes a second, of groups made from then on; 0: the default */
 int group_setup(void **state);
 /* The same with another number of founders, at most NODES; one alone need not wait to be elected. */
 int group_make(void **state, unsigned nodes, uint64_t election_ms);
@@ -55,6 +57,11 @@ void propose(struct group *g, int at, unsigned number);
 bool answers_are_there(struct group *g);
 void propose_many(struct group *g, unsigned count);
 extern unsigned want_answers;
+
+/* One replica, `lagging`, is down, and what it lacks is cut from the logs of the others. */
+extern unsigned lagging;
+void fall_behind(struct group *g);
+bool snapshot_is_installed(struct group *g); /* ... on it, and all are equal */
 
 #define WAIT_FOR(g, condition) wait_for(g, condition, #condition)
 

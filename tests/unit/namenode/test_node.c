@@ -235,23 +235,6 @@ static void a_restarted_group_has_all_it_said(void **state)
     assert_int_equal(g->answers, 10);
 }
 
-static bool logs_are_cut(struct group *g)
-{
-    int leader = leader_of(g);
-    struct raft_status st;
-
-    if (leader < 0)
-        return false;
-    node_raft_status(g->r[leader].node, &st);
-    return st.base_index > 100;
-}
-
-static unsigned lagging;
-static bool snapshot_is_installed(struct group *g)
-{
-    return node_stats(g->r[lagging].node)->snapshots_installed > 0 && all_equal(g);
-}
-
 static int harm_sst(void *ctx, const char *name, bool is_dir)
 {
     char *path = mem_printf("%s/%s", (const char *)ctx, name);
@@ -293,24 +276,6 @@ static int in_store(const char *data_dir, vfs_name_fn fn)
             return r;
     }
     return -ENOENT;
-}
-
-/* One replica, `lagging`, is down, and what it lacks is cut from the logs of the others. */
-static void fall_behind(struct group *g)
-{
-    struct fsm_pos pos;
-
-    lagging = (unsigned)(leader_of(g) + 1) % NODES;
-    replica_down(g, lagging);
-    for (unsigned round = 0; round < 120; round++)
-        propose_many(g, 256);
-    for (unsigned i = 0; i < SLOTS; i++) {
-        if (!g->r[i].node)
-            continue;
-        assert_int_equal(fsm_flush(node_fsm(g->r[i].node), true), 0);
-        assert_int_equal(fsm_flushed(node_fsm(g->r[i].node), &pos), 0);
-    }
-    WAIT_FOR(g, logs_are_cut);
 }
 
 /* Far enough behind, a follower gets the state instead of the log. */

@@ -531,14 +531,18 @@ static void stop_now(struct node *n)
     done(n->stop_ctx);
 }
 
+/* While nobody can take over yet, we go on serving. */
 static void on_stop_timer(void *ctx)
 {
     struct node *n = ctx;
+    int r = 0;
 
     n->stop_waits_ms += TICK_MS;
-    if (node_is_leader(n) && n->stop_waits_ms < n->conf->stop_ms)
+    if (node_is_leader(n) && !n->transferring)
+        r = node_transfer(n, RAFT_NOBODY);
+    if (node_is_leader(n) && n->stop_waits_ms < n->conf->stop_ms && (r == 0 || r == -EAGAIN))
         return;
-    if (node_is_leader(n))
+    if (node_is_leader(n) && raft_conf(n->raft)->count > 1)
         log_warn("leadership could not be handed over in time", "id=%" PRIu64, n->conf->id.v);
     stop_now(n);
 }
@@ -549,27 +553,57 @@ void node_stop(struct node *n, void (*done)(void *ctx), void *ctx)
     n->stop_done = done;
     n->stop_ctx = ctx;
     n->stop_waits_ms = 0;
-    if (node_is_leader(n) && raft_conf(n->raft)->count > 1 && node_transfer(n, RAFT_NOBODY) < 0)
-        n->stop_waits_ms = n->conf->stop_ms;
     n->stop_timer = loop_timer_new(n->loop, on_stop_timer, n);
-    loop_timer_start(n->stop_timer, TICK_MS, TICK_MS);
+    loop_timer_start(n->stop_timer, 0, TICK_MS);
 }
 
-/* The voter that has most of the log and was heard last. */
-static struct raft_id best_successor(const struct raft_status *st)
+/*
+ * Can it lead at once? 0; -EAGAIN: it has been restarted just now, and has no vote for a while (R5):
+ * meanwhile nothing would be decided. -ENOTCONN: it is not heard.
+ */
+static int check_successor(const struct node *n, const struct raft_peer_status *p)
+{
+    uint64_t now_ns = loop_now_ns(n->loop), open_ns = peers_open_ns(n->peers, p->id);
+    uint64_t election_ns = n->conf->election_ms * CLOCK_NS_PER_MS;
+
+    if (open_ns == 0 || (uint64_t)p->acked_ns + election_ns < now_ns)
+        return -ENOTCONN;
+    return now_ns - open_ns < 2 * election_ns ? -EAGAIN : 0;
+}
+
+/* The voter that has most of the log and was heard last, of those that can. */
+static int best_successor(const struct node *n, const struct raft_status *st,
+                          struct raft_id *ret_id)
 {
     const struct raft_peer_status *best = NULL;
+    int result = -ENOENT;
 
     for (unsigned i = 0; i < st->peer_count; i++) {
         const struct raft_peer_status *p = &st->peers[i];
+        int r;
 
         if (!p->voter || p->id.v == st->id.v)
             continue;
-        if (!best || p->match_index > best->match_index ||
-            (p->match_index == best->match_index && p->acked_ns > best->acked_ns))
+        r = check_successor(n, p);
+        if (r == -EAGAIN || (r < 0 && result == -ENOENT))
+            result = r;
+        if (r == 0 && (!best || p->match_index > best->match_index ||
+                       (p->match_index == best->match_index && p->acked_ns > best->acked_ns)))
             best = p;
     }
-    return best ? best->id : RAFT_NOBODY;
+    if (!best)
+        return result;
+    *ret_id = best->id;
+    return 0;
+}
+
+static int check_wanted(const struct node *n, const struct raft_status *st, struct raft_id id)
+{
+    for (unsigned i = 0; i < st->peer_count; i++) {
+        if (st->peers[i].id.v == id.v && st->peers[i].voter && id.v != st->id.v)
+            return check_successor(n, &st->peers[i]);
+    }
+    return 0; /* Raft knows what is wrong with it. */
 }
 
 int node_transfer(struct node *n, struct raft_id to)
@@ -580,12 +614,10 @@ int node_transfer(struct node *n, struct raft_id to)
 
     if (!node_is_leader(n))
         return DFS_ENOTLEADER;
-    if (to.v == 0) {
-        raft_status(n->raft, &st);
-        ev.peer = best_successor(&st);
-        if (ev.peer.v == 0)
-            return -ENOENT;
-    }
+    raft_status(n->raft, &st);
+    r = to.v == 0 ? best_successor(n, &st, &ev.peer) : check_wanted(n, &st, to);
+    if (r < 0)
+        return r;
     r = node_step(n, &ev);
     if (r == 0)
         n->successor = ev.peer;

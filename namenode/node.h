@@ -116,8 +116,9 @@ bool node_read_now(struct node *n);
 /* The same when the lease does not hold: done comes later, after a round of heartbeats. */
 void node_read(struct node *n, node_read_fn done, void *ctx);
 
-/* Hand leadership to this replica; 0 in id: to the one that is most up to date.
- * DFS_ENOTLEADER, -ENOENT, -EAGAIN (one is under way). Returns when it has begun. */
+/* Hand leadership to this replica; 0 in id: to the one that is most up to date. Returns when it has
+ * begun. DFS_ENOTLEADER, -ENOENT, -EINVAL (it leads already, or does not vote), -ENOTCONN (it is not
+ * heard), -EAGAIN (one is under way; or it has only just been started, and may not lead yet) */
 int node_transfer(struct node *n, struct raft_id to);
 
 /*

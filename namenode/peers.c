@@ -31,8 +31,9 @@ struct peer {
     struct conn *in;  /* theirs, borrowed; NULL if not known */
     struct loop_timer *retry;
     uint64_t retry_ms;
-    int last_error; /* told once */
-    bool is_member; /* else only answered, on `in` */
+    uint64_t open_ns; /* since when `out` stands; 0: it does not */
+    int last_error;   /* told once */
+    bool is_member;   /* else only answered, on `in` */
 };
 
 struct peers {
@@ -72,6 +73,7 @@ static void on_open(void *ctx, struct conn *c)
 
     (void)c;
     p->retry_ms = RETRY_MS_MIN;
+    p->open_ns = loop_now_ns(p->all->config.loop);
     p->last_error = 0;
     p->all->stats.connects++;
     log_info("connected to a namenode", "id=%" PRIu64 " addr=%s", p->id.v, p->addr);
@@ -85,6 +87,7 @@ static void on_closed(void *ctx, struct conn *c, int reason)
         log_warn("no connection to a namenode", "id=%" PRIu64 " addr=%s %s %s", p->id.v, p->addr,
                  dfs_strerror(reason), conn_close_text(c));
     p->last_error = reason;
+    p->open_ns = 0;
     conn_free(STEAL(p->out));
     try_later(p);
     p->all->config.unreachable(p->all->config.ctx, p->id);
@@ -278,6 +281,13 @@ bool peers_is_connected(const struct peers *all, struct raft_id id)
     const struct peer *p = find(all, id);
 
     return p && (is_open(p->out) || is_open(p->in));
+}
+
+uint64_t peers_open_ns(const struct peers *all, struct raft_id id)
+{
+    const struct peer *p = find(all, id);
+
+    return p ? p->open_ns : 0;
 }
 
 const struct peers_stats *peers_stats(const struct peers *all)

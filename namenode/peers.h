@@ -62,6 +62,9 @@ void peers_tell(struct peers *p, struct raft_id to, uint16_t type, const Protobu
 /* "host:port" of a member; NULL if it is none. Borrowed until the next peers_set_members(). */
 const char *peers_addr(const struct peers *p, struct raft_id id);
 bool peers_is_connected(const struct peers *p, struct raft_id id);
+/* Since when our connection to it stands, by loop_now_ns(): so long its process lives at least; 0: no
+ * connection. */
+uint64_t peers_open_ns(const struct peers *p, struct raft_id id);
 const struct peers_stats *peers_stats(const struct peers *p);
 
 #endif

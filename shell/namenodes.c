@@ -131,6 +131,8 @@ const char *namenodes_why(int error)
         return "another change is under way; try again in a moment";
     case -ENOENT:
         return "the group has no namenode of this id (see `dfs namenode list`)";
+    case -ENOTCONN:
+        return "it is not heard: the leadership stays";
     case -EACCES:
     case -EPERM:
         return "this needs a certificate of role admin: `dfs pki issue NAME admin`, then name it "

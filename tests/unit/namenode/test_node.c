@@ -483,6 +483,52 @@ static void a_stopping_leader_hands_over_first(void **state)
     assert_int_not_equal(leader_of(g), leader);
 }
 
+static bool followers_are_back(struct group *g)
+{
+    struct raft_status st;
+    int64_t now_ns = (int64_t)clock_monotonic_ns(clock_system());
+    unsigned heard = 0;
+    int leader = leader_of(g);
+
+    if (leader < 0)
+        return false;
+    node_raft_status(g->r[leader].node, &st);
+    for (unsigned i = 0; i < st.peer_count; i++)
+        heard += now_ns - st.peers[i].acked_ns < 100 * 1000000;
+    return heard == NODES && all_equal(g);
+}
+
+/* Who has just been started has no vote: handed over to him, the group would stand still. */
+static void leadership_goes_to_who_can_take_it_at_once(void **state)
+{
+    struct group *g = *state;
+    struct raft_id follower;
+    unsigned leader;
+
+    WAIT_FOR(g, cluster_is_made);
+    leader = (unsigned)leader_of(g);
+    follower.v = (leader + 1) % NODES + 1;
+    for (unsigned i = 0; i < NODES; i++) {
+        if (i == leader)
+            continue;
+        replica_down(g, i);
+        replica_up(g, i);
+        WAIT_FOR(g, followers_are_back);
+    }
+    assert_int_equal(leader_of(g), leader);
+    assert_int_equal(node_transfer(g->r[leader].node, follower), -EAGAIN);
+    stopped = false;
+    node_stop(g->r[leader].node, on_stop, NULL);
+    propose(g, (int)leader, 1); /* It still serves. */
+    want_answers = 1;
+    WAIT_FOR(g, answers_are_there);
+    assert_int_equal(g->answers, 1);
+    assert_false(stopped);
+    WAIT_FOR(g, is_stopped);
+    assert_false(node_is_serving(g->r[leader].node));
+    WAIT_FOR(g, has_leader);
+}
+
 static void one_directory_serves_one_replica_at_a_time(void **state)
 {
     struct group *g = *state;
@@ -653,6 +699,7 @@ int main(void)
         T(a_replica_that_diverged_begins_anew),
         T(a_store_that_is_damaged_is_set_aside),
         T(a_stopping_leader_hands_over_first),
+        T(leadership_goes_to_who_can_take_it_at_once),
         T(one_directory_serves_one_replica_at_a_time),
         T(a_wiped_replica_is_refused),
         T(a_removal_that_would_leave_no_majority_is_refused),

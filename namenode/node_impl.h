@@ -99,7 +99,7 @@ struct node {
     bool leader_ready;
     bool transferring;        /* raft takes no proposals: they wait here */
     struct raft_id successor; /* whom we asked to lead, until somebody is known to */
-    uint64_t ready_index; /* our first entry as a leader: serving when it is applied */
+    uint64_t ready_index;     /* our first entry as a leader: serving when it is applied */
 
     uint64_t applied;
     uint64_t serving_term; /* told to the watches; 0: not serving */

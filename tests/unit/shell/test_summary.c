@@ -108,6 +108,18 @@ static void damage_counts_until_it_is_healed(void **state)
     assert_string_equal(s.verdict, "All data is there, but 1 damaged block is not healed yet.");
 }
 
+static void what_keeps_a_namenode_back_is_told(void **state)
+{
+    struct summary s = summary_of("\"namenodes\": [{\"id\": 4, \"addr\": \"h:1\", \"role\": "
+                                  "\"learner\", \"alive\": true, \"problem\": \"no room\"}],",
+                                  "serving", "serving", "serving");
+
+    (void)state;
+    assert_int_equal(s.problem_count, 1);
+    assert_string_equal(s.problems[0], "namenode 4 (h:1): no room");
+    assert_int_equal(s.namenodes_down, 0);
+}
+
 static void progress_is_summed(void **state)
 {
     struct summary s =
@@ -177,6 +189,7 @@ int main(void)
         cmocka_unit_test(no_copy_is_down),
         cmocka_unit_test(servers_that_are_away_are_problems_but_no_loss),
         cmocka_unit_test(damage_counts_until_it_is_healed),
+        cmocka_unit_test(what_keeps_a_namenode_back_is_told),
         cmocka_unit_test(progress_is_summed),
         cmocka_unit_test(what_is_no_report_is_refused),
         cmocka_unit_test(a_cluster_without_groups_is_not_well),

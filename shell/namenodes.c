@@ -175,7 +175,9 @@ enum replace_step namenodes_replace_step(const Dfs__ReportReply *report, uint64_
 /* How far the new one is. */
 static void say_wait(const Dfs__NamenodeInfo *new, char text[TEXT_MAX])
 {
-    if (new->problem[0] != '\0')
+    if (new == NULL)
+        text[0] = '\0';
+    else if (new->problem[0] != '\0')
         snprintf(text, TEXT_MAX, "namenode %" PRIu64 ": %s", new->replica_id, new->problem);
     else if (!new->alive)
         snprintf(text, TEXT_MAX,
@@ -191,19 +193,21 @@ static void say_wait(const Dfs__NamenodeInfo *new, char text[TEXT_MAX])
 static void say_step(enum replace_step step, const Dfs__ReportReply *report, uint64_t old_id,
                      uint64_t new_id, const char *addr, char text[TEXT_MAX])
 {
+    const Dfs__NamenodeInfo *old = find(report, old_id), *new = find(report, new_id);
+
     switch (step) {
     case REPLACE_ADD:
         snprintf(text, TEXT_MAX, "adding namenode %" PRIu64 " at %s", new_id, addr);
         break;
     case REPLACE_WAIT:
-        say_wait(find(report, new_id), text);
+        say_wait(new, text);
         break;
     case REPLACE_TRANSFER:
         snprintf(text, TEXT_MAX, "namenode %" PRIu64 " leads: it hands over", old_id);
         break;
     case REPLACE_REMOVE:
         snprintf(text, TEXT_MAX, "removing namenode %" PRIu64 "%s", old_id,
-                 find(report, old_id)->alive ? "" : ", which is not heard any more");
+                 old == NULL || old->alive ? "" : ", which is not heard any more");
         break;
     case REPLACE_DONE:
         snprintf(text, TEXT_MAX, "namenode %" PRIu64 " has taken the place of %" PRIu64, new_id,
@@ -215,7 +219,7 @@ static void say_step(enum replace_step step, const Dfs__ReportReply *report, uin
         break;
     case REPLACE_ELSEWHERE:
         snprintf(text, TEXT_MAX, "namenode %" PRIu64 " is a member already, at %s", new_id,
-                 find(report, new_id)->addr);
+                 new == NULL ? addr : new->addr);
         break;
     case REPLACE_OCCUPIED:
         snprintf(text, TEXT_MAX,

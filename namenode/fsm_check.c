@@ -26,6 +26,10 @@ int fsm_check_request(const Dfs__MetaRequest *req, bool client)
         return req->alloc->count == 0 || req->alloc->count > FSM_ALLOC_MAX ? -EINVAL : 0;
     case DFS__META_REQUEST__OP_SETXATTR:
         return req->setxattr->value.len > XATTR_VALUE_BYTES_MAX ? -E2BIG : 0;
+    case DFS__META_REQUEST__OP_REMOVE_TREE:
+        return req->remove_tree->limit == 0 || req->remove_tree->from.len > TREE_NEXT_BYTES_MAX
+                   ? -EINVAL
+                   : 0;
     case DFS__META_REQUEST__OP_PG_EPOCH:
         return req->pg_epoch->pg ? 0 : -EINVAL;
     default:

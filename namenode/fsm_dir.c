@@ -260,35 +260,33 @@ static int removable_get(struct tx *tx, const struct cred *cred, uint64_t parent
     return perm_remove(cred, ret_dir, ret_inode);
 }
 
-int op_unlink(struct tx *tx, const Dfs__MetaRequest *req, Dfs__MetaReply *reply)
+int dir_unlink(struct tx *tx, const struct cred *cred, uint64_t parent, ProtobufCBinaryData name,
+               struct inode_rec *ret_inode)
 {
-    const Dfs__UnlinkOp *op = req->unlink;
-    struct cred cred = cred_of(req);
     struct inode_rec dir, inode;
     int r;
 
-    r = removable_get(tx, &cred, op->parent, op->name, &dir, &inode);
+    r = removable_get(tx, cred, parent, name, &dir, &inode);
     if (r < 0)
         return r;
     if (S_ISDIR(inode.mode))
         return -EISDIR;
 
-    tx_dentry_delete(tx, dir.ino, op->name);
+    tx_dentry_delete(tx, dir.ino, name);
     inode_unlinked(tx, &inode);
     dir.entry_count--;
     dir_changed(tx, &dir);
-    (void)reply_entry(tx, reply, &inode);
+    *ret_inode = inode;
     return 0;
 }
 
-int op_rmdir(struct tx *tx, const Dfs__MetaRequest *req, Dfs__MetaReply *reply)
+int dir_rmdir(struct tx *tx, const struct cred *cred, uint64_t parent, ProtobufCBinaryData name,
+              struct inode_rec *ret_inode)
 {
-    const Dfs__RmdirOp *op = req->rmdir;
-    struct cred cred = cred_of(req);
     struct inode_rec dir, victim;
     int r;
 
-    r = removable_get(tx, &cred, op->parent, op->name, &dir, &victim);
+    r = removable_get(tx, cred, parent, name, &dir, &victim);
     if (r < 0)
         return r;
     if (!S_ISDIR(victim.mode))
@@ -296,11 +294,35 @@ int op_rmdir(struct tx *tx, const Dfs__MetaRequest *req, Dfs__MetaReply *reply)
     if (victim.entry_count > 0)
         return -ENOTEMPTY;
 
-    tx_dentry_delete(tx, dir.ino, op->name);
+    tx_dentry_delete(tx, dir.ino, name);
     inode_unlinked(tx, &victim);
     dir.entry_count--;
     dir.nlink--;
     dir_changed(tx, &dir);
-    (void)reply_entry(tx, reply, &victim);
+    *ret_inode = victim;
     return 0;
+}
+
+int op_unlink(struct tx *tx, const Dfs__MetaRequest *req, Dfs__MetaReply *reply)
+{
+    struct cred cred = cred_of(req);
+    struct inode_rec inode;
+    int r;
+
+    r = dir_unlink(tx, &cred, req->unlink->parent, req->unlink->name, &inode);
+    if (r == 0)
+        (void)reply_entry(tx, reply, &inode);
+    return r;
+}
+
+int op_rmdir(struct tx *tx, const Dfs__MetaRequest *req, Dfs__MetaReply *reply)
+{
+    struct cred cred = cred_of(req);
+    struct inode_rec inode;
+    int r;
+
+    r = dir_rmdir(tx, &cred, req->rmdir->parent, req->rmdir->name, &inode);
+    if (r == 0)
+        (void)reply_entry(tx, reply, &inode);
+    return r;
 }

@@ -19,6 +19,14 @@ int op_rmdir(struct tx *tx, const Dfs__MetaRequest *req, Dfs__MetaReply *reply);
 int dir_get(struct tx *tx, const struct cred *cred, uint64_t ino, struct inode_rec *ret_dir);
 /* -EINVAL: empty, with a slash or NUL, "." or ".."; -ENAMETOOLONG */
 int name_check(ProtobufCBinaryData name);
+/*
+ * unlink(2) and rmdir(2) with all their checks, for whoever removes an entry. *ret_inode: what it
+ * was, its links counted anew.
+ */
+int dir_unlink(struct tx *tx, const struct cred *cred, uint64_t parent, ProtobufCBinaryData name,
+               struct inode_rec *ret_inode);
+int dir_rmdir(struct tx *tx, const struct cred *cred, uint64_t parent, ProtobufCBinaryData name,
+              struct inode_rec *ret_inode);
 /* An entry came or went. */
 void dir_changed(struct tx *tx, struct inode_rec *dir);
 /* One link less; with none left (directories at once) the inode goes to the reaper. */
@@ -26,6 +34,9 @@ void inode_unlinked(struct tx *tx, struct inode_rec *inode);
 
 /* fsm_rename.c */
 int op_rename(struct tx *tx, const Dfs__MetaRequest *req, Dfs__MetaReply *reply);
+
+/* fsm_tree.c */
+int op_remove_tree(struct tx *tx, const Dfs__MetaRequest *req, Dfs__MetaReply *reply);
 
 /* fsm_inode.c */
 int op_setattr(struct tx *tx, const Dfs__MetaRequest *req, Dfs__MetaReply *reply);

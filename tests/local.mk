@@ -261,6 +261,13 @@ TESTS += tests/unit/namenode/test_fsm_session
 tests_unit_namenode_test_fsm_session_CFLAGS = $(TEST_CFLAGS)
 tests_unit_namenode_test_fsm_session_LDADD = tests/unit/namenode/libfsmfixture.la
 
+# ---- trees ----
+check_PROGRAMS += tests/unit/namenode/test_fsm_tree
+TESTS += tests/unit/namenode/test_fsm_tree
+tests_unit_namenode_test_fsm_tree_CFLAGS = $(TEST_CFLAGS)
+tests_unit_namenode_test_fsm_tree_LDADD = tests/unit/namenode/libfsmfixture.la
+# ---- end of trees ----
+
 check_PROGRAMS += tests/unit/namenode/test_fsm_xattr
 TESTS += tests/unit/namenode/test_fsm_xattr
 tests_unit_namenode_test_fsm_xattr_CFLAGS = $(TEST_CFLAGS)

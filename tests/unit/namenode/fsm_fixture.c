@@ -243,6 +243,18 @@ int fx_rmdir(struct fx *f, uint64_t parent, const char *name)
     return fx_apply(f, &req);
 }
 
+int fx_remove_tree(struct fx *f, uint64_t parent, const char *name, uint32_t limit,
+                   ProtobufCBinaryData from)
+{
+    REQ(REMOVE_TREE, remove_tree, DFS__REMOVE_TREE_OP__INIT);
+
+    body.parent = parent;
+    body.name = bytes_of(name);
+    body.limit = limit;
+    body.from = from;
+    return fx_apply(f, &req);
+}
+
 int fx_rename(struct fx *f, uint64_t parent, const char *name, uint64_t new_parent,
               const char *new_name, uint32_t flags)
 {
@@ -383,6 +395,51 @@ void fx_make_pgs(struct fx *f, uint32_t count)
         assert_int_equal(fx_apply(f, &req), 0);
         assert_int_equal(f->reply->id->id, i + 1);
     }
+}
+
+/* ---- counting ---- */
+
+static const struct kv_ops *counted_ops;
+static struct fx_kv_counts counts;
+
+static int counted_get(struct kv *kv, const void *key, size_t len, bool persisted,
+                       struct kv_value *ret)
+{
+    counts.gets++;
+    return counted_ops->get(kv, key, len, persisted, ret);
+}
+
+static int counted_iter_new(struct kv *kv, struct kv_iter **ret_iter)
+{
+    counts.scans++;
+    return counted_ops->iter_new(kv, ret_iter);
+}
+
+static int counted_write(struct kv *kv, const struct kv_batch *b)
+{
+    counts.changes += b->count;
+    return counted_ops->write(kv, b);
+}
+
+void fx_count_kv(struct fx *f)
+{
+    static struct kv_ops ops;
+
+    if (f->kv->ops != &ops) {
+        counted_ops = f->kv->ops;
+        ops = *counted_ops;
+        ops.get = counted_get;
+        ops.iter_new = counted_iter_new;
+        ops.write = counted_write;
+        f->kv->ops = &ops;
+    }
+    fsm_set_cache(f->fsm, 0);
+    counts = (struct fx_kv_counts){0};
+}
+
+struct fx_kv_counts fx_kv_counts(void)
+{
+    return counts;
 }
 
 uint64_t fx_store_hash(struct kv *kv)

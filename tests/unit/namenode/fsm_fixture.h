@@ -71,6 +71,9 @@ int fx_symlink(struct fx *f, uint64_t parent, const char *name, const char *targ
 int fx_link(struct fx *f, uint64_t ino, uint64_t parent, const char *name);
 int fx_unlink(struct fx *f, uint64_t parent, const char *name);
 int fx_rmdir(struct fx *f, uint64_t parent, const char *name);
+/* One slice; f->reply->tree. */
+int fx_remove_tree(struct fx *f, uint64_t parent, const char *name, uint32_t limit,
+                   ProtobufCBinaryData from);
 int fx_rename(struct fx *f, uint64_t parent, const char *name, uint64_t new_parent,
               const char *new_name, uint32_t flags);
 int fx_setattr(struct fx *f, Dfs__SetattrOp op);
@@ -87,6 +90,14 @@ const Dfs__Attr *fx_attr(struct fx *f, uint64_t ino);
 
 /* One target and PGs 1..count on it. */
 void fx_make_pgs(struct fx *f, uint32_t count);
+
+/* What the store was asked for since fx_count_kv(): gets behind the cache, scans, changes written. */
+struct fx_kv_counts {
+    unsigned gets, scans, changes;
+};
+/* From now on, without the cache; anew each time. */
+void fx_count_kv(struct fx *f);
+struct fx_kv_counts fx_kv_counts(void);
 
 /* The whole store, as one hash: what two replicas must have in common. */
 uint64_t fx_store_hash(struct kv *kv);

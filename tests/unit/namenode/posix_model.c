@@ -235,6 +235,40 @@ static int do_remove(struct model *m, const struct caller *c, uint64_t parent, c
     return 0;
 }
 
+/* rm -r: what is deepest first, in the order of names; the first error ends it. */
+static int do_remove_tree(struct model *m, const struct caller *c, uint64_t parent,
+                          const char *name, int64_t time)
+{
+    struct model_entry *e;
+    uint64_t ino, unused;
+    int r = check_dir(m, c, parent);
+
+    if (r < 0)
+        return r;
+    e = find(m, parent, name);
+    if (!e)
+        return -ENOENT;
+    ino = e->ino;
+    if (!is_dir(m, ino))
+        return do_remove(m, c, parent, name, false, time, &unused);
+    while (!is_empty(m, ino)) {
+        const struct model_entry *first = NULL;
+        char child[MODEL_NAME_SIZE];
+
+        if (!may(c, at(m, ino), R) || !may(c, at(m, ino), X))
+            return -EACCES;
+        for (unsigned i = 0; i < m->entry_count; i++) {
+            if (m->entries[i].dir == ino && (!first || strcmp(m->entries[i].name, first->name) < 0))
+                first = &m->entries[i];
+        }
+        (void)strcpy(child, first->name);
+        r = do_remove_tree(m, c, ino, child, time);
+        if (r < 0)
+            return r;
+    }
+    return do_remove(m, c, parent, name, true, time, &unused);
+}
+
 static bool lies_in(const struct model *m, uint64_t ino, uint64_t tree)
 {
     for (; ino != 0; ino = parent_of(m, ino)) {
@@ -417,6 +451,9 @@ int model_apply(struct model *m, const Dfs__MetaRequest *req, int64_t time, uint
                          ret_ino);
     case DFS__META_REQUEST__OP_RMDIR:
         return do_remove(m, &c, req->rmdir->parent, text(req->rmdir->name, a), true, time, ret_ino);
+    case DFS__META_REQUEST__OP_REMOVE_TREE:
+        return do_remove_tree(m, &c, req->remove_tree->parent, text(req->remove_tree->name, a),
+                              time);
     case DFS__META_REQUEST__OP_RENAME:
         return do_rename(m, &c, req->rename, text(req->rename->name, a),
                          text(req->rename->new_name, b), time, ret_ino);

@@ -25,6 +25,7 @@ struct any_request {
         Dfs__LinkOp link;
         Dfs__UnlinkOp unlink;
         Dfs__RmdirOp rmdir;
+        Dfs__RemoveTreeOp remove_tree;
         Dfs__RenameOp rename;
         Dfs__SetattrOp setattr;
         Dfs__TruncateOp truncate;
@@ -135,6 +136,12 @@ static void any_modelled(struct rng *rng, struct any_request *a, uint64_t next_i
         BEGIN(a, RMDIR, rmdir, dfs__rmdir_op__init);
         a->op.rmdir.parent = any_ino(rng, next_ino);
         a->op.rmdir.name = any_name(rng, a->names[0]);
+    } else if (which < 63) {
+        /* All of a small tree; slices of it are in test_fsm_tree. */
+        BEGIN(a, REMOVE_TREE, remove_tree, dfs__remove_tree_op__init);
+        a->op.remove_tree.parent = any_ino(rng, next_ino);
+        a->op.remove_tree.name = any_name(rng, a->names[0]);
+        a->op.remove_tree.limit = TREE_SLICE_MAX;
     } else if (which < 82) {
         any_rename(rng, a, next_ino);
     } else if (which < 92) {
@@ -156,6 +163,10 @@ static void any_request(struct rng *rng, struct any_request *a, uint64_t next_in
 
     if (which < 7) {
         any_modelled(rng, a, next_ino);
+        if (a->req.op_case == DFS__META_REQUEST__OP_REMOVE_TREE) {
+            a->op.remove_tree.limit = 1 + roll(rng, 4);
+            a->op.remove_tree.from = any_name(rng, a->names[1]);
+        }
         return;
     }
     begin_request(rng, a);
@@ -254,6 +265,8 @@ static void run_against_model(uint64_t seed, bool on_rocks)
         any_modelled(&rng, &a, m.next_ino + 1);
         expected = model_apply(&m, &a.req, f->time_ns + 1000, &ino);
         status = fx_apply(f, &a.req);
+        if (status == 0 && a.req.op_case == DFS__META_REQUEST__OP_REMOVE_TREE)
+            status = f->reply->tree->error;
         if (status != expected)
             print_error("seed=%llu step=%u op=%d\n", (unsigned long long)seed, i,
                         (int)a.req.op_case);
@@ -391,7 +404,8 @@ static void replay_after_a_crash_comes_to_the_same_state(void **state)
                 assert_int_equal(
                     fsm_apply(crashing->fsm, first + j, 1, log[j], lens[j], NULL, NULL), 0);
         }
-        assert_int_equal(hash_now(steady), hash_now(crashing));
+        /* Not the hash of the index: one that was just flushed is not replayed. */
+        assert_int_equal(fx_store_hash(steady->kv), fx_store_hash(crashing->kv));
     }
     assert_int_equal(fx_store_hash(steady->kv), fx_store_hash(crashing->kv));
     for (unsigned i = 0; i < STEPS; i++)

@@ -1,5 +1,6 @@
 /* rename in all its forms. */
 #include <errno.h>
+#include <stdio.h>
 #include <sys/stat.h>
 
 #include "tests/unit/namenode/fsm_fixture.h"
@@ -160,6 +161,35 @@ static void permissions_of_both_sides_count(void **state)
     fx_check_tree(f);
 }
 
+/* Entries name their directory by its number: what is in it need not be touched when it moves. */
+static void a_directory_moves_at_the_same_cost_whatever_is_in_it(void **state)
+{
+    enum { FILES = 10000 };
+    struct fx *f = *state;
+    uint64_t a = fx_dir(f, ROOT, "a"), b = fx_dir(f, ROOT, "b"), d = fx_dir(f, a, "d");
+    struct fx_kv_counts one, many;
+    char name[16];
+
+    fx_file(f, d, "f");
+    fx_count_kv(f);
+    assert_int_equal(fx_rename(f, a, "d", b, "e", 0), 0);
+    one = fx_kv_counts();
+    assert_int_equal(fx_rename(f, b, "e", a, "d", 0), 0);
+    for (unsigned i = 0; i < FILES; i++) {
+        (void)snprintf(name, sizeof(name), "f%u", i);
+        fx_file(f, d, name);
+    }
+    fx_count_kv(f);
+    assert_int_equal(fx_rename(f, a, "d", b, "e", 0), 0);
+    many = fx_kv_counts();
+    assert_int_equal(many.gets, one.gets);
+    assert_int_equal(many.scans, 0);
+    assert_int_equal(one.scans, 0);
+    assert_int_equal(many.changes, one.changes);
+    assert_in_range(many.changes, 5, 10);
+    assert_int_equal(fx_lookup(f, d, "f9999"), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -172,6 +202,7 @@ int main(void)
         ON_BOTH_STORES(exchange_swaps_anything),
         ON_BOTH_STORES(flags_are_checked),
         ON_BOTH_STORES(permissions_of_both_sides_count),
+        ON_BOTH_STORES(a_directory_moves_at_the_same_cost_whatever_is_in_it),
     };
 
     return cmocka_run_group_tests_name("fsm_rename", tests, NULL, NULL);

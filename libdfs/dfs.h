@@ -73,6 +73,13 @@ struct dfs_statvfs {
     uint64_t inodes_used, inodes_max;
 };
 
+/* What dfs_remove_tree() has removed; with an error also of what, below the path ("": the path
+ * itself), of a long one the end. */
+struct dfs_removed {
+    uint64_t files, directories; /* files: all that is no directory */
+    char failed[1024];
+};
+
 /* The release of the library, e.g. "0.1.0". Static storage. */
 DFS_API const char *dfs_version(void);
 
@@ -96,6 +103,18 @@ DFS_API int dfs_lstat(struct dfs *dfs, const char *path, struct dfs_stat *ret_st
 DFS_API int dfs_mkdir(struct dfs *dfs, const char *path, mode_t mode);
 DFS_API int dfs_rmdir(struct dfs *dfs, const char *path);
 DFS_API int dfs_unlink(struct dfs *dfs, const char *path);
+/*
+ * rm -r: what path names, and if it is a directory all that is in it, what is deepest first, in
+ * byte order of names. The namenode does it, in slices of some ms between which others are served;
+ * each entry goes as if unlinked or removed by itself. The first error ends it. fn (may be NULL) is
+ * called between slices, on the caller's thread; anything but 0 ends the removal there, with
+ * -ECANCELED. *ret_removed (may be NULL) is filled on failure too. Of unlink(2) and rmdir(2): -ENOENT,
+ * -EACCES, -EPERM (sticky directory), ... -EBUSY "/"; -ENOTDIR a slash at the end, and no directory;
+ * -EIO also a namenode of an older release.
+ */
+typedef int (*dfs_removed_fn)(void *ctx, const struct dfs_removed *so_far);
+DFS_API int dfs_remove_tree(struct dfs *dfs, const char *path, dfs_removed_fn fn, void *ctx,
+                            struct dfs_removed *ret_removed);
 DFS_API int dfs_rename(struct dfs *dfs, const char *from, const char *to);
 /* flags: RENAME_NOREPLACE, RENAME_EXCHANGE of renameat2(2). */
 DFS_API int dfs_rename2(struct dfs *dfs, const char *from, const char *to, unsigned flags);

@@ -17,6 +17,7 @@ libdfs_core_la_SOURCES = \
 	libdfs/publish.c libdfs/writeback.c libdfs/writeback.h \
 	libdfs/read.c libdfs/read.h \
 	libdfs/readahead.c libdfs/readahead.h \
+	libdfs/removal.c libdfs/removal.h libdfs/remove_tree.c \
 	libdfs/report.c \
 	libdfs/truncate.c libdfs/truncate.h \
 	libdfs/wire.c

@@ -1,11 +1,17 @@
 /*
  * MSG_META: every metadata operation of a client. Reads are answered from the local state machine
  * once it is sure to be current; changes go through the log and are answered when applied.
+ *
+ * Slices of rm -r are the only changes of clients that are long (some ms). One is under way at a time,
+ * whoever asks; the others wait here in the order in which they came. So whatever else is asked waits
+ * behind one of them at most.
  */
 #include "namenode/svc_meta.h"
 
 #include <errno.h>
 #include <stdlib.h>
+
+#include <utlist.h>
 
 #include "common/error.h"
 #include "common/mem.h"
@@ -19,6 +25,7 @@
 struct svc_meta {
     struct services *all;
     struct node *node;
+    struct meta_op *slices; /* the first is under way */
 };
 
 /* One operation under way. */
@@ -26,6 +33,7 @@ struct meta_op {
     struct svc_meta *svc;
     struct svc_request *request;
     Dfs__MetaRequest *msg;
+    struct meta_op *prev, *next; /* in svc->slices */
 };
 
 static void meta_op_free(struct meta_op *op)
@@ -98,6 +106,26 @@ static void change_done(void *ctx, int status, const Dfs__MetaReply *reply)
     meta_op_free(op);
 }
 
+static void slice_done(void *ctx, int status, const Dfs__MetaReply *reply)
+{
+    struct meta_op *op = ctx;
+    struct svc_meta *s = op->svc;
+
+    DL_DELETE(s->slices, op);
+    change_done(op, status, reply);
+    if (s->slices != NULL)
+        node_propose(s->node, s->slices->msg, slice_done, s->slices);
+}
+
+static void slice_start(struct meta_op *op)
+{
+    struct svc_meta *s = op->svc;
+
+    DL_APPEND(s->slices, op);
+    if (s->slices == op)
+        node_propose(s->node, op->msg, slice_done, op);
+}
+
 static void reply_status(struct svc_request *r, int status)
 {
     Dfs__MetaReply reply = DFS__META_REPLY__INIT;
@@ -164,7 +192,10 @@ static void change_start(struct meta_op *op)
         meta_op_free(op);
         return;
     }
-    node_propose(s->node, op->msg, change_done, op);
+    if (op->msg->op_case == DFS__META_REQUEST__OP_REMOVE_TREE)
+        slice_start(op);
+    else
+        node_propose(s->node, op->msg, change_done, op);
 }
 
 static void on_meta(void *self, struct conn *c, const struct rpc_frame *f)

@@ -121,6 +121,11 @@ check_PROGRAMS += tests/unit/libdfs/test_path
 TESTS += tests/unit/libdfs/test_path
 tests_unit_libdfs_test_path_CFLAGS = $(TEST_CFLAGS)
 tests_unit_libdfs_test_path_LDADD = libdfs_core.la $(CMOCKA_LIBS)
+
+check_PROGRAMS += tests/unit/libdfs/test_removal
+TESTS += tests/unit/libdfs/test_removal
+tests_unit_libdfs_test_removal_CFLAGS = $(TEST_CFLAGS)
+tests_unit_libdfs_test_removal_LDADD = libdfs_core.la $(CMOCKA_LIBS)
 # ---- end of libdfs: the data path ----
 
 # ---- common ----

@@ -126,6 +126,7 @@ refuse "rm needs -r for directories" "is a directory; -r removes it" "$dfs" rm /
 exits "rm -f takes what is not there" 0 "$dfs" rm -f /no-such
 exits "rm does not" 1 "$dfs" rm /no-such
 exits "the root stays" 2 "$dfs" rm -rf /
+exits "also by another name" 2 "$dfs" rm -rf /d/../.
 check "rm -r removes trees" "$dfs" rm -r /d /copy
 same "nothing is left of them" $'piped\ntree' "$dfs" ls /
 

@@ -5,6 +5,11 @@
  *   garbage of a PG ──DELETE through the PG's chain, acknowledged by all──► GcDone
  *
  * Each step may be repeated: ids are never reused, deleting twice is once.
+ *
+ * However much waits, others wait for a round at most: some ms of work, of so many inodes and chunks,
+ * then a pause. What is unlinked is remembered here as it happens. The list in the store is walked
+ * only for what came before this leader, or was too much to remember: its beginning is full of marks of
+ * what was there, which cost as much as entries until the store has tidied up.
  */
 #include "namenode/svc_reaper.h"
 
@@ -30,9 +35,12 @@
 
 enum {
     TICK_MS = 100,
-    REAPS_IN_FLIGHT = 32,
-    REAP_PAGE = 128,
-    REAP_CHUNKS = 256, /* chunks of one inode in one log entry */
+    REAP_INODES = 128, /* of a round */
+    REAP_CHUNKS = 256, /* of a round */
+    REAP_PAUSE_MS = 10,
+    REAP_WAITING_MAX = 1 << 16, /* remembered; a power of two */
+    LOOKS_PER_TICK = 64,        /* PGs looked at for garbage */
+    DELETIONS_IN_FLIGHT = 16,
     DELETE_CHUNKS = 256,
     DELETE_TIMEOUT_MS = 30000,
     RETRY_MS = 1000,
@@ -43,6 +51,7 @@ struct garbage {
     uint32_t pg;
     bool busy;
     uint64_t not_before_ns;
+    uint64_t after; /* chunks up to it were deleted since the last look from the start */
     UT_hash_handle hh;
 };
 
@@ -53,9 +62,14 @@ struct svc_reaper {
     bool serving;
     uint64_t term;
     size_t reaps_in_flight;
-    uint64_t reap_after; /* where the walk through the unlinked inodes stands */
-    bool reap_pending;   /* there may be some */
-    struct garbage *garbage;
+    struct loop_timer *pause;
+    /* Unlinked inodes, a ring. */
+    uint64_t *waiting;
+    uint32_t waiting_at, waiting_count;
+    bool walk_pending;   /* the store's list may hold others */
+    uint64_t walk_after; /* where the walk through it stands */
+    size_t deletions_in_flight;
+    struct garbage *garbage; /* who was looked at longest ago is first */
 };
 
 struct svc_reaper *svc_reaper_of(struct services *all)
@@ -70,58 +84,108 @@ static uint64_t now_ns(const struct svc_reaper *s)
 
 /* ---- inodes ---- */
 
+static void reap_later(struct svc_reaper *s, uint64_t ino)
+{
+    if (s->waiting_count == REAP_WAITING_MAX) {
+        s->walk_pending = true;
+        return;
+    }
+    s->waiting[(s->waiting_at + s->waiting_count++) % REAP_WAITING_MAX] = ino;
+}
+
+static uint64_t next_waiting(struct svc_reaper *s)
+{
+    uint64_t ino = s->waiting[s->waiting_at];
+
+    s->waiting_at = (s->waiting_at + 1) % REAP_WAITING_MAX;
+    s->waiting_count--;
+    return ino;
+}
+
 struct reap {
     struct svc_reaper *svc;
-    uint64_t term;
+    uint64_t term, ino;
 };
 
 static void reap_applied(void *ctx, int status, const Dfs__MetaReply *reply)
 {
     struct reap *r = ctx;
+    struct svc_reaper *s = r->svc;
 
-    (void)reply;
-    if (r->svc->serving && r->term == r->svc->term) {
-        r->svc->reaps_in_flight--;
+    if (s->serving && r->term == s->term) {
         if (status < 0)
             log_debug("reaping an inode is tried again", "error=%s", dfs_strerror(status));
+        /* Not done, or some of its chunks are left. */
+        if (status < 0 || (reply->status == 0 && reply->id->id > 0))
+            reap_later(s, r->ino);
+        if (--s->reaps_in_flight == 0)
+            loop_timer_start(s->pause, REAP_PAUSE_MS, 0);
     }
     free(r);
 }
 
-static void propose_reap(struct svc_reaper *s, uint64_t ino)
+static void propose_reap(struct svc_reaper *s, uint64_t ino, uint32_t max_chunks)
 {
     Dfs__MetaRequest change = DFS__META_REQUEST__INIT;
     Dfs__ReapOp op = DFS__REAP_OP__INIT;
     struct reap *r = MEM_NEW(struct reap);
 
     op.ino = ino;
-    op.max_chunks = REAP_CHUNKS;
+    op.max_chunks = max_chunks;
     change.op_case = DFS__META_REQUEST__OP_REAP;
     change.reap = &op;
-    *r = (struct reap){.svc = s, .term = s->term};
+    *r = (struct reap){.svc = s, .term = s->term, .ino = ino};
     s->reaps_in_flight++;
     node_propose(s->node, &change, reap_applied, r);
 }
 
+static void walk_list(struct svc_reaper *s)
+{
+    uint64_t inos[REAP_INODES];
+    size_t n;
+
+    if (fsm_list_reap(node_fsm(s->node), s->walk_after, REAP_INODES, inos, &n) < 0)
+        return;
+    s->walk_pending = n == REAP_INODES;
+    s->walk_after = s->walk_pending ? inos[n - 1] : 0;
+    for (size_t i = 0; i < n; i++)
+        reap_later(s, inos[i]); /* When there is no room the walk begins again. */
+}
+
+/* A round. What is open somewhere goes to the end of those that wait. */
 static void reap_some(struct svc_reaper *s)
 {
     struct svc_session *sessions = svc_session_of(s->all);
-    uint64_t inos[REAP_PAGE];
-    size_t n = 0;
+    uint32_t chunks = REAP_CHUNKS, count;
 
-    if (!s->reap_pending || s->reaps_in_flight > 0 ||
-        fsm_list_reap(node_fsm(s->node), s->reap_after, REAP_PAGE, inos, &n) < 0)
+    if (s->reaps_in_flight > 0)
         return;
-    for (size_t i = 0; i < n && s->reaps_in_flight < REAPS_IN_FLIGHT; i++) {
-        s->reap_after = inos[i];
-        if (svc_session_may_reap(sessions, inos[i]))
-            propose_reap(s, inos[i]);
+    if (s->walk_pending && s->waiting_count < REAP_INODES)
+        walk_list(s);
+    count = MIN(s->waiting_count, (uint32_t)REAP_INODES);
+    while (count-- > 0 && chunks > 0) {
+        uint64_t ino = next_waiting(s);
+        struct inode_rec rec;
+        uint32_t now;
+
+        if (fsm_inode_get(node_fsm(s->node), ino, &rec) < 0)
+            continue; /* It was walked over, and remembered too. */
+        if (!svc_session_may_reap(sessions, ino)) {
+            reap_later(s, ino);
+            continue;
+        }
+        now = MIN(rec.chunk_count, chunks);
+        chunks -= now;
+        propose_reap(s, ino, MAX(now, UINT32_C(1)));
     }
-    /* At the end: again from the start, but only if something is left. */
-    if (n < REAP_PAGE && (n == 0 || s->reap_after == inos[n - 1])) {
-        s->reap_after = 0;
-        s->reap_pending = fsm_state(node_fsm(s->node))->reap_count > 0;
-    }
+}
+
+static void pause_over(void *ctx)
+{
+    struct svc_reaper *s = ctx;
+
+    if (s->serving && node_read_now(s->node))
+        reap_some(s);
 }
 
 /* ---- garbage ---- */
@@ -156,11 +220,16 @@ static void garbage_add(struct svc_reaper *s, uint32_t pg)
 static void deletion_end(struct deletion *d, int status)
 {
     struct svc_reaper *s = d->svc;
-    struct garbage *g = s->serving && s->term == d->term ? garbage_find(s, d->pg) : NULL;
+    bool is_ours = s->serving && s->term == d->term;
+    struct garbage *g = is_ours ? garbage_find(s, d->pg) : NULL;
 
+    if (is_ours)
+        s->deletions_in_flight--;
     if (g != NULL) {
         g->busy = false;
-        if (status < 0) {
+        if (status == 0) {
+            g->after = d->chunks[d->count - 1];
+        } else {
             log_debug("deleting chunks is tried again", "pg=%" PRIu32 " error=%s", d->pg,
                       dfs_strerror(status));
             g->not_before_ns = now_ns(s) + RETRY_MS * CLOCK_NS_PER_MS;
@@ -215,39 +284,62 @@ static int delete_start(struct svc_reaper *s, struct garbage *g, struct deletion
     return 0;
 }
 
+/* The next chunks of a PG. What was put there behind our back is found by a look from the start. */
+static int list_garbage(struct svc_reaper *s, struct garbage *g, struct deletion *d)
+{
+    struct fsm *fsm = node_fsm(s->node);
+    int r = fsm_list_garbage(fsm, g->pg, g->after, DELETE_CHUNKS, d->chunks, &d->count);
+
+    if (r < 0 || d->count > 0 || g->after == 0)
+        return r;
+    g->after = 0;
+    return fsm_list_garbage(fsm, g->pg, 0, DELETE_CHUNKS, d->chunks, &d->count);
+}
+
 static void collect(struct svc_reaper *s, struct garbage *g)
 {
-    struct deletion *d;
+    struct deletion *d = MEM_NEW(struct deletion);
     int r;
 
-    if (g->busy || now_ns(s) < g->not_before_ns)
-        return;
-    d = MEM_NEW(struct deletion);
     *d = (struct deletion){.svc = s, .term = s->term, .pg = g->pg};
-    r = fsm_list_garbage(node_fsm(s->node), g->pg, 0, DELETE_CHUNKS, d->chunks, &d->count);
+    r = list_garbage(s, g, d);
+    HASH_DEL(s->garbage, g);
     if (r == 0 && d->count == 0) {
-        HASH_DEL(s->garbage, g);
         free(g);
         free(d);
         return;
     }
+    HASH_ADD(hh, s->garbage, pg, sizeof(g->pg), g); /* As the last. */
     g->busy = true;
+    s->deletions_in_flight++;
     if (r == 0)
         r = delete_start(s, g, d);
     if (r < 0)
         deletion_end(d, r);
 }
 
+static void collect_some(struct svc_reaper *s)
+{
+    struct garbage *g, *next;
+    unsigned looks = 0;
+
+    HASH_ITER (hh, s->garbage, g, next) {
+        if (g->busy || now_ns(s) < g->not_before_ns)
+            continue;
+        if (s->deletions_in_flight == DELETIONS_IN_FLIGHT || looks++ == LOOKS_PER_TICK)
+            break;
+        collect(s, g);
+    }
+}
+
 static void tick(void *ctx)
 {
     struct svc_reaper *s = ctx;
-    struct garbage *g, *next;
 
     if (!s->serving || !node_read_now(s->node))
         return;
     reap_some(s);
-    HASH_ITER (hh, s->garbage, g, next)
-        collect(s, g);
+    collect_some(s);
 }
 
 static void on_event(void *self, const struct fsm_event *event)
@@ -256,7 +348,7 @@ static void on_event(void *self, const struct fsm_event *event)
     if (!s->serving)
         return;
     if (event->kind == FSM_EVENT_UNLINKED)
-        s->reap_pending = true;
+        reap_later(s, event->id);
     else if (event->kind == FSM_EVENT_GARBAGE)
         garbage_add(s, event->pg);
 }
@@ -270,6 +362,8 @@ static int start(struct services *all, void **ret_self)
     s->all = all;
     s->node = services_node(all);
     s->tick = loop_timer_new(services_loop(all), tick, s);
+    s->pause = loop_timer_new(services_loop(all), pause_over, s);
+    s->waiting = mem_zalloc(REAP_WAITING_MAX, sizeof(*s->waiting));
     *ret_self = s;
     return 0;
 }
@@ -281,6 +375,7 @@ static void stopped(void *self)
 
     s->serving = false;
     loop_timer_stop(s->tick);
+    loop_timer_stop(s->pause);
     HASH_ITER (hh, s->garbage, g, next) {
         HASH_DEL(s->garbage, g);
         free(g);
@@ -293,6 +388,8 @@ static void stop(void *self)
 
     stopped(s);
     loop_timer_free(s->tick);
+    loop_timer_free(s->pause);
+    free(s->waiting);
     free(s);
 }
 
@@ -309,8 +406,10 @@ static void serving(void *self, uint64_t term)
     s->serving = true;
     s->term = term;
     s->reaps_in_flight = 0;
-    s->reap_after = 0;
-    s->reap_pending = true;
+    s->waiting_at = s->waiting_count = 0;
+    s->walk_after = 0;
+    s->walk_pending = true;
+    s->deletions_in_flight = 0;
     (void)fsm_each_pg(node_fsm(s->node), add_pg, s);
     loop_timer_start(s->tick, TICK_MS, TICK_MS);
 }

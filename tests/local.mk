@@ -369,6 +369,11 @@ TESTS += tests/unit/namenode/test_svc_target
 tests_unit_namenode_test_svc_target_CFLAGS = $(TEST_CFLAGS)
 tests_unit_namenode_test_svc_target_LDADD = tests/unit/namenode/libsvccluster.la
 
+check_PROGRAMS += tests/unit/namenode/test_svc_meta
+TESTS += tests/unit/namenode/test_svc_meta
+tests_unit_namenode_test_svc_meta_CFLAGS = $(TEST_CFLAGS)
+tests_unit_namenode_test_svc_meta_LDADD = tests/unit/namenode/libsvccluster.la
+
 check_PROGRAMS += tests/unit/namenode/test_svc_reaper
 TESTS += tests/unit/namenode/test_svc_reaper
 tests_unit_namenode_test_svc_reaper_CFLAGS = $(TEST_CFLAGS)

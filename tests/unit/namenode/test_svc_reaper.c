@@ -8,6 +8,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include <cmocka.h>
@@ -354,6 +355,28 @@ static void a_session_that_ended_need_not_tell(void **state)
     WAIT_UNTIL(c, !inode_is_there(c, ino) && garbage_count(c) == 0);
 }
 
+/* More than it looks at in one round, and none of them was unlinked under it. */
+static void a_new_leader_finds_all_that_waits(void **state)
+{
+    enum { FILES = 140 };
+    struct svc_cluster *c = *state;
+    uint64_t last = 0;
+    char name[16];
+
+    three_dns_with_pgs(c);
+    session_open(c, 0);
+    for (unsigned i = 0; i < FILES; i++) {
+        (void)snprintf(name, sizeof(name), "f%u", i);
+        last = file_make(c, 0, name, 0);
+        file_unlink(c, 0, name); /* Open until the session ends. */
+    }
+    assert_int_equal(fsm_state(leader_fsm(c))->reap_count, FILES);
+    leader_restarts(c);
+    assert_int_equal(session_close(c, 0), 0);
+    WAIT_UNTIL(c, fsm_state(leader_fsm(c))->reap_count == 0);
+    assert_false(inode_is_there(c, last));
+}
+
 /* Only an answer to the leader that asked counts; and asking twice does no harm. */
 static void a_new_leader_asks_again_for_what_was_under_way(void **state)
 {
@@ -434,6 +457,7 @@ int main(void)
         T(the_end_of_a_session_lets_go_of_what_it_had_open),
         T(a_new_leader_waits_until_every_session_has_told_what_is_open),
         T(a_session_that_ended_need_not_tell),
+        T(a_new_leader_finds_all_that_waits),
         T3(a_new_leader_asks_again_for_what_was_under_way),
         T3(an_answer_from_an_earlier_reign_is_no_answer),
     };

@@ -2,7 +2,7 @@
 sbin_PROGRAMS += dfs-fuse
 # What decides without libfuse, for the tests to have.
 noinst_LTLIBRARIES += libfuse_core.la
-libfuse_core_la_SOURCES = fuse/init_answer.c fuse/init_answer.h fuse/mount_conf.c fuse/mount_conf.h \
+libfuse_core_la_SOURCES = fuse/dir_list.c fuse/dir_list.h fuse/init_answer.c fuse/init_answer.h fuse/mount_conf.c fuse/mount_conf.h \
 	fuse/removed.c fuse/removed.h fuse/signals.c fuse/signals.h
 libfuse_core_la_LIBADD = libdfs_core.la
 dfs_fuse_SOURCES = fuse/counters.c fuse/counters.h fuse/interrupt.c fuse/interrupt.h fuse/main.c \

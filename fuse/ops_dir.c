@@ -1,44 +1,27 @@
 /*
- * Directories: a handle keeps the pages it has read, so that the kernel's offsets (the position in
- * that list, "." and ".." first) stay true while others change the directory. rewinddir starts
- * afresh.
+ * Directories: a handle keeps what it has read (dir_list.h), so that the kernel's offsets (the
+ * position in that list, "." and ".." first) stay true while others change the directory. rewinddir
+ * starts afresh.
  */
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "common/compiler.h"
 #include "common/limits.h"
 #include "common/mem.h"
+#include "fuse/dir_list.h"
 #include "fuse/mount.h"
 
 enum { DOTS = 2 };
 
-struct dir_entry {
-    char *name;
-    uint32_t type;
-    struct ll_attr attr;
-};
-
 struct dir {
     struct ino ino;
-    struct dir_entry *entries;
-    size_t count, capacity;
-    size_t new_from; /* what lies before came with an earlier request */
-    bool end;        /* the last page is here */
+    struct dir_list list;
 };
 
 static struct dir *dir_of(const struct fuse_file_info *fi)
 {
     return (struct dir *)(uintptr_t)fi->fh;
-}
-
-static void dir_clear(struct dir *d)
-{
-    for (size_t i = 0; i < d->count; i++)
-        free(d->entries[i].name);
-    d->count = 0;
-    d->end = false;
 }
 
 static void do_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
@@ -56,8 +39,7 @@ static void do_releasedir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info 
     struct dir *d = dir_of(fi);
 
     (void)ino;
-    dir_clear(d);
-    free(d->entries);
+    dir_list_clear(&d->list);
     free(d);
     fuse_reply_err(req, 0);
 }
@@ -68,21 +50,24 @@ struct dir_op {
     struct dir *dir;
     size_t offset;
     bool plus;
+    bool has_read;    /* a page, for this request: */
+    size_t read_page; /* the last, with attributes as they are now */
+    size_t asked_page;
 };
 
 /*
- * The kernel takes the size from here. One that came with an earlier page would undo what has been
+ * The kernel takes the size from here. One that came with an earlier request would undo what has been
  * written to the file since: it then gets the name alone, and asks.
  */
-static bool attr_is_good(const struct dir_op *d, size_t at)
+static bool attr_is_good(const struct dir_op *d, const struct dir_entry *entry, size_t page)
 {
-    const struct ll_attr *attr = &d->dir->entries[at].attr;
-
-    return attr->ino.v != 0 && (at >= d->dir->new_from || !ll_attr_may_be_old(d->op->m->ll, attr));
+    return entry->attr.mode != 0 && ((d->has_read && page == d->read_page) ||
+                                     !ll_attr_may_be_old(d->op->m->ll, &entry->attr));
 }
 
 /* Adds one entry to the reply; more than room when it doesn't fit. */
-static size_t put_entry(const struct dir_op *d, char *buf, size_t room, size_t index)
+static size_t put_entry(const struct dir_op *d, char *buf, size_t room, size_t index,
+                        const struct dir_entry *entry, size_t page)
 {
     struct fuse_entry_param e = {.ino = 0};
     const char *name = index == 0 ? "." : "..";
@@ -92,10 +77,8 @@ static size_t put_entry(const struct dir_op *d, char *buf, size_t room, size_t i
         e.attr.st_mode = S_IFDIR;
         e.attr.st_ino = index == 0 ? d->dir->ino.v : 0xffffffff; /* ".." is asked for by name. */
     } else {
-        const struct dir_entry *entry = &d->dir->entries[index - DOTS];
-
         name = entry->name;
-        if (d->plus && attr_is_good(d, index - DOTS))
+        if (d->plus && attr_is_good(d, entry, page))
             mount_entry(&entry->attr, &e);
         e.attr.st_ino = entry->attr.ino.v;
         e.attr.st_mode = e.ino != 0 ? e.attr.st_mode : entry->type;
@@ -109,9 +92,17 @@ static void dir_reply(struct dir_op *d)
     size_t size = d->op->size, used = 0;
     char *buf = mem_alloc(size);
 
-    for (size_t i = d->offset; i < d->dir->count + DOTS; i++) {
-        size_t n = put_entry(d, buf + used, size - used, i);
+    for (size_t i = d->offset;; i++) {
+        const struct dir_entry *entry = NULL;
+        size_t at = i - DOTS, page = 0, n;
 
+        if (i >= DOTS) {
+            entry = dir_list_get(&d->dir->list, &at, &page);
+            if (entry == NULL)
+                break;
+            i = at + DOTS;
+        }
+        n = put_entry(d, buf + used, size - used, i, entry, page);
         if (n > size - used)
             break;
         used += n;
@@ -128,40 +119,34 @@ static void page_read(void *ctx, int status, const struct ll_dirent *entries, un
                       bool end)
 {
     struct dir_op *d = ctx;
-    struct dir *dir = d->dir;
 
     if (status < 0) {
         mount_op_err(d->op, status);
         free(d);
         return;
     }
-    if (dir->count + count > dir->capacity) {
-        dir->capacity = MAX(dir->capacity * 2, dir->count + count);
-        dir->entries = mem_realloc(dir->entries, dir->capacity, sizeof(*dir->entries));
-    }
-    for (unsigned i = 0; i < count; i++) {
-        struct dir_entry *e = &dir->entries[dir->count++];
-
-        *e = (struct dir_entry){
-            .name = mem_strdup(entries[i].name), .type = entries[i].type, .attr = entries[i].attr};
-        e->attr.ino = entries[i].ino;
-    }
-    dir->end = end || count == 0;
+    dir_list_add(&d->dir->list, d->asked_page, entries, count, end);
+    d->has_read = true;
+    d->read_page = d->asked_page;
     dir_fill(d);
 }
 
 /* Reads pages until the offset is within what is here, then answers. */
 static void dir_fill(struct dir_op *d)
 {
-    struct dir *dir = d->dir;
-    const char *after = dir->count == 0 ? "" : dir->entries[dir->count - 1].name;
+    const struct dir_list *list = &d->dir->list;
+    size_t position = d->offset < DOTS ? 0 : d->offset - DOTS, page;
+    struct dir_want want;
 
-    if (dir->end || d->offset < dir->count + DOTS - (dir->count == 0 ? DOTS : 0)) {
+    /* A page that came back shorter ends before the position: on to the next. */
+    (void)dir_list_get(list, &position, &page);
+    if (!dir_list_missing(list, position, &want)) {
         dir_reply(d);
         return;
     }
-    ll_readdir(d->op->m->ll, &d->op->call, dir->ino, after, READDIR_ENTRIES_MAX, true, page_read,
-               d);
+    d->asked_page = want.page;
+    ll_readdir(d->op->m->ll, &d->op->call, d->dir->ino, want.after, READDIR_ENTRIES_MAX, d->plus,
+               page_read, d);
 }
 
 static void read_dir(fuse_req_t req, size_t size, off_t offset, struct fuse_file_info *fi,
@@ -175,8 +160,7 @@ static void read_dir(fuse_req_t req, size_t size, off_t offset, struct fuse_file
     d->offset = (size_t)offset;
     d->plus = plus;
     if (offset == 0)
-        dir_clear(d->dir);
-    d->dir->new_from = d->dir->count;
+        dir_list_clear(&d->dir->list);
     dir_fill(d);
 }
 

@@ -551,6 +551,11 @@ check_PROGRAMS += tests/unit/fuse/test_removed
 TESTS += tests/unit/fuse/test_removed
 tests_unit_fuse_test_removed_CFLAGS = $(TEST_CFLAGS)
 tests_unit_fuse_test_removed_LDADD = libfuse_core.la $(CMOCKA_LIBS)
+
+check_PROGRAMS += tests/unit/fuse/test_dir_list
+TESTS += tests/unit/fuse/test_dir_list
+tests_unit_fuse_test_dir_list_CFLAGS = $(TEST_CFLAGS)
+tests_unit_fuse_test_dir_list_LDADD = libfuse_core.la $(CMOCKA_LIBS)
 # ---- end of fuse ----
 
 # ---- man ----

@@ -145,8 +145,8 @@ static void dir_fill(struct dir_op *d)
         return;
     }
     d->asked_page = want.page;
-    ll_readdir(d->op->m->ll, &d->op->call, d->dir->ino, want.after, READDIR_ENTRIES_MAX, d->plus,
-               page_read, d);
+    ll_readdir(d->op->m->ll, &d->op->call, NULL, d->dir->ino, want.after, READDIR_ENTRIES_MAX,
+               d->plus, page_read, d);
 }
 
 static void read_dir(fuse_req_t req, size_t size, off_t offset, struct fuse_file_info *fi,

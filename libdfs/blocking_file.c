@@ -369,28 +369,6 @@ int dfs_fallocate(struct dfs_file *f, int mode, uint64_t offset, uint64_t len)
 
 /* ---- directories ---- */
 
-static void opendir_start(struct op *op)
-{
-    op_end(op, S_ISDIR(op->attr.mode) ? 0 : -ENOTDIR);
-}
-
-int dfs_opendir(struct dfs *dfs, const char *path, struct dfs_dir **ret_dir)
-{
-    struct dfs_dir *d;
-    struct op op;
-    int r;
-
-    op_init(&op, dfs, opendir_start);
-    r = op_run_path(&op, path, true, false);
-    if (r < 0)
-        return r;
-    d = MEM_NEW(struct dfs_dir);
-    d->dfs = dfs;
-    d->ino = op.attr.ino;
-    *ret_dir = d;
-    return 0;
-}
-
 static void page_drop(struct dfs_dir *d)
 {
     for (unsigned i = 0; i < d->count; i++)
@@ -422,11 +400,43 @@ static void take_page(void *ctx, int status, const struct ll_dirent *entries, un
     op_end(op, status);
 }
 
+/* opendir(3) finds out whether it may be read; so the first page comes with it. */
+static void opendir_start(struct op *op)
+{
+    struct dfs_dir *d = op->extra;
+
+    d->ino = op->attr.ino;
+    if (!S_ISDIR(op->attr.mode))
+        op_end(op, -ENOTDIR);
+    else
+        ll_readdir(op->dfs->ll, &op->call, &op->dfs->cred, d->ino, "", READDIR_ENTRIES_MAX, true,
+                   take_page, op);
+}
+
+int dfs_opendir(struct dfs *dfs, const char *path, struct dfs_dir **ret_dir)
+{
+    struct dfs_dir *d = MEM_NEW(struct dfs_dir);
+    struct op op;
+    int r;
+
+    d->dfs = dfs;
+    op_init(&op, dfs, opendir_start);
+    op.extra = d;
+    r = op_run_path(&op, path, true, false);
+    if (r < 0) {
+        free(d);
+        return r;
+    }
+    *ret_dir = d;
+    return 0;
+}
+
 static void readdir_start(struct op *op)
 {
     struct dfs_dir *d = op->extra;
 
-    ll_readdir(op->dfs->ll, &op->call, d->ino, d->last, READDIR_ENTRIES_MAX, true, take_page, op);
+    ll_readdir(op->dfs->ll, &op->call, NULL, d->ino, d->last, READDIR_ENTRIES_MAX, true, take_page,
+               op);
 }
 
 int dfs_readdir(struct dfs_dir *d, struct dfs_dirent *ret_entry)

@@ -135,9 +135,12 @@ void ll_rename(struct ll *ll, struct ll_call *call, const struct ll_cred *cred, 
                const char *name, struct ino new_parent, const char *new_name, unsigned flags,
                ll_attr_fn fn, void *ctx);
 void ll_readlink(struct ll *ll, struct ll_call *call, struct ino ino, ll_bytes_fn fn, void *ctx);
-/* Entries with names greater than `after` ("" from the start), in byte order; no "." and "..". */
-void ll_readdir(struct ll *ll, struct ll_call *call, struct ino ino, const char *after,
-                unsigned limit, bool with_attrs, ll_dir_fn fn, void *ctx);
+/*
+ * Entries with names greater than `after` ("" from the start), in byte order; no "." and "..". cred:
+ * who must be allowed to read the directory; NULL: that was seen to when it was opened.
+ */
+void ll_readdir(struct ll *ll, struct ll_call *call, const struct ll_cred *cred, struct ino ino,
+                const char *after, unsigned limit, bool with_attrs, ll_dir_fn fn, void *ctx);
 void ll_getxattr(struct ll *ll, struct ll_call *call, struct ino ino, const char *name,
                  ll_bytes_fn fn, void *ctx);
 /*

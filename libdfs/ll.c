@@ -643,15 +643,15 @@ static void dir_replied(void *ctx, int status, const Dfs__MetaReply *reply)
     free(m);
 }
 
-void ll_readdir(struct ll *ll, struct ll_call *call, struct ino ino, const char *after,
-                unsigned limit, bool with_attrs, ll_dir_fn fn, void *ctx)
+void ll_readdir(struct ll *ll, struct ll_call *call, const struct ll_cred *cred, struct ino ino,
+                const char *after, unsigned limit, bool with_attrs, ll_dir_fn fn, void *ctx)
 {
     struct meta_request r;
     Dfs__ReaddirOp op = DFS__READDIR_OP__INIT;
     struct meta_call *m = meta_call_new(ll, ctx);
 
     m->fn.dir = fn;
-    meta_request_init(&r, NULL);
+    meta_request_init(&r, cred);
     op.ino = ino.v;
     op.after = name_bytes(after);
     op.limit = limit;

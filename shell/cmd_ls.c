@@ -175,20 +175,57 @@ static void print_listing(struct ls *ls, const char *dir, const struct listing *
 
 /* ---- directories ---- */
 
+static void print_title(const struct ls *ls, const char *path)
+{
+    if (!ls->titled || ls->json)
+        return;
+    fputs(ls->printed ? "\n" : "", stdout);
+    format_name(stdout, path, ls->terminal);
+    fputs(":\n", stdout);
+}
+
+/* Names alone need not be in memory, however many there are. */
+static bool may_stream(const struct ls *ls)
+{
+    return !ls->json && !ls->is_long && !ls->recursive && (!ls->terminal || ls->one);
+}
+
+static void stream_dir(struct ls *ls, const char *path)
+{
+    struct dfs_dirent e;
+    struct dfs_dir *dir;
+    int r = dfs_opendir(ls->client.dfs, path, &dir);
+
+    if (r == 0) {
+        print_title(ls, path);
+        ls->printed = true;
+        while ((r = dfs_readdir(dir, &e)) > 0) {
+            if (!ls->all && e.name[0] == '.')
+                continue;
+            format_name(stdout, e.name, ls->terminal);
+            putchar('\n');
+        }
+        dfs_closedir(dir);
+    }
+    if (r < 0)
+        client_complain(&ls->client, path, r);
+}
+
 static void list_dir(struct ls *ls, const char *path)
 {
     struct listing l;
-    int r = listing_read(ls->client.dfs, path, ls->all, &l);
+    int r;
 
+    if (may_stream(ls)) {
+        stream_dir(ls, path);
+        return;
+    }
+    r = listing_read(ls->client.dfs, path, ls->all, &l);
     if (r < 0) {
         client_complain(&ls->client, path, r);
         return;
     }
-    if (ls->titled && !ls->json) {
-        fputs(ls->printed ? "\n" : "", stdout);
-        format_name(stdout, path, ls->terminal);
-        fputs(":\n", stdout);
-    }
+    print_title(ls, path);
     print_listing(ls, path, &l);
     for (size_t i = 0; ls->recursive && i < l.count; i++) {
         char *sub;

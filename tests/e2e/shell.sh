@@ -129,6 +129,22 @@ exits "the root stays" 2 "$dfs" rm -rf /
 exits "also by another name" 2 "$dfs" rm -rf /d/../.
 check "rm -r removes trees" "$dfs" rm -r /d /copy
 same "nothing is left of them" $'piped\ntree' "$dfs" ls /
+# More than a slice takes at once, deeper than it goes, and what it may not remove.
+mkdir -p "wide/$(printf 'd/%.0s' {1..70})" && (cd wide && touch f{1..300} && ln -s f1 link)
+check "a wide and deep tree" bash -c "'$dfs' put -q wide /wide && '$dfs' rm -r /wide && ! '$dfs' rm -r /wide"
+exits "rm -rf takes what is not there" 0 "$dfs" rm -rf /wide
+"$dfs" mkdir -p /half/roots && "$dfs" touch /half/a /half/roots/keep /half/z && "$dfs" chown 65534 /half
+chmod 711 "$DIR"
+sed "s,^key = .*,key = $DIR/nobody.key," "$DFS_CONFIG" >"$DIR/nobody.conf"
+install -m 644 "$DIR/pki/client.key" "$DIR/nobody.key"
+as_nobody() { DFS_CONFIG=$DIR/nobody.conf setpriv --reuid 65534 --regid 65534 --clear-groups "$@"; }
+refuse "what may not go is told" "/half/roots/keep: Permission denied" as_nobody "$dfs" rm -r /half
+same "and all else goes" $'/half:\nroots\n\n/half/roots:\nkeep' "$dfs" ls -R /half
+"$dfs" mkdir /closed && "$dfs" chmod 711 /closed
+refuse "what may not be read is not listed" "/closed: Permission denied" as_nobody "$dfs" ls /closed
+"$dfs" mkdir /slash && "$dfs" touch /slash/f && "$dfs" ln -s slash /to-slash
+check "a link goes, not what it points to" bash -c "'$dfs' rm -r /to-slash && [ \"\$('$dfs' ls /slash)\" = f ]"
+check "and all the rest" "$dfs" rm -r /half /closed /slash/
 
 # ---- the cluster ----
 check "report says that all is well" bash -c "'$dfs' report | tail -n 1 | grep -qx 'All data is fully replicated.'"

@@ -69,6 +69,24 @@ static void directory_is_read_with_attributes(void **state)
     assert_true(f->reply->dir->end);
 }
 
+/* Of a directory that was emptied the store still knows each name for a while. */
+static void an_empty_directory_is_not_scanned(void **state)
+{
+    struct fx *f = *state;
+    uint64_t d = fx_dir(f, ROOT, "d");
+
+    fx_file(f, d, "a");
+    fx_count_kv(f);
+    assert_int_equal(readdir_from(f, d, "", 10, false), 0);
+    assert_int_equal(fx_kv_counts().scans, 1);
+    assert_int_equal(fx_unlink(f, d, "a"), 0);
+    assert_int_equal(readdir_from(f, d, "", 10, false), 0);
+    assert_int_equal(fx_kv_counts().scans, 1);
+    assert_int_equal(f->reply->dir->n_entries, 0);
+    assert_true(f->reply->dir->end);
+    assert_true(f->reply->dir->dir_version > 0);
+}
+
 static void readdir_has_its_errors(void **state)
 {
     struct fx *f = *state;
@@ -159,6 +177,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         ON_BOTH_STORES(directory_is_read_in_name_order_and_pages),
         ON_BOTH_STORES(directory_is_read_with_attributes),
+        ON_BOTH_STORES(an_empty_directory_is_not_scanned),
         ON_BOTH_STORES(readdir_has_its_errors),
         ON_BOTH_STORES(removed_directory_reads_as_empty),
         ON_BOTH_STORES(open_checks_what_it_is_opened_for),

@@ -44,7 +44,7 @@ enum {
     CONN_QUEUED_BYTES_MAX = 256 << 20, /* over it the peer is given up */
     READDIR_ENTRIES_MAX = 1000,        /* names in one reply */
     META_BATCH_OPS_MAX = 256,          /* operations in one log entry */
-    TREE_SLICE_MAX = 128,              /* entries that one RemoveTreeOp removes */
+    TREE_SLICE_MAX = 64,               /* entries that one RemoveTreeOp removes */
     TREE_SLICE_DEPTH = 64,             /* directories inside each other that it goes into */
     TREE_NEXT_BYTES_MAX = 2048,        /* where it stopped, as a path */
     TREE_FAILED_BYTES_MAX = 1023,      /* what it could not remove, as a path */

@@ -12,4 +12,10 @@ bench_tree_bench_LDADD = libdfs.la libcommon.la
 noinst_PROGRAMS += bench/io_bench
 noinst_PROGRAMS += bench/meta_load
 
+noinst_PROGRAMS += bench/meta_fill
+bench_meta_fill_LDADD = libnamenode.la
+
+noinst_PROGRAMS += bench/meta_clients
+bench_meta_clients_LDADD = libdfs_core.la libcommon.la
+
 EXTRA_DIST += bench/run bench/failover bench/rmtree bench/README.md

@@ -89,6 +89,7 @@ enum {
     AUTO_SYNC_MS = 5000,             /* and synced on the datanodes by itself after this */
     KV_FLUSH_MS = 30000,
     KV_FLUSH_BYTES = 64 << 20,
+    KV_FLUSH_OPS = 65536, /* a restart replays no more: some 10 µs each */
     SCRUB_PASS_DAYS = 14,
 
     /* Ports. */

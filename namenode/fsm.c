@@ -77,6 +77,11 @@ void fsm_set_cache(struct fsm *fsm, size_t bytes)
     fsm->cache = fsm->apply.cache = fsm->read.cache = rec_cache_new(bytes);
 }
 
+size_t fsm_cache_bytes(const struct fsm *fsm)
+{
+    return rec_cache_bytes(fsm->cache);
+}
+
 /* Before anything is done: every operation is known, and the state is what the leader says it is.
  */
 static int check_batch(const struct fsm *fsm, const Dfs__LogBatch *batch)

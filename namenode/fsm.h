@@ -82,6 +82,7 @@ void fsm_set_events(struct fsm *fsm, fsm_event_fn fn, void *ctx);
 
 /* How much memory inode and entry records may take (some 200 bytes each). Forgets those it has. */
 void fsm_set_cache(struct fsm *fsm, size_t bytes);
+size_t fsm_cache_bytes(const struct fsm *fsm);
 
 /*
  * Executes a LogBatch, the payload of entry (index, term). batch NULL and len 0: an entry that

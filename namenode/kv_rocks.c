@@ -29,6 +29,8 @@ enum {
 struct kv_rocks {
     struct kv kv;
     rocksdb_t *db;
+    uint64_t cache_bytes, memtable_bytes;
+    rocksdb_cache_t *cache;
     rocksdb_options_t *options;
     rocksdb_writeoptions_t *write_options;
     rocksdb_readoptions_t *read_options, *persisted_options;
@@ -204,6 +206,7 @@ static void rocks_close(struct kv *kv)
     rocksdb_readoptions_destroy(k->persisted_options);
     rocksdb_writeoptions_destroy(k->write_options);
     rocksdb_options_destroy(k->options);
+    rocksdb_cache_destroy(k->cache);
     free(k);
 }
 
@@ -234,10 +237,9 @@ static rocksdb_cache_t *cache_new(uint64_t bytes)
  * Index and filter live in the cache, so that it bounds them, and in partitions: the index of a
  * whole file is megabytes, and one that does not fit is read and unpacked again for every get.
  */
-static void set_table_options(rocksdb_options_t *o, uint64_t cache_bytes)
+static void set_table_options(rocksdb_options_t *o, rocksdb_cache_t *cache)
 {
     rocksdb_block_based_table_options_t *t = rocksdb_block_based_options_create();
-    rocksdb_cache_t *cache = cache_new(cache_bytes);
 
     rocksdb_block_based_options_set_block_cache(t, cache);
     rocksdb_block_based_options_set_cache_index_and_filter_blocks(t, 1);
@@ -253,18 +255,15 @@ static void set_table_options(rocksdb_options_t *o, uint64_t cache_bytes)
     rocksdb_block_based_options_set_format_version(t, 5);
     rocksdb_options_set_block_based_table_factory(o, t);
     rocksdb_block_based_options_destroy(t);
-    rocksdb_cache_destroy(cache); /* The table options hold on to it. */
 }
 
-static rocksdb_options_t *options_new(const struct kv_rocks_options *wanted)
+static rocksdb_options_t *options_new(const struct kv_rocks *k, bool must_exist)
 {
-    uint64_t cache_bytes = wanted && wanted->cache_bytes ? wanted->cache_bytes : 256 * MIB;
-    uint64_t memtable_bytes = wanted && wanted->memtable_bytes ? wanted->memtable_bytes : 64 * MIB;
     rocksdb_options_t *o = rocksdb_options_create();
 
-    rocksdb_options_set_create_if_missing(o, !(wanted && wanted->must_exist));
+    rocksdb_options_set_create_if_missing(o, !must_exist);
     rocksdb_options_set_paranoid_checks(o, 1);
-    rocksdb_options_set_write_buffer_size(o, memtable_bytes);
+    rocksdb_options_set_write_buffer_size(o, k->memtable_bytes);
     rocksdb_options_set_max_write_buffer_number(o, MEMTABLES_MAX);
     rocksdb_options_set_memtable_whole_key_filtering(o, 1);
     rocksdb_options_set_memtable_prefix_bloom_size_ratio(o, 0.02);
@@ -275,7 +274,7 @@ static rocksdb_options_t *options_new(const struct kv_rocks_options *wanted)
     rocksdb_options_set_info_log_level(o, 2); /* warnings */
     rocksdb_options_set_keep_log_file_num(o, 2);
     rocksdb_options_set_stats_dump_period_sec(o, 0);
-    set_table_options(o, cache_bytes);
+    set_table_options(o, k->cache);
     return o;
 }
 
@@ -286,7 +285,10 @@ int kv_rocks_open(const char *dir, const struct kv_rocks_options *options, struc
     char *err = NULL;
 
     k->kv.ops = &rocks_ops;
-    k->options = options_new(options);
+    k->cache_bytes = options && options->cache_bytes ? options->cache_bytes : 256 * MIB;
+    k->memtable_bytes = options && options->memtable_bytes ? options->memtable_bytes : 64 * MIB;
+    k->cache = cache_new(k->cache_bytes);
+    k->options = options_new(k, options && options->must_exist);
     k->batch = rocksdb_writebatch_create();
     k->read_options = rocksdb_readoptions_create();
     k->persisted_options = rocksdb_readoptions_create();
@@ -303,4 +305,30 @@ int kv_rocks_open(const char *dir, const struct kv_rocks_options *options, struc
         return failed_take(k, "open", err);
     *ret_kv = STEAL(kv);
     return 0;
+}
+
+static uint64_t property(const struct kv_rocks *k, const char *name)
+{
+    uint64_t v = 0;
+
+    return rocksdb_property_int(k->db, name, &v) == 0 ? v : 0;
+}
+
+void kv_rocks_usage(struct kv *kv, struct kv_rocks_usage *ret_usage)
+{
+    const struct kv_rocks *k = CONTAINER_OF(kv, struct kv_rocks, kv);
+
+    *ret_usage = (struct kv_rocks_usage){
+        .cache = rocksdb_cache_get_usage(k->cache),
+        .cache_max = k->cache_bytes,
+        .cache_pinned = rocksdb_cache_get_pinned_usage(k->cache),
+        .memtables = property(k, "rocksdb.cur-size-all-mem-tables"),
+        .memtables_max = MEMTABLES_MAX * k->memtable_bytes,
+        .table_readers = property(k, "rocksdb.estimate-table-readers-mem"),
+        .tables = property(k, "rocksdb.total-sst-files-size"),
+        .is_busy = property(k, "rocksdb.mem-table-flush-pending") > 0 ||
+                   property(k, "rocksdb.num-running-flushes") > 0 ||
+                   property(k, "rocksdb.compaction-pending") > 0 ||
+                   property(k, "rocksdb.num-running-compactions") > 0,
+    };
 }

@@ -20,4 +20,16 @@ struct kv_rocks_options {
  */
 int kv_rocks_open(const char *dir, const struct kv_rocks_options *options, struct kv **ret_kv);
 
+/* What an open store takes, in bytes. */
+struct kv_rocks_usage {
+    uint64_t cache, cache_max; /* the block cache: data, index and filter blocks */
+    uint64_t cache_pinned;     /* of it: in use, or index and filter that are never put out */
+    uint64_t memtables, memtables_max;
+    uint64_t table_readers; /* of open tables, outside the cache */
+    uint64_t tables;        /* on the disk */
+    bool is_busy;           /* it flushes or compacts, or is about to */
+};
+/* kv is one that kv_rocks_open() made. */
+void kv_rocks_usage(struct kv *kv, struct kv_rocks_usage *ret_usage);
+
 #endif

@@ -775,6 +775,11 @@ const struct node_stats *node_stats(const struct node *n)
     return &n->stats;
 }
 
+const struct node_memory *node_memory(const struct node *n)
+{
+    return &n->memory;
+}
+
 const struct raft_log_stats *node_log_stats(const struct node *n)
 {
     return raft_log_stats(n->log);

@@ -20,6 +20,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "namenode/kv_rocks.h"
 #include "raft/raft.h"
 #include "rpc/meta.pb-c.h"
 
@@ -70,6 +71,13 @@ struct node_stats {
     uint64_t leader_changes; /* seen by this replica */
     uint64_t snapshots_sent, snapshots_installed;
     uint64_t snapshot_kept_bytes; /* of them, fetched by an attempt before */
+};
+
+/* What the caches hold, in bytes, beside what the configuration allows; looked at now and then. */
+struct node_memory {
+    struct kv_rocks_usage store;
+    uint64_t records, records_max;
+    uint64_t log_entries, log_entries_max;
 };
 
 /*
@@ -171,6 +179,7 @@ void node_check_store(struct node *n, int error);
 struct loop *node_loop(struct node *n);
 const struct node_conf *node_conf_of(const struct node *n);
 const struct node_stats *node_stats(const struct node *n);
+const struct node_memory *node_memory(const struct node *n);
 struct raft_log_stats;
 const struct raft_log_stats *node_log_stats(const struct node *n);
 

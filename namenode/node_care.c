@@ -232,11 +232,12 @@ static void care_for_store(struct node *n, uint64_t now_ns)
 
     if (n->applied_bytes == 0)
         return;
-    if (n->applied_bytes < FLUSH_BYTES &&
+    /* The bound of bytes is one on memory, that of operations one on the time of a restart. */
+    if (n->applied_bytes < KV_FLUSH_BYTES && n->applied_ops < n->conf->flush_ops &&
         now_ns - n->flushed_ns < n->conf->flush_ms * CLOCK_NS_PER_MS)
         return;
     n->flushed_ns = now_ns;
-    n->applied_bytes = 0;
+    n->applied_bytes = n->applied_ops = 0;
     r = fsm_flush(n->fsm, false);
     if (r < 0)
         node_die(n, "flush the metadata store", r);
@@ -275,6 +276,18 @@ static void care_for_log(struct node *n, uint64_t now_ns)
     (void)node_step(n, &ev);
 }
 
+static void look_at_memory(struct node *n)
+{
+    struct raft_status st;
+
+    raft_status(n->raft, &st);
+    kv_rocks_usage(n->kv, &n->memory.store);
+    n->memory.records = fsm_cache_bytes(n->fsm);
+    n->memory.records_max = n->conf->record_cache_bytes;
+    n->memory.log_entries = st.cached_bytes;
+    n->memory.log_entries_max = n->conf->log_cache_bytes;
+}
+
 void node_care(void *ctx)
 {
     struct node *n = ctx;
@@ -284,4 +297,5 @@ void node_care(void *ctx)
     care_for_cluster(n);
     care_for_store(n, now_ns);
     care_for_log(n, now_ns);
+    look_at_memory(n);
 }

@@ -12,7 +12,9 @@
  *               heartbeat_ms     50
  *               election_ms      500                  without a leader for this to twice this: vote
  *               cache            256M                 RocksDB's block cache
- *               memtable         64M                  of RocksDB; twice this is in memory at most
+ *               memtable         64M                  of RocksDB; three are in memory at most
+ *               record_cache     64M                  inodes and names, unpacked, before RocksDB
+ *               log_cache        64M                  recent log entries, for followers
  *               segment          64M                  one file of the Raft log
  *               segments_min     4                    of them are kept for followers that lag
  *               log_max          1G                   kept for live followers at most
@@ -41,6 +43,7 @@
 #include "common/limits.h"
 #include "common/mem.h"
 #include "common/strutil.h"
+#include "namenode/fsm.h"
 
 void node_conf_init(struct node_conf *c)
 {
@@ -51,6 +54,8 @@ void node_conf_init(struct node_conf *c)
         .election_ms = RAFT_ELECTION_MIN_MS,
         .cache_bytes = 256 * MIB,
         .memtable_bytes = KV_FLUSH_BYTES,
+        .record_cache_bytes = FSM_CACHE_BYTES,
+        .log_cache_bytes = 64 * MIB,
         .segment_bytes = 64 * MIB,
         .segments_min = 4,
         .log_bytes_max = 1 * GIB,
@@ -58,6 +63,7 @@ void node_conf_init(struct node_conf *c)
         .snapshot_idle_ms = 60000,
         .snapshot_spare_bytes = 64 * MIB,
         .flush_ms = KV_FLUSH_MS,
+        .flush_ops = KV_FLUSH_OPS,
         .hash_every = 4096,
         .stop_ms = 3000,
         .direct_io = true,
@@ -194,6 +200,9 @@ static void read_namenode(struct conf *conf, const char *conf_path, struct node_
         conf_problem(conf, s, "election_ms", "must be at least three times heartbeat_ms");
     c->cache_bytes = conf_size(conf, s, "cache", c->cache_bytes, MIB, 1024 * GIB);
     c->memtable_bytes = conf_size(conf, s, "memtable", c->memtable_bytes, MIB, 4 * GIB);
+    c->record_cache_bytes =
+        conf_size(conf, s, "record_cache", c->record_cache_bytes, MIB, 1024 * GIB);
+    c->log_cache_bytes = conf_size(conf, s, "log_cache", c->log_cache_bytes, MIB, 64 * GIB);
     c->segment_bytes = conf_size(conf, s, "segment", c->segment_bytes, 8 * MIB, GIB);
     c->segments_min = (unsigned)conf_u64(conf, s, "segments_min", c->segments_min, 1, 1000);
     c->log_bytes_max = conf_size(conf, s, "log_max", c->log_bytes_max, 64 * MIB, 1024 * GIB);

@@ -26,6 +26,8 @@ struct node_conf {
     uint64_t election_ms; /* a follower waits between this and twice this */
     uint64_t cache_bytes;
     uint64_t memtable_bytes;
+    uint64_t record_cache_bytes;
+    uint64_t log_cache_bytes;
     uint64_t segment_bytes;
     unsigned segments_min;     /* the log keeps at least so many for followers that lag */
     uint64_t log_bytes_max;    /* ...and for live ones at most so much */
@@ -34,6 +36,7 @@ struct node_conf {
     uint64_t
         snapshot_spare_bytes; /* a fetched one leaves so much of the disk free; no key either */
     uint64_t flush_ms;
+    uint64_t flush_ops;  /* ...and after so many operations; no key, tests lower it */
     uint64_t hash_every; /* entries between two comparisons of the state; no key, tests lower it */
     uint64_t stop_ms;    /* a stopping leader waits so long for its successor */
     bool direct_io;

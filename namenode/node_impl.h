@@ -24,7 +24,6 @@ enum {
     APPLY_NS_MAX = 5 * 1000000,     /* ...nor longer than this */
     TICK_MS = 10,
     CARE_MS = 500, /* flush, compaction, and the like are looked after so often */
-    FLUSH_BYTES = 64 << 20,
     KNOWN_NAMENODES_MAX = 64,
     LIVE_PEER_NS = 1000000000, /* heard within: its place in the log is kept */
 };
@@ -118,8 +117,8 @@ struct node {
     struct completion *completions;
     size_t completion_count, completion_capacity;
 
-    uint64_t hash_due; /* index to propose a hash for; 0: none */
-    uint64_t applied_bytes;
+    uint64_t hash_due;                   /* index to propose a hash for; 0: none */
+    uint64_t applied_bytes, applied_ops; /* since the last flush was begun */
     uint64_t flushed_ns;
     uint64_t space_ns; /* when the disk was looked at last */
     struct peer_space spaces[RAFT_MEMBERS_MAX];
@@ -140,6 +139,7 @@ struct node {
     uint64_t stop_waits_ms;
 
     struct node_stats stats;
+    struct node_memory memory;
 };
 
 /* node.c: takes one event, does what follows, has the rest done at the end of the turn. */

@@ -78,6 +78,7 @@ int node_open_store(struct node *n)
         log_error("the metadata store cannot be read", "dir=%s %s", path, dfs_strerror(r));
         return r;
     }
+    fsm_set_cache(n->fsm, n->conf->record_cache_bytes);
     fsm_set_events(n->fsm, on_fsm_event, n);
     node_forget_peers(n);
     return 0;
@@ -117,6 +118,7 @@ static void make_config(struct node *n, struct raft_config *c)
     c->quarantine_ns = c->election_max_ns;
     c->read_lease = n->conf->read_lease;
     c->seed = rng_system_u64();
+    c->cache_bytes = n->conf->log_cache_bytes;
     c->append_bytes_max = BATCH_BYTES_MAX;
     c->entries_read = raft_log_read;
     c->entries_ctx = n->log;

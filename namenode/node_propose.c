@@ -200,6 +200,7 @@ static void on_reply(void *ctx, const struct fsm_reply *reply)
     struct batch *b = n->applying;
 
     n->stats.applied_ops++;
+    n->applied_ops++;
     if (b && reply->position < b->count)
         b->waiters[reply->position].done(b->waiters[reply->position].ctx, 0, reply->msg);
 }

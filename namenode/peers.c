@@ -15,7 +15,8 @@
 
 enum {
     RETRY_MS_MIN = 50,
-    RETRY_MS_MAX = 1000,
+    /* One that comes back is in step again after this: it says nothing itself until it would vote. */
+    RETRY_MS_MAX = 250,
     /* Beyond, a peer is too slow: entries are dropped first, then all. */
     QUEUE_BYTES_ENTRIES = 8 << 20,
     QUEUE_BYTES_ALL = 16 << 20,

@@ -15,7 +15,7 @@
 
 struct rec_cache;
 
-/* bytes_max bounds everything it takes but its table of pointers (8 bytes an entry). */
+/* bytes_max bounds everything it takes, with malloc's share and the table of pointers. */
 struct rec_cache *rec_cache_new(size_t bytes_max);
 void rec_cache_free(struct rec_cache *c);
 DEFINE_CLEANUP(rec_cache, rec_cache_free)

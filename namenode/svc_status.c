@@ -91,6 +91,55 @@ static uint64_t has_leader(struct node *n)
     return node_leader(n).v != 0;
 }
 
+static uint64_t cache(struct node *n)
+{
+    return node_memory(n)->store.cache;
+}
+static uint64_t cache_max(struct node *n)
+{
+    return node_memory(n)->store.cache_max;
+}
+static uint64_t cache_pinned(struct node *n)
+{
+    return node_memory(n)->store.cache_pinned;
+}
+static uint64_t memtables(struct node *n)
+{
+    return node_memory(n)->store.memtables;
+}
+static uint64_t memtables_max(struct node *n)
+{
+    return node_memory(n)->store.memtables_max;
+}
+static uint64_t table_readers(struct node *n)
+{
+    return node_memory(n)->store.table_readers;
+}
+static uint64_t tables(struct node *n)
+{
+    return node_memory(n)->store.tables;
+}
+static uint64_t records(struct node *n)
+{
+    return node_memory(n)->records;
+}
+static uint64_t records_max(struct node *n)
+{
+    return node_memory(n)->records_max;
+}
+static uint64_t log_cache(struct node *n)
+{
+    return node_memory(n)->log_entries;
+}
+static uint64_t log_cache_max(struct node *n)
+{
+    return node_memory(n)->log_entries_max;
+}
+static uint64_t inodes(struct node *n)
+{
+    return fsm_state(node_fsm(n))->inode_count;
+}
+
 static const struct figure figures[] = {
     {"dfs_raft_term", "the Raft term", term, true},
     {"dfs_raft_commit_index", "last entry known to be committed", commit_index, true},
@@ -111,6 +160,20 @@ static const struct figure figures[] = {
     {"dfs_log_entries_total", "entries appended to the Raft log", log_entries, false},
     {"dfs_log_sync_ns_total", "nanoseconds spent writing and syncing the Raft log", log_sync_ns,
      false},
+    {"dfs_meta_inodes", "files, directories and the like", inodes, true},
+    {"dfs_store_cache_bytes", "RocksDB's block cache", cache, true},
+    {"dfs_store_cache_max_bytes", "what `cache` allows", cache_max, true},
+    {"dfs_store_cache_pinned_bytes", "of the block cache: cannot be put out now", cache_pinned,
+     true},
+    {"dfs_store_memtable_bytes", "RocksDB's memtables", memtables, true},
+    {"dfs_store_memtable_max_bytes", "what `memtable` allows", memtables_max, true},
+    {"dfs_store_table_reader_bytes", "of open tables, outside the block cache", table_readers,
+     true},
+    {"dfs_store_table_bytes", "tables on the disk", tables, true},
+    {"dfs_record_cache_bytes", "inodes and names before RocksDB", records, true},
+    {"dfs_record_cache_max_bytes", "what `record_cache` allows", records_max, true},
+    {"dfs_log_cache_bytes", "recent log entries in memory", log_cache, true},
+    {"dfs_log_cache_max_bytes", "what `log_cache` allows", log_cache_max, true},
 };
 enum { FIGURE_COUNT = ARRAY_COUNT(figures) };
 

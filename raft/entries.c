@@ -6,6 +6,10 @@
 
 #include "raft/mem.h"
 
+/* What an entry takes in memory beside its payload: a place in the ring, which may be half empty,
+ * and the buffer's head with malloc's. Entries are small: it is as much as the payload. */
+enum { ENTRY_COST = 2 * sizeof(struct raft_entry) + sizeof(struct raft_buf) + 16 };
+
 void entries_init(struct entries *e, uint64_t base_index, uint64_t base_term)
 {
     *e = (struct entries){
@@ -22,7 +26,7 @@ static void drop_newest(struct entries *e)
     struct raft_entry *entry = slot(e, e->cached_count - 1);
 
     e->cached_count--;
-    e->cached_bytes -= entry->buf->len;
+    e->cached_bytes -= entry->buf->len + ENTRY_COST;
     raft_buf_unref(entry->buf);
 }
 
@@ -32,7 +36,7 @@ static void drop_oldest(struct entries *e)
 
     e->ring_head = (e->ring_head + 1) & (e->ring_cap - 1);
     e->cached_count--;
-    e->cached_bytes -= entry->buf->len;
+    e->cached_bytes -= entry->buf->len + ENTRY_COST;
     raft_buf_unref(entry->buf);
 }
 
@@ -78,7 +82,7 @@ void entries_append(struct entries *e, const struct raft_entry *entry)
     e->cached_count++;
     *slot(e, e->cached_count - 1) = *entry;
     raft_buf_ref(entry->buf);
-    e->cached_bytes += entry->buf->len;
+    e->cached_bytes += entry->buf->len + ENTRY_COST;
     e->last_index = entry->index;
 }
 

@@ -32,7 +32,7 @@ struct entries {
     size_t ring_cap; /* 0 or a power of two. */
     size_t ring_head;
     size_t cached_count;
-    size_t cached_bytes;
+    size_t cached_bytes; /* their payload, and ENTRY_COST for each */
 };
 
 void entries_init(struct entries *e, uint64_t base_index, uint64_t base_term);

@@ -112,6 +112,7 @@ void raft_status(const struct raft *r, struct raft_status *ret_status)
         .durable_index = r->durable_index,
         .commit_index = raft_visible_commit(r),
         .applied_index = r->applied_index,
+        .cached_bytes = r->log.cached_bytes,
         .lease_valid = read_lease_valid(r),
         .lease_until_ns = read_lease_until(r),
         .peer_count = conf->count,

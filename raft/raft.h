@@ -64,7 +64,7 @@ struct raft_config {
     bool read_lease;       /* Reads rest on clocks of even rate (R6); off: on a round each. */
     uint64_t seed;         /* Of the election timeouts; different on each replica. */
 
-    size_t cache_bytes;             /* Recent entries in memory. */
+    size_t cache_bytes;             /* Recent entries in memory, with what keeps them there. */
     size_t append_bytes_max;        /* Payload in one APPEND. */
     unsigned inflight_messages_max; /* Unacknowledged APPENDs to one peer... */
     size_t inflight_bytes_max;      /* ...and their payload. */
@@ -285,6 +285,7 @@ struct raft_status {
     struct raft_id vote;
     struct raft_id leader;
     uint64_t base_index, last_index, last_term, durable_index, commit_index, applied_index;
+    size_t cached_bytes;    /* of recent entries in memory */
     bool lease_valid;       /* At the time of the last event... */
     int64_t lease_until_ns; /* ...and it ends then; 0: there is none. */
     unsigned peer_count;

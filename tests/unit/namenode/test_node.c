@@ -235,6 +235,34 @@ static void a_restarted_group_has_all_it_said(void **state)
     assert_int_equal(g->answers, 10);
 }
 
+static bool all_are_flushed(struct group *g)
+{
+    for (unsigned i = 0; i < NODES; i++) {
+        struct fsm_pos pos;
+
+        assert_int_equal(fsm_flushed(node_fsm(g->r[i].node), &pos), 0);
+        if (pos.index == 0)
+            return false;
+    }
+    return true;
+}
+
+/* Small operations are many before they are 64 MiB, and each takes its time to be replayed. */
+static void so_many_operations_are_flushed_long_before_the_time(void **state)
+{
+    struct group *g = *state;
+
+    for (unsigned i = 0; i < NODES; i++) {
+        g->r[i].conf.flush_ops = 250;
+        g->r[i].conf.flush_ms = 3600000;
+    }
+    WAIT_FOR(g, cluster_is_made);
+    assert_false(all_are_flushed(g));
+    for (unsigned i = 0; i < 3; i++)
+        propose_many(g, 100);
+    WAIT_FOR(g, all_are_flushed);
+}
+
 static int harm_sst(void *ctx, const char *name, bool is_dir)
 {
     char *path = mem_printf("%s/%s", (const char *)ctx, name);
@@ -728,6 +756,7 @@ int main(void)
         T(without_the_lease_reads_wait_for_a_round),
         T(proposals_go_on_after_the_leader_is_gone),
         T(a_restarted_group_has_all_it_said),
+        T(so_many_operations_are_flushed_long_before_the_time),
         T(a_follower_far_behind_catches_up_by_snapshot),
         T(a_follower_too_late_for_its_snapshot_gets_another),
         T(a_damaged_log_is_filled_again_by_the_leader),

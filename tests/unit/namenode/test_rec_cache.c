@@ -1,4 +1,5 @@
 /* The cache of records: bounded, in order of use, never a stale byte. */
+#include <malloc.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -68,6 +69,24 @@ static void what_was_not_used_for_longest_goes_first(void **state)
     assert_int_equal(rec_cache_count(c), kept + 1);
 }
 
+/* The bound is one on memory: what malloc takes for so many small records counts too. */
+static void bound_holds_for_what_malloc_gives(void **state)
+{
+    enum { BOUND = 8 << 20 };
+    size_t before = mallinfo2().uordblks, taken;
+    CLEANUP(rec_cache) struct rec_cache *c = rec_cache_new(BOUND);
+    char key[16];
+
+    (void)state;
+    for (unsigned i = 0; i < 400000; i++) {
+        (void)snprintf(key, sizeof(key), "I%u", i);
+        put(c, key, "v");
+    }
+    taken = mallinfo2().uordblks - before;
+    assert_true(rec_cache_bytes(c) > BOUND - 1000);
+    assert_true(taken < BOUND + BOUND / 50);
+}
+
 static void many_are_found_again(void **state)
 {
     CLEANUP(rec_cache) struct rec_cache *c = rec_cache_new(64 << 20);
@@ -100,6 +119,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(value_is_replaced_and_removed),
         cmocka_unit_test(what_was_not_used_for_longest_goes_first),
+        cmocka_unit_test(bound_holds_for_what_malloc_gives),
         cmocka_unit_test(many_are_found_again),
         cmocka_unit_test(one_that_is_too_big_is_not_kept),
     };

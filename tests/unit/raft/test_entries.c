@@ -123,9 +123,12 @@ static void a_base_of_unknown_term_is_not_guessed(void **state)
 static void eviction_respects_the_bound_and_the_limit(void **state)
 {
     struct entries *e = *state;
+    size_t each;
 
     add(e, 1, 10);
-    entries_evict(e, 10, 45);
+    each = e->cached_bytes / 10;
+    assert_true(each > sizeof(struct raft_entry)); /* The payload is a part of it. */
+    entries_evict(e, 10, 4 * each + each / 2);
     assert_int_equal(e->cached_count, 4);
     entries_evict(e, 8, 0);
     assert_int_equal(e->cached_count, 2);

@@ -166,8 +166,9 @@ void worker_submit(struct worker *w, struct work *work)
     else
         w->last->next = work;
     w->last = work;
-    (void)pthread_cond_signal(&w->wake);
     (void)pthread_mutex_unlock(&w->lock);
+    /* Not under the lock: who wakes up would only go to sleep again, waiting for it. */
+    (void)pthread_cond_signal(&w->wake);
 }
 
 size_t worker_queued(const struct worker *w)

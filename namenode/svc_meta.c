@@ -170,7 +170,20 @@ static bool takes_space(const Dfs__MetaRequest *m)
     }
 }
 
-static void change_start(struct meta_op *op)
+/* What the leader has not changed goes into the log as it came. */
+static void propose(struct meta_op *op, const struct rpc_frame *f)
+{
+    struct node *n = op->svc->node;
+
+    if (op->msg->op_case == DFS__META_REQUEST__OP_REMOVE_TREE)
+        slice_start(op);
+    else if (op->msg->op_case == DFS__META_REQUEST__OP_ALLOC)
+        node_propose(n, op->msg, change_done, op);
+    else
+        node_propose_packed(n, f->body, f->header.body_len, change_done, op);
+}
+
+static void change_start(struct meta_op *op, const struct rpc_frame *f)
 {
     struct svc_meta *s = op->svc;
     int r = 0;
@@ -192,10 +205,7 @@ static void change_start(struct meta_op *op)
         meta_op_free(op);
         return;
     }
-    if (op->msg->op_case == DFS__META_REQUEST__OP_REMOVE_TREE)
-        slice_start(op);
-    else
-        node_propose(s->node, op->msg, change_done, op);
+    propose(op, f);
 }
 
 static void on_meta(void *self, struct conn *c, const struct rpc_frame *f)
@@ -220,7 +230,7 @@ static void on_meta(void *self, struct conn *c, const struct rpc_frame *f)
     op->msg = m;
     op->request = svc_request_new(s->all, s, c, f);
     if (!is_read(m))
-        change_start(op);
+        change_start(op, f);
     else if (node_read_now(s->node))
         read_done(op, 0);
     else

@@ -195,9 +195,11 @@ static ssize_t fill_plain(struct conn *c, struct iovec iov[2], size_t *ret_asked
 static ssize_t fill_tls(struct conn *c, struct iovec iov[2], size_t *ret_asked)
 {
     struct iovec *v = iov[0].iov_len > 0 ? &iov[0] : &iov[1];
+    ssize_t n = tls_link_recv(c->link, v->iov_base, v->iov_len, &c->stats.bytes_in);
 
-    *ret_asked = 0; /* A short read says nothing: records have their own size. */
-    return tls_link_recv(c->link, v->iov_base, v->iov_len, &c->stats.bytes_in);
+    /* That n is small says nothing: records have their own size. */
+    *ret_asked = n > 0 && tls_link_is_drained(c->link) ? (size_t)n + 1 : 0;
+    return n;
 }
 
 static ssize_t fill(struct conn *c, size_t *ret_asked)

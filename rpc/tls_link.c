@@ -34,6 +34,7 @@ struct tls_link {
     bool is_server;
     int sys_error; /* of the last recv(2), 0: none */
     bool at_end;
+    bool was_short; /* the last recv(2) gave less than there was room for */
     uint64_t bytes_in;
     uint8_t *out;
     size_t out_start, out_end;
@@ -78,6 +79,7 @@ static int bio_read(BIO *b, char *buf, int len)
     do
         n = recv(l->fd, buf, (size_t)len, 0);
     while (n < 0 && errno == EINTR);
+    l->was_short = n < len;
     if (n > 0) {
         l->bytes_in += (uint64_t)n;
         return (int)n;
@@ -353,4 +355,9 @@ ssize_t tls_link_recv(struct tls_link *l, void *buf, size_t len, uint64_t *bytes
     if (r == 1)
         return (ssize_t)done;
     return result(l, r);
+}
+
+bool tls_link_is_drained(const struct tls_link *l)
+{
+    return l->was_short && SSL_has_pending(l->ssl) == 0;
 }

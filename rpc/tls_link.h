@@ -46,5 +46,7 @@ int tls_link_send(struct tls_link *l, uint64_t *bytes_out);
 
 /* Decrypted bytes, 0 at the end of the stream, -EAGAIN, -EACCES, -EPROTO, -errno. */
 ssize_t tls_link_recv(struct tls_link *l, void *buf, size_t len, uint64_t *bytes_in);
+/* The last one took all that there was, here and in the socket: the next would be -EAGAIN. */
+bool tls_link_is_drained(const struct tls_link *l);
 
 #endif

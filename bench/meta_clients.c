@@ -155,7 +155,7 @@ static void list(struct load *l, struct ino dir, bool with_attrs)
 {
     l->last[0] = '\0';
     do {
-        ll_readdir(l->ll, &l->call, dir, l->last, PAGE, with_attrs, on_dir, l);
+        ll_readdir(l->ll, &l->call, NULL, dir, l->last, PAGE, with_attrs, on_dir, l);
         must(l, "readdir");
     } while (!l->at_end);
 }

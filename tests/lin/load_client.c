@@ -240,7 +240,7 @@ static void send_op(struct slot *s)
         ll_lookup(c->ll, &s->call, &c->cred, dir, op->name, on_attr, s);
         return;
     case LIN_READDIR:
-        ll_readdir(c->ll, &s->call, dir, "", LIST_LIMIT, false, on_listing, s);
+        ll_readdir(c->ll, &s->call, NULL, dir, "", LIST_LIMIT, false, on_listing, s);
         return;
     }
 }
@@ -417,7 +417,7 @@ static void list(struct client *c, uint64_t dir)
 
     r->op = (struct lin_op){.kind = LIN_READDIR, .dir = dir};
     load_record_call(c->sh, LOAD_KEEPER, r);
-    ll_readdir(c->ll, &call, (struct ino){dir}, "", LIST_LIMIT, false, keeper_listed, &w);
+    ll_readdir(c->ll, &call, NULL, (struct ino){dir}, "", LIST_LIMIT, false, keeper_listed, &w);
     while (!w.done)
         loop_run_once(c->loop, true);
     load_record_return(r, w.status);

@@ -470,6 +470,9 @@ void raft_start(struct raft *r, int64_t now_ns, struct raft_update *ret_update)
     if (!entries_term(&r->log, r->applied_index, &term) || term != r->boot_applied.term ||
         (r->log.last_index == r->log.base_index && r->applied_index > 0))
         snapshot_reset_log(r, &r->boot_applied);
+    /* A state that came from a backup: its log is new, and has to go on in a later term. */
+    if (r->hard_state.term < r->boot_applied.term)
+        raft_set_hard_state(r, r->boot_applied.term, RAFT_NOBODY);
     election_start(r);
     memset(ret_update, 0, sizeof(*ret_update));
     finish(r, ret_update);

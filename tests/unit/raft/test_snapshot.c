@@ -266,6 +266,29 @@ static void a_leader_sends_again_what_a_replica_has_lost(void **state)
     assert_int_equal(group_node(g, 2)->applied.index, 11);
 }
 
+/* Out of a backup: a state of a late term, and no log nor vote. What is appended must not look older
+ * than the state it stands on, nor be refused at the next start. */
+static void a_state_without_its_log_goes_on_in_a_later_term(void **state)
+{
+    struct group *g = group_new(1);
+    struct group_node *n = group_node(g, 1);
+
+    (void)state;
+    n->applied = (struct raft_point){.index = 8, .term = 500, .conf = g->founders};
+    n->first = 9;
+    n->last = 8;
+    group_start(g);
+    group_elect(g, 1);
+    grow(g, 1, 3);
+    assert_true(n->hard_state.term > 500);
+    assert_true(n->log[9]->term > 500);
+    group_stop_node(g, 1);
+    group_start_node(g, 1);
+    group_elect(g, 1);
+    grow(g, 1, 1);
+    group_free(g);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -280,6 +303,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_crash_between_swap_and_reset_is_finished_at_start, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(an_empty_log_is_told_where_it_goes_on, set_up, tear_down),
+        cmocka_unit_test(a_state_without_its_log_goes_on_in_a_later_term),
         cmocka_unit_test_setup_teardown(an_older_snapshot_than_what_is_applied_is_refused, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(a_damaged_replica_has_no_vote_until_it_is_repaired, set_up,

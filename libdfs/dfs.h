@@ -181,6 +181,13 @@ DFS_API int dfs_sync(struct dfs *dfs);
 DFS_API int dfs_report_json(struct dfs *dfs, char **ret_json);
 /* The chunks of a file, their PGs, targets and states. */
 DFS_API int dfs_why_json(struct dfs *dfs, const char *path, char **ret_json);
+/*
+ * The chunks of a regular file that hold bytes, by inode number, in order: each one's index in the
+ * file, its number and its placement group. What fn returns, unless 0, ends it and is returned. fn
+ * runs on the caller's thread.
+ */
+typedef int (*dfs_chunk_fn)(void *ctx, uint32_t index, uint64_t chunk, uint32_t pg);
+DFS_API int dfs_chunks(struct dfs *dfs, uint64_t ino, dfs_chunk_fn fn, void *ctx);
 
 #ifdef __cplusplus
 }

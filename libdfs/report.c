@@ -305,6 +305,19 @@ static int get_layout(struct dfs *dfs, uint64_t ino, struct chunk_list *l)
     return r;
 }
 
+int dfs_chunks(struct dfs *dfs, uint64_t ino, dfs_chunk_fn fn, void *ctx)
+{
+    struct chunk_list l = {0};
+    int r = get_layout(dfs, ino, &l);
+
+    for (size_t i = 0; i < l.count && r == 0; i++) {
+        if (l.items[i].materialized)
+            r = fn(ctx, l.items[i].index, l.items[i].chunk_id, l.items[i].pg);
+    }
+    free(l.items);
+    return r;
+}
+
 static json_t *copies_json(const Dfs__ReportReply *report, uint32_t pg, json_int_t *ret_epoch)
 {
     json_t *copies = json_array();

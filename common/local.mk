@@ -26,5 +26,10 @@ libcommon_la_SOURCES = \
 	common/vfs.c common/vfs.h common/vfs_posix.c \
 	common/vfs_fake.c common/vfs_fake.h common/vfs_fake_image.c common/vfs_fake_image.h common/vfs_fake_tree.c common/vfs_fake_tree.h \
 	common/worker.c common/worker.h
+
+# Backups: apart, because only those who handle them need a JSON library.
+noinst_LTLIBRARIES += libbackup.la
+libbackup_la_SOURCES = common/backup_file.c common/backup_file.h
+libbackup_la_LIBADD = libcommon.la $(JANSSON_LIBS)
 EXTRA_DIST += common/README.md
 libcommon_la_LIBADD = $(UV_LIBS) $(ISAL_LIBS) $(XXHASH_LIBS) $(MICROHTTPD_LIBS) $(INIH_LIBS)

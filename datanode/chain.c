@@ -93,6 +93,8 @@ bool chain_is_fenced(const struct chain *c, struct session_id session)
 {
     struct chain_fence *f = NULL;
 
+    if (session.v < c->session_floor)
+        return true;
     HASH_FIND(hh, c->fences, &session.v, sizeof(session.v), f);
     return f != NULL && !CHAIN_MUTANT(c, MUTANT_NO_FENCE);
 }

@@ -106,6 +106,7 @@ struct chain_event {
     const struct chain_config *config;
     const uint64_t *seqs;   /* HELLO */
     const uint64_t *fences; /* CONFIG */
+    uint64_t session_floor; /* CONFIG: sessions below it are fenced, too */
     size_t count;           /* of seqs or fences */
     const struct chain_snapshot *snapshot;
 };

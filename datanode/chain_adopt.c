@@ -16,6 +16,7 @@ static void learn_fences(struct chain *c, const struct chain_event *ev)
         return;
     for (size_t i = 0; i < ev->count; i++)
         chain_fence_add(c, (struct session_id){ev->fences[i]});
+    c->session_floor = MAX(c->session_floor, ev->session_floor);
     c->fences_known = MAX(c->fences_known, ev->config->fence_version);
 }
 

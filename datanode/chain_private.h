@@ -52,7 +52,8 @@ struct chain {
 
     struct dedup dedup;
     struct chain_fence *fences;
-    uint64_t fences_known; /* all fences up to this version are in the table */
+    uint64_t session_floor; /* sessions below it are of before a restore: fenced, all of them */
+    uint64_t fences_known;  /* all fences up to this version are in the table */
     struct window window;
     struct chain_counters counters;
 };

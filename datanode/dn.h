@@ -8,6 +8,7 @@
  *   read.c     reads of clients and joiners
  *   joiner.c   copying from the source
  *   scrub.c    what nobody reads is looked at
+ *   holdings.c what is here, for a namenode that has to find out
  *   strays.c   what was left here when another target took our place
  *   heartbeat.c the leader
  */
@@ -72,6 +73,7 @@ struct dn_pg {
     const struct conn *hello_conn; /* of the oldest hello without an answer; NULL: none */
     uint64_t hello_id, hello_at_ns;
     struct joiner *joiner;
+    uint64_t served_epoch; /* the last in which we were SERVING */
     size_t strays_in_hand;
     bool tells_strays;                               /* it was said that there are some */
     bool repairs;                                    /* a repair of ours is under way */
@@ -152,6 +154,7 @@ struct dn {
     struct dn_place *places;
     uint64_t *fences; /* all sessions that were ever fenced */
     size_t fence_count;
+    uint64_t session_floor; /* below it all are */
     struct dn_waiter *waiters;
     uint64_t next_waiter;
     struct dn_apply *applies; /* operations in the hands of the store */
@@ -182,6 +185,11 @@ struct dn_waiter *waiter_find(struct dn *dn, uint64_t id);
 /* An Error with the configuration that the other side should have; pg may be NULL. */
 void dn_reply_error(struct dn *dn, struct conn *c, uint16_t type, uint64_t rpc_id, struct dn_pg *pg,
                     int code, const char *text);
+
+/* ---- holdings.c ---- */
+/* What our targets hold of each group; holdings_done() releases it. */
+void holdings_make(struct dn *dn, Dfs__HeartbeatRequest *m);
+void holdings_done(Dfs__HeartbeatRequest *m);
 
 /* ---- service.c ---- */
 void dn_on_request(struct dn *dn, struct conn *c, const struct rpc_frame *f,

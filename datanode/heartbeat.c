@@ -47,7 +47,7 @@ struct nn_link {
     char hint[ADDR_TEXT_MAX]; /* where the leader may be; "" */
     char addr[ADDR_TEXT_MAX];
     struct loop_timer *retry, *beat;
-    bool hurries, beat_waits;
+    bool hurries, beat_waits, survey; /* it wants to know what is here */
     uint64_t complained_ns;
     uint64_t term;
     struct accusation accusations[ACCUSATIONS_MAX];
@@ -285,7 +285,15 @@ static void on_registered(void *ctx, int status, const struct rpc_frame *f)
         leave(l, r);
         return;
     }
+    if (m->session_floor < l->dn->session_floor) {
+        log_error("this namenode is of the time before a restore: it is not listened to", "addr=%s",
+                  l->addr);
+        leave(l, -ESTALE);
+        return;
+    }
     l->term = m->term;
+    l->survey = m->survey;
+    l->dn->session_floor = m->session_floor;
     take_key(l->dn, m);
     dn_learn_targets(l->dn, m->map, m->n_map);
     dn_learn_pgs(l->dn, m->pgs, m->n_pgs, m->fenced_sessions, m->n_fenced_sessions);
@@ -395,8 +403,12 @@ static void beat(void *ctx)
         accusation_ptrs[m.n_accusations++] = &accusations[i];
     }
     l->accusation_count = 0;
+    if (l->survey)
+        holdings_make(dn, &m);
+    l->survey = false;
     l->beat_waits = true;
     (void)conn_call(l->conn, MSG_HEARTBEAT, &m.base, NULL, ANSWER_TIMEOUT_MS, on_beat, l);
+    holdings_done(&m);
     free(pgs);
     free(pg_ptrs);
 }
@@ -463,6 +475,7 @@ static void on_config(struct nn_link *l, struct conn *c, const struct rpc_frame 
     /* Before the answer to our registration it would name targets that do not know their numbers;
      * that answer will hold all of it. */
     if (l->state == NN_REGISTERED) {
+        l->dn->session_floor = MAX(l->dn->session_floor, m->session_floor);
         dn_learn_targets(l->dn, m->targets, m->n_targets);
         dn_learn_pgs(l->dn, m->pgs, m->n_pgs, m->fenced_sessions, m->n_fenced_sessions);
     }

@@ -252,6 +252,8 @@ void pg_step(struct dn_pg *pg, const struct chain_event *ev)
     for (size_t i = 0; i < pg->actions.count; i++)
         do_action(pg, &pg->actions.items[i]);
     chain_actions_clear(&pg->actions);
+    if (chain_place_of(pg->chain)->role == CHAIN_SERVING)
+        pg->served_epoch = pg_epoch(pg);
     pg->is_stepping = false;
 }
 
@@ -290,6 +292,7 @@ void pg_learn(struct dn *dn, const struct chain_config *c, bool from_namenode)
     if (from_namenode) {
         ev.fences = dn->fences;
         ev.count = dn->fence_count;
+        ev.session_floor = dn->session_floor;
     }
     for (uint32_t i = 0; i < c->member_count; i++) {
         struct target *t = store_target_find(dn->store, c->members[i].target);
@@ -321,6 +324,7 @@ void pg_fences_changed(struct dn *dn)
         pg_step(p, &(struct chain_event){.kind = CHAIN_EV_CONFIG,
                                          .config = &own,
                                          .from_namenode = true,
+                                         .session_floor = dn->session_floor,
                                          .fences = dn->fences,
                                          .count = dn->fence_count});
     }

@@ -83,11 +83,14 @@ void cluster_view_make(const struct datanodes *d, const struct pg_mgr *mgr, stru
 {
     struct view_memory *mem = MEM_NEW(struct view_memory);
     struct cluster_view v = {.memory = mem};
+    struct restored_rec restored;
 
     if (pgs != CLUSTER_VIEW_NO_PGS)
         add_pgs(d, pgs, &v, mem);
     add_targets(d, mgr, &v, mem);
     v.fence_version = fsm_state(fsm)->fence_version;
+    if (fsm_restored(fsm, &restored) == 0)
+        v.session_floor = restored.session_floor;
     (void)fsm_each_fence(fsm, add_fence, &v);
     *ret_view = v;
 }

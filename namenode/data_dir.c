@@ -363,6 +363,14 @@ static int check_new(struct data_dir *d)
     return r == -ENOENT ? 0 : r < 0 ? r : -EBADMSG;
 }
 
+static int check_restored(struct data_dir *d)
+{
+    struct vfs_stat st;
+    int r = vfs_stat(d->vfs, data_dir_path(d, "restoring"), &st);
+
+    return r == -ENOENT ? 0 : r < 0 ? r : -EINPROGRESS;
+}
+
 static int open_dir(struct data_dir *d, struct raft_id id, const struct raft_conf *founders,
                     struct raft_id *ret_id)
 {
@@ -371,6 +379,9 @@ static int open_dir(struct data_dir *d, struct raft_id id, const struct raft_con
     int r;
 
     r = vfs_mkdir_all(d->vfs, d->path, 0700);
+    if (r < 0)
+        return r;
+    r = check_restored(d);
     if (r < 0)
         return r;
     r = identity_read(d);
@@ -400,6 +411,8 @@ static int open_dir(struct data_dir *d, struct raft_id id, const struct raft_con
     if (r < 0)
         return r;
     r = vfs_remove_all(d->vfs, data_dir_path(d, "snap-out"));
+    if (r == 0)
+        r = vfs_remove_all(d->vfs, data_dir_path(d, "backup-out"));
     /* Of a store that is wrong something may still be saved, until there is a better one. */
     return r < 0 || d->is_diverged ? r : data_dir_remove_old(d);
 }
@@ -420,6 +433,33 @@ int data_dir_open(struct vfs *vfs, const char *path, struct raft_id id,
         return r;
     *ret_dir = STEAL(d);
     return 0;
+}
+
+int data_dir_restore(struct vfs *vfs, const char *path, struct raft_id id, struct raft_uuid cluster,
+                     const struct raft_point *point)
+{
+    CLEANUP(data_dir) struct data_dir *d = MEM_NEW(struct data_dir);
+    char from[PATH_SIZE];
+    struct uuid u = uuid_new();
+    int r;
+
+    if (strlen(path) > PATH_SIZE - 64)
+        return -ENAMETOOLONG;
+    d->vfs = vfs;
+    d->path = mem_strdup(path);
+    d->id = id;
+    d->cluster = cluster;
+    memcpy(d->uuid.b, u.b, sizeof(u.b));
+    set_store(d, 1);
+    r = current_write(d, 1, point);
+    if (r == 0)
+        r = data_dir_add_members(d, point->index, &point->conf);
+    if (r == 0)
+        r = identity_write(d);
+    (void)path_of(d, "restoring", from);
+    if (r == 0)
+        r = vfs_rename(vfs, from, d->store_path);
+    return r < 0 ? r : vfs_sync_dir(vfs, path);
 }
 
 void data_dir_close(struct data_dir *d)

@@ -7,7 +7,10 @@
  *   db-N/        a RocksDB store (namenode/kv_rocks.h); only the one in CURRENT is alive
  *   DIVERGED     is there when the store was found damaged, or to differ from the leader's
  *   snap-out/    a checkpoint that is being sent
+ *   backup-out/  another one, to an operator
  *   snap-in/     one that is being received; kept over a restart, to go on
+ *   restoring/   there while the directory is being made out of a backup (restore.h): until it has
+ *                become the store, nothing starts from here
  *   log/         the Raft log (namenode/raft_log.h)
  *
  * All small files are replaced as a whole (temporary file, sync, rename, sync), so that after any
@@ -30,6 +33,7 @@ struct data_dir;
  * founders counts for a new one only: the members at index 0 if id is one of them, else none (a
  * replica that will be added to a group that is there).
  * -EBADMSG  one of the small files is damaged or gone
+ * -EINPROGRESS  a restore was broken off
  * -EXDEV    it belongs to another replica id; ret_id is that
  * -errno    of the disk
  */
@@ -38,6 +42,13 @@ int data_dir_open(struct vfs *vfs, const char *path, struct raft_id id,
                   struct raft_id *ret_id);
 void data_dir_close(struct data_dir *d);
 DEFINE_CLEANUP(data_dir, data_dir_close)
+
+/*
+ * The directory of the only member of a new group, whose store is path/restoring already: it gets
+ * identity and CURRENT, and at last restoring/ becomes the store. cluster: the group's uuid.
+ */
+int data_dir_restore(struct vfs *vfs, const char *path, struct raft_id id, struct raft_uuid cluster,
+                     const struct raft_point *point);
 
 /* True: it was made by this data_dir_open(). */
 bool data_dir_is_new(const struct data_dir *d);

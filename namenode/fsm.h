@@ -149,6 +149,8 @@ int fsm_read(struct fsm *fsm, const Dfs__MetaRequest *req, const struct fsm_spac
 const struct state_rec *fsm_state(const struct fsm *fsm);
 /* -ENOENT before ClusterInit. */
 int fsm_cluster(struct fsm *fsm, struct cluster_rec *ret_rec);
+/* -ENOENT: this state never was in a backup. */
+int fsm_restored(struct fsm *fsm, struct restored_rec *ret_rec);
 
 /* -ENOENT when there is none. */
 int fsm_session_get(struct fsm *fsm, uint64_t session, struct session_rec *ret_rec);
@@ -186,6 +188,8 @@ int fsm_list_chunks(struct fsm *fsm, uint32_t pg, uint64_t after, size_t max,
 /* The wire form of a record. Pointers in the message point into rec and members. */
 void pg_rec_to_msg(const struct pg_rec *rec, Dfs__Pg *ret_msg, Dfs__PgMember *members,
                    Dfs__PgMember **member_ptrs);
+/* As a restore leaves it: nobody serves, and who served last is not known. */
+bool pg_rec_is_unclaimed(const struct pg_rec *pg);
 /* -EINVAL  too many members, an unknown state, or a target listed twice */
 int pg_rec_from_msg(const Dfs__Pg *msg, struct pg_rec *ret_rec);
 

@@ -115,6 +115,20 @@ static int target_of_uuid(struct tx *tx, const struct key *k, uint32_t *ret_targ
     return *ret_target == 0 ? tx_fail(tx, -EBADMSG) : 0;
 }
 
+/*
+ * A disk that got its number after the backup was made from which this state comes: it keeps it. Only
+ * a restore leaves numbers below next_target that nobody has. 0: it gets a new one.
+ */
+static uint32_t old_target_id(struct tx *tx, uint32_t target)
+{
+    struct key k;
+
+    if (target == 0 || target >= tx->state.next_target)
+        return 0;
+    key_id32(&k, 'T', target);
+    return tx_exists(tx, &k) == 0 ? target : 0;
+}
+
 /* A disk that is known already keeps its id: the request may be a second try. */
 int op_target_add(struct tx *tx, const Dfs__MetaRequest *req, Dfs__MetaReply *reply)
 {
@@ -140,7 +154,11 @@ int op_target_add(struct tx *tx, const Dfs__MetaRequest *req, Dfs__MetaReply *re
     rec.incarnation = op->incarnation;
     rec.bytes_total = op->bytes_total;
     if (known == 0) {
-        rec.target = tx->state.next_target++;
+        rec.target = old_target_id(tx, op->target);
+        if (tx->fatal)
+            return -EIO;
+        if (rec.target == 0)
+            rec.target = tx->state.next_target++;
         key_id32(&id, 'T', rec.target);
         tx_put(tx, &by_uuid, id.b + 1, 4);
     }
@@ -251,15 +269,32 @@ static const struct pg_member_rec *member_find(const struct pg_rec *pg, uint32_t
     return NULL;
 }
 
+static unsigned count_serving(const struct pg_rec *pg)
+{
+    unsigned count = 0;
+
+    for (unsigned i = 0; i < pg->member_count; i++)
+        count += pg->members[i].state == DFS__MEMBER_STATE__MEMBER_SERVING;
+    return count;
+}
+
+bool pg_rec_is_unclaimed(const struct pg_rec *pg)
+{
+    return pg->reset_epoch == pg->epoch && count_serving(pg) == 0;
+}
+
 /*
  * I28: who serves in the new epoch served in the old one, or was being synced in it. When none of
- * the old epoch serves, one that served last may begin again.
+ * the old epoch serves, one that served last may begin again. After a restore nobody is known to have
+ * served last: the leader has asked all (pg_survey.h), and names one.
  */
 static bool serving_is_safe(const struct pg_rec *old, const struct pg_rec *next)
 {
     uint64_t last_served = 0;
     bool any_serving = false;
 
+    if (pg_rec_is_unclaimed(old))
+        return count_serving(next) == 1;
     for (unsigned i = 0; i < old->member_count; i++) {
         any_serving |= old->members[i].state == DFS__MEMBER_STATE__MEMBER_SERVING;
         last_served = MAX(last_served, old->members[i].last_serving_epoch);

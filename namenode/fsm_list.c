@@ -14,6 +14,21 @@ int fsm_cluster(struct fsm *fsm, struct cluster_rec *ret_rec)
     return tx_cluster_get(&fsm->read, ret_rec);
 }
 
+int fsm_restored(struct fsm *fsm, struct restored_rec *ret_rec)
+{
+    struct kv_value v;
+    struct key k;
+    int r;
+
+    key_restored(&k);
+    r = kv_get(fsm->kv, k.b, k.len, &v);
+    if (r < 0)
+        return r;
+    r = restored_rec_decode(v.data, v.len, ret_rec);
+    kv_value_done(fsm->kv, &v);
+    return r;
+}
+
 int fsm_session_get(struct fsm *fsm, uint64_t session, struct session_rec *ret_rec)
 {
     tx_reset(&fsm->read);

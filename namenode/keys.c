@@ -79,6 +79,12 @@ void key_cluster(struct key *k)
     k->b[k->len++] = 'c';
 }
 
+void key_restored(struct key *k)
+{
+    key_kind(k, 'Z');
+    k->b[k->len++] = 'r';
+}
+
 uint64_t key_get_u64(const uint8_t *p)
 {
     uint64_t v = 0;

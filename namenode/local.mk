@@ -31,15 +31,16 @@ libnamenode_la_SOURCES = namenode/cluster_view.c namenode/cluster_view.h namenod
 	namenode/node.c \
 	namenode/node.h namenode/node_care.c namenode/node_conf.c namenode/node_conf.h \
 	namenode/node_impl.h namenode/node_open.c namenode/node_propose.c namenode/node_space.c namenode/peers.c \
-	namenode/peers.h namenode/pg_push.c namenode/pg_push.h namenode/raft_snap.h \
+	namenode/peers.h namenode/pg_push.c namenode/pg_push.h namenode/pg_survey.c namenode/pg_survey.h namenode/raft_snap.h \
+	namenode/restore.c namenode/restore.h \
 	namenode/service.c namenode/service.h namenode/sessions.c namenode/sessions.h \
 	namenode/snap_files.c namenode/snap_files.h namenode/snap_receiver.c \
-	namenode/snap_sender.c namenode/svc_datanode.c namenode/svc_datanode.h namenode/svc_map.c \
+	namenode/snap_sender.c namenode/svc_backup.c namenode/svc_datanode.c namenode/svc_datanode.h namenode/svc_map.c \
 	namenode/svc_map.h namenode/svc_meta.c namenode/svc_meta.h namenode/svc_raft.c \
 	namenode/svc_reaper.c namenode/svc_reaper.h namenode/svc_report.c namenode/svc_report.h \
 	namenode/svc_request.c namenode/svc_request.h namenode/svc_session.c \
 	namenode/svc_session.h namenode/svc_status.c namenode/svc_target.c namenode/svc_target.h
-libnamenode_la_LIBADD = libraftlog.la libpgmgr.la libfsm.la libraft.la librpc.la libcommon.la
+libnamenode_la_LIBADD = libbackup.la libraftlog.la libpgmgr.la libfsm.la libraft.la librpc.la libcommon.la
 
 sbin_PROGRAMS += dfs-namenode
 dfs_namenode_SOURCES = namenode/main.c

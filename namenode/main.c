@@ -15,14 +15,28 @@
 #include "common/limits.h"
 #include "common/log.h"
 #include "common/loop.h"
+#include "common/mem.h"
 #include "common/metrics.h"
 #include "common/slab.h"
+#include "common/strutil.h"
 #include "namenode/node.h"
 #include "namenode/node_conf.h"
+#include "namenode/restore.h"
 #include "namenode/service.h"
 #include "rpc/tls.h"
 
-enum { OPT_CONFIG = 1, OPT_CHECK, OPT_FOREGROUND, OPT_DAEMON, OPT_LOG_FILE, OPT_PID_FILE };
+enum { WITHOUT_MAX = 4096 };
+
+enum {
+    OPT_CONFIG = 1,
+    OPT_CHECK,
+    OPT_FOREGROUND,
+    OPT_DAEMON,
+    OPT_LOG_FILE,
+    OPT_PID_FILE,
+    OPT_RESTORE,
+    OPT_WITHOUT
+};
 
 static const struct arg_option options[] = {
     {"config", 'c', "FILE", "read the configuration from FILE (" DFS_SYSCONFDIR "/dfs.conf)",
@@ -32,6 +46,9 @@ static const struct arg_option options[] = {
     {"daemon", 'd', NULL, "go to the background once it serves its port", OPT_DAEMON},
     {"log-file", 0, "FILE", "with --daemon: append the log to FILE", OPT_LOG_FILE},
     {"pid-file", 0, "FILE", "write the process id to FILE", OPT_PID_FILE},
+    {"restore", 0, "FILE", "make the empty data directory out of a backup (-: stdin), and exit",
+     OPT_RESTORE},
+    {"without", 0, "TARGET,...", "with --restore: these targets are gone for good", OPT_WITHOUT},
     {0}};
 
 static const struct args_spec spec = {
@@ -43,6 +60,7 @@ static const struct args_spec spec = {
 
 struct program {
     const char *conf_path, *log_file, *pid_file;
+    const char *restore, *without;
     bool check_only, background;
 
     struct node_conf conf;
@@ -83,6 +101,12 @@ static int parse_args(struct program *p, int argc, char **argv)
             break;
         case OPT_PID_FILE:
             p->pid_file = a.value;
+            break;
+        case OPT_RESTORE:
+            p->restore = a.value;
+            break;
+        case OPT_WITHOUT:
+            p->without = a.value;
             break;
         default:
             return a.exit_code;
@@ -233,6 +257,45 @@ static int run(struct program *p)
     return EXIT_SUCCESS;
 }
 
+/* -EINVAL: not a list of numbers. */
+static int parse_targets(const char *text, uint32_t *out, size_t max, size_t *ret_count)
+{
+    char *copy = mem_strdup(text ? text : ""), *save = NULL;
+    size_t count = 0;
+    int r = 0;
+
+    for (char *one = strtok_r(copy, ", ", &save); one && r == 0;
+         one = strtok_r(NULL, ", ", &save)) {
+        uint64_t id;
+
+        if (count == max || str_parse_u64(one, &id) < 0 || id == 0 || id > UINT32_MAX)
+            r = -EINVAL;
+        else
+            out[count++] = (uint32_t)id;
+    }
+    free(copy);
+    *ret_count = count;
+    return r;
+}
+
+static int restore(const struct program *p)
+{
+    uint32_t without[WITHOUT_MAX];
+    char err[1024] = "";
+    size_t count;
+    int r;
+
+    if (parse_targets(p->without, without, ARRAY_COUNT(without), &count) < 0) {
+        (void)fprintf(stderr, "dfs-namenode: --without: '%s' is not a list of target numbers\n",
+                      p->without);
+        return EXIT_FAILURE;
+    }
+    r = restore_run(&p->conf, p->restore, without, count, err, sizeof(err));
+    if (r < 0)
+        (void)fprintf(stderr, "dfs-namenode: not restored: %s\n", err[0] ? err : dfs_strerror(r));
+    return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
 int main(int argc, char **argv)
 {
     struct program p = {.conf_path = DFS_SYSCONFDIR "/dfs.conf"};
@@ -249,6 +312,11 @@ int main(int argc, char **argv)
         return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
     }
     log_init("dfs-namenode", p.conf.log_level);
+    if (p.restore) {
+        code = restore(&p);
+        node_conf_done(&p.conf);
+        return code;
+    }
     if (p.background) {
         r = daemon_background(&p.daemon, p.log_file);
         if (r < 0) {

@@ -298,9 +298,8 @@ static void on_unreachable(void *ctx, struct raft_id peer)
 
 /* ---- snapshots ---- */
 
-static bool snap_prepare(void *ctx)
+bool node_checkpoint_prepare(struct node *n)
 {
-    struct node *n = ctx;
     struct fsm_pos pos;
 
     if (fsm_flushed(n->fsm, &pos) < 0)
@@ -311,13 +310,22 @@ static bool snap_prepare(void *ctx)
     return false;
 }
 
-static int snap_checkpoint(void *ctx, const char *dir, struct raft_point *ret_point)
+int node_checkpoint(struct node *n, const char *dir, struct raft_point *ret_point)
 {
-    struct node *n = ctx;
     struct fsm_pos pos = fsm_applied(n->fsm);
     int r = raft_point_at(n->raft, pos.index, ret_point);
 
     return r < 0 ? r : fsm_checkpoint(n->fsm, dir);
+}
+
+static bool snap_prepare(void *ctx)
+{
+    return node_checkpoint_prepare(ctx);
+}
+
+static int snap_checkpoint(void *ctx, const char *dir, struct raft_point *ret_point)
+{
+    return node_checkpoint(ctx, dir, ret_point);
 }
 
 static bool snap_usable(void *ctx, const struct raft_point *point)
@@ -405,6 +413,11 @@ void node_on_snap_want(struct node *n, struct conn *c, const struct rpc_frame *f
     snap_sender_request(n->snap_sender, c, f);
 }
 
+const char *node_path(struct node *n, const char *name)
+{
+    return data_dir_path(n->dir, name);
+}
+
 /* ---- start and end ---- */
 
 static int start_parts(struct node *n)
@@ -420,6 +433,7 @@ static int start_parts(struct node *n)
     struct snap_sender_config sc = {.loop = n->loop,
                                     .rate_bytes = n->conf->snapshot_rate,
                                     .idle_ms = n->conf->snapshot_idle_ms,
+                                    .type = MSG_SNAP_WANT,
                                     .checkpoint = snap_checkpoint,
                                     .prepare = snap_prepare,
                                     .usable = snap_usable,

@@ -152,6 +152,15 @@ void node_on_snap_want(struct node *n, struct conn *c, const struct rpc_frame *f
 void node_on_space(struct node *n, const struct rpc_frame *f);
 void node_on_closed(struct node *n, struct conn *c);
 
+/*
+ * For svc_backup.c. prepare: starts a flush; true when a checkpoint would find little left to do.
+ * checkpoint: makes dir a copy of the state as of *ret_point, out of hard links. path: of a
+ * subdirectory of the data directory, until the next call.
+ */
+bool node_checkpoint_prepare(struct node *n);
+int node_checkpoint(struct node *n, const char *dir, struct raft_point *ret_point);
+const char *node_path(struct node *n, const char *name);
+
 /* We lead and everything committed before us is applied: services may answer. */
 bool node_is_serving(const struct node *n);
 /* Our disk, or as a leader that of another member which is there, is nearly full: only what frees

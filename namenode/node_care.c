@@ -206,11 +206,14 @@ static void init_cluster(struct node *n)
 static void care_for_cluster(struct node *n)
 {
     struct cluster_rec rec;
+    struct restored_rec restored;
     struct raft_uuid uuid;
     int r = fsm_cluster(n->fsm, &rec);
 
     if (r == 0) {
-        memcpy(uuid.b, rec.uuid, sizeof(uuid.b));
+        bool is_restored = fsm_restored(n->fsm, &restored) == 0;
+
+        memcpy(uuid.b, is_restored ? restored.group : rec.uuid, sizeof(uuid.b));
         r = data_dir_set_cluster(n->dir, uuid);
         if (r < 0)
             node_die(n, "note the cluster's uuid", r);

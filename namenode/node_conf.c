@@ -18,7 +18,7 @@
  *               segment          64M                  one file of the Raft log
  *               segments_min     4                    of them are kept for followers that lag
  *               log_max          1G                   kept for live followers at most
- *               snapshot_rate    100M                 a second, to a follower too far behind
+ *               snapshot_rate    100M                 a second, to a follower, of a backup
  *               flush            30s                  metadata is flushed at least so often
  *               stop_timeout     3s                   a stopping leader hands over first
  *               direct_io        on                   O_DIRECT for the Raft log where possible

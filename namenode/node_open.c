@@ -36,6 +36,9 @@ int node_open_dir(struct node *n)
         log_error("identity, members or CURRENT in the data directory is damaged or gone: bring "
                   "it back from a copy",
                   "dir=%s", path);
+    else if (r == -EINPROGRESS)
+        log_error("a restore into the data directory was broken off: empty it, and restore again",
+                  "dir=%s", path);
     else if (r < 0)
         log_error("the data directory cannot be opened", "dir=%s %s", path, dfs_strerror(r));
     return r < 0 ? r : disk_space_open(vfs_posix(), path, &n->space);

@@ -165,6 +165,7 @@ static void push_now(void *ctx)
     msg.n_targets = view.target_count;
     msg.fenced_sessions = view.fenced;
     msg.n_fenced_sessions = view.fenced_count;
+    msg.session_floor = view.session_floor;
     msg.term = node_term(p->node);
     HASH_ITER (hh, p->dn->nodes, n, n_next) {
         if (n->conn != NULL)

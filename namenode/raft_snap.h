@@ -40,6 +40,7 @@ struct snap_sender_config {
     const char *dir;     /* where the checkpoint is made */
     uint64_t rate_bytes; /* a second */
     uint64_t idle_ms;    /* nobody has asked for so long: the checkpoint goes */
+    uint16_t type;       /* of the requests: MSG_SNAP_WANT, MSG_BACKUP_WANT */
     /* Makes dir a checkpoint of the state machine, and says of which point. */
     int (*checkpoint)(void *ctx, const char *dir, struct raft_point *ret_point);
     /* Starts a flush beforehand; true when there is little left for the checkpoint to flush. */
@@ -58,7 +59,7 @@ DEFINE_CLEANUP(snap_sender, snap_sender_free)
 
 /* Ends in ready() or failed(), later; after ready() there may be a failed(), too. */
 void snap_sender_want(struct snap_sender *s, struct raft_id peer);
-/* Answers a SNAP_WANT. */
+/* Answers a SNAP_WANT, or what `type` says. */
 void snap_sender_request(struct snap_sender *s, struct conn *c, const struct rpc_frame *f);
 /* A connection is gone: what waits to be sent on it is dropped. */
 void snap_sender_closed(struct snap_sender *s, struct conn *c);

@@ -487,6 +487,36 @@ int cluster_rec_decode(const uint8_t *data, size_t len, struct cluster_rec *ret_
     return 0;
 }
 
+size_t restored_rec_encode(const struct restored_rec *rec, uint8_t *out)
+{
+    struct writer w = writer_begin(out);
+
+    put_bytes(&w, rec->group, REC_UUID_SIZE);
+    put(&w, rec->session_floor, 8);
+    put(&w, rec->index, 8);
+    put(&w, rec->term, 8);
+    put(&w, (uint64_t)rec->made_s, 8);
+    put(&w, (uint64_t)rec->restored_s, 8);
+    return (size_t)(w.p - out);
+}
+
+int restored_rec_decode(const uint8_t *data, size_t len, struct restored_rec *ret_rec)
+{
+    struct reader r = reader_begin(data, len);
+    struct restored_rec rec = {0};
+
+    get_bytes(&r, rec.group, REC_UUID_SIZE);
+    rec.session_floor = get64(&r);
+    rec.index = get64(&r);
+    rec.term = get64(&r);
+    rec.made_s = (int64_t)get64(&r);
+    rec.restored_s = (int64_t)get64(&r);
+    if (reader_end(&r) < 0)
+        return -EBADMSG;
+    *ret_rec = rec;
+    return 0;
+}
+
 size_t state_rec_encode(const struct state_rec *rec, uint8_t *out)
 {
     struct writer w = writer_begin(out);

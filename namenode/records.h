@@ -119,6 +119,15 @@ struct cluster_rec {
     int64_t created_ns;
 };
 
+/* Of a store that was made out of a backup (restore.h). */
+struct restored_rec {
+    uint8_t group[REC_UUID_SIZE]; /* what namenodes call themselves among each other, for the
+                                     cluster's uuid: those from before the restore are strangers */
+    uint64_t session_floor;       /* sessions below it are of the time before */
+    uint64_t index, term;         /* of the backup */
+    int64_t made_s, restored_s;   /* Unix time */
+};
+
 /* What changes with every batch; one record, written in the batch it describes. */
 struct state_rec {
     uint64_t index, term; /* of the last entry applied */
@@ -155,6 +164,8 @@ int namenode_rec_decode(uint64_t replica_id, const uint8_t *data, size_t len,
                         struct namenode_rec *ret_rec);
 size_t cluster_rec_encode(const struct cluster_rec *rec, uint8_t *out);
 int cluster_rec_decode(const uint8_t *data, size_t len, struct cluster_rec *ret_rec);
+size_t restored_rec_encode(const struct restored_rec *rec, uint8_t *out);
+int restored_rec_decode(const uint8_t *data, size_t len, struct restored_rec *ret_rec);
 /* The hash stands at this offset of the bytes, so that it can be filled in last. */
 enum { STATE_REC_HASH_AT = 17 };
 size_t state_rec_encode(const struct state_rec *rec, uint8_t *out);

@@ -234,7 +234,7 @@ static void send_manifest(struct snap_sender *s, struct conn *c, uint64_t rpc_id
     msg.term = s->point.term;
     msg.files = ptrs;
     msg.n_files = s->files.count;
-    conn_reply(c, MSG_SNAP_WANT, rpc_id, &msg.base, NULL);
+    conn_reply(c, s->config.type, rpc_id, &msg.base, NULL);
     free(files);
     free(ptrs);
 }
@@ -248,14 +248,14 @@ static void send_piece(struct snap_sender *s, const struct piece *p)
     char path[1024];
 
     if (!file || p->offset >= file->size || s->state != SENDER_READY) {
-        conn_reply_error(p->conn, MSG_SNAP_WANT, p->rpc_id, -ESTALE, "no such piece");
+        conn_reply_error(p->conn, s->config.type, p->rpc_id, -ESTALE, "no such piece");
         return;
     }
     (void)snprintf(path, sizeof(path), "%s/%s", s->dir, p->name);
     o = MEM_NEW(struct open_file);
     o->fd = open(path, O_RDONLY | O_CLOEXEC);
     if (o->fd < 0) {
-        conn_reply_error(p->conn, MSG_SNAP_WANT, p->rpc_id, -errno, "%s: %s", p->name,
+        conn_reply_error(p->conn, s->config.type, p->rpc_id, -errno, "%s: %s", p->name,
                          dfs_strerror(-errno));
         free(o);
         return;
@@ -268,7 +268,7 @@ static void send_piece(struct snap_sender *s, const struct piece *p)
     msg.index = s->point.index;
     msg.term = s->point.term;
     msg.offset = p->offset;
-    conn_reply(p->conn, MSG_SNAP_WANT, p->rpc_id, &msg.base, &payload);
+    conn_reply(p->conn, s->config.type, p->rpc_id, &msg.base, &payload);
 }
 
 /* Pieces go out in the order in which they were asked for, as the rate allows. */
@@ -352,7 +352,7 @@ static void take_request(struct snap_sender *s, struct conn *c, uint64_t rpc_id,
     struct piece *p;
 
     if (s->state != SENDER_READY || want->index != s->point.index || want->term != s->point.term) {
-        conn_reply_error(c, MSG_SNAP_WANT, rpc_id, -ESTALE,
+        conn_reply_error(c, s->config.type, rpc_id, -ESTALE,
                          "this snapshot is not there (any more)");
         return;
     }
@@ -365,7 +365,7 @@ static void take_request(struct snap_sender *s, struct conn *c, uint64_t rpc_id,
     }
     if (s->piece_count == PIECES_WAITING_MAX || strlen(want->file) >= SNAP_NAME_MAX ||
         want->len == 0 || want->len > (1 << 20)) {
-        conn_reply_error(c, MSG_SNAP_WANT, rpc_id, -EINVAL, "too much at once");
+        conn_reply_error(c, s->config.type, rpc_id, -EINVAL, "too much at once");
         return;
     }
     p = &s->pieces[s->piece_count++];
@@ -380,7 +380,7 @@ void snap_sender_request(struct snap_sender *s, struct conn *c, const struct rpc
     Dfs__SnapWant *want = dfs__snap_want__unpack(NULL, f->header.body_len, f->body);
 
     if (!want) {
-        conn_reply_error(c, MSG_SNAP_WANT, f->header.rpc_id, DFS_EPROTO, "not a SnapWant");
+        conn_reply_error(c, s->config.type, f->header.rpc_id, DFS_EPROTO, "not a SnapWant");
         return;
     }
     take_request(s, c, f->header.rpc_id, want);

@@ -27,6 +27,7 @@
 #include "namenode/node_conf.h"
 #include "namenode/pg_mgr.h"
 #include "namenode/pg_push.h"
+#include "namenode/pg_survey.h"
 #include "namenode/service.h"
 #include "namenode/svc_request.h"
 
@@ -43,6 +44,7 @@ struct svc_datanode {
     struct datanodes dn;
     struct pg_mgr *mgr;
     struct pg_push *push;
+    struct pg_survey *survey;
     bool creating; /* a PgCreate is under way */
     uint64_t choose_next;
     struct registration *registrations; /* for which the log is at work */
@@ -149,6 +151,8 @@ static void registration_reply(struct registration *reg)
     msg.fenced_sessions = view.fenced;
     msg.n_fenced_sessions = view.fenced_count;
     msg.data_tls = services_conf(s->all)->data_tls;
+    msg.session_floor = view.session_floor;
+    msg.survey = pg_survey_is_needed(&s->dn);
     msg.term = node_term(s->node);
     log_info("datanode registered", "node=%s addr=%s targets=%u incarnation=%" PRIx64, n->node,
              reg->msg->addr, n->target_count, n->incarnation);
@@ -202,6 +206,7 @@ static void propose_target_add(struct registration *reg, Dfs__TargetReport *repo
     op.rack = reg->msg->rack;
     op.bytes_total = report->bytes_total;
     op.incarnation = reg->msg->incarnation;
+    op.target = report->target;
     change.op_case = DFS__META_REQUEST__OP_TARGET_ADD;
     change.target_add = &op;
     reg->pending++;
@@ -385,6 +390,8 @@ static void take_heartbeat(struct svc_datanode *s, struct datanode *n,
     }
     for (size_t i = 0; i < m->n_pgs; i++)
         take_pg_report(s, n, m->pgs[i]);
+    if (m->surveyed)
+        pg_survey_take(s->survey, n, m);
     for (size_t i = 0; i < m->n_accusations; i++) {
         const Dfs__Accusation *a = m->accusations[i];
         const struct target_state *by = datanodes_target(&s->dn, a->by_target);
@@ -593,6 +600,9 @@ static void decide(void *ctx)
     n = pg_mgr_tick(s->mgr, now_ns(s), out, PROPOSALS_AT_ONCE);
     for (size_t i = 0; i < n; i++)
         propose_epoch(s, &out[i]);
+    n = pg_survey_tick(s->survey, &s->dn, now_ns(s), out, PROPOSALS_AT_ONCE);
+    for (size_t i = 0; i < n; i++)
+        propose_epoch(s, &out[i]);
     create_pgs(s);
     retire_targets(s);
 }
@@ -668,6 +678,7 @@ static void stopped(void *self)
     loop_timer_stop(s->tick);
     pg_push_free(STEAL(s->push));
     pg_mgr_free(STEAL(s->mgr));
+    pg_survey_free(STEAL(s->survey));
     datanodes_clear(&s->dn);
 }
 
@@ -707,6 +718,7 @@ static void serving(void *self, uint64_t term)
         o.pgs_per_target = cluster.pgs_per_target;
     }
     s->mgr = pg_mgr_new(&o, now_ns(s));
+    s->survey = pg_survey_new(now_ns(s));
     s->push = pg_push_new(s->node, &s->dn, s->mgr);
     s->creating = false;
     (void)fsm_each_target(node_fsm(s->node), add_target, s);

@@ -57,6 +57,9 @@ enum msg_type {
     MSG_TRANSFER = 62,      /* TransferRequest -> Empty */
     MSG_MEMBER = 63,        /* MemberRequest -> Empty */
     MSG_TARGET_ADMIN = 66,  /* TargetAdminRequest -> TargetAdminReply */
+    MSG_BACKUP_POINT = 69,  /* Empty -> BackupPointReply */
+    MSG_BACKUP_BEGIN = 70,  /* BackupRequest -> BackupReply */
+    MSG_BACKUP_WANT = 71,   /* SnapWant -> SnapData + payload, of what BACKUP_BEGIN answered */
 };
 
 struct frame_header {

@@ -158,6 +158,9 @@ const char *msg_type_name(uint16_t type)
         {MSG_TRANSFER, "TRANSFER"},
         {MSG_MEMBER, "MEMBER"},
         {MSG_TARGET_ADMIN, "TARGET_ADMIN"},
+        {MSG_BACKUP_POINT, "BACKUP_POINT"},
+        {MSG_BACKUP_BEGIN, "BACKUP_BEGIN"},
+        {MSG_BACKUP_WANT, "BACKUP_WANT"},
     };
 
     for (size_t i = 0; i < ARRAY_COUNT(names); i++) {

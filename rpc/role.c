@@ -53,6 +53,9 @@ static unsigned allowed_roles(uint16_t type)
         return ADMIN | NAMENODE;
     case MSG_MEMBER:
     case MSG_TARGET_ADMIN:
+    case MSG_BACKUP_POINT:
+    case MSG_BACKUP_BEGIN:
+    case MSG_BACKUP_WANT:
         return ADMIN;
     }
     return 0;

@@ -48,6 +48,8 @@ struct question {
     const ProtobufCMessageDescriptor *type;
     ProtobufCMessage *reply;
     char text[RPC_ERROR_TEXT_MAX];
+    admin_data_fn data; /* may be NULL */
+    void *data_ctx;
 };
 
 int admin_new(const char *ca, const char *cert, const char *key, struct admin **ret_admin)
@@ -154,6 +156,27 @@ static void answered(void *ctx, int status, const struct rpc_frame *f)
     q->reply = protobuf_c_message_unpack(q->type, NULL, f->header.body_len, f->body);
     if (q->reply == NULL)
         q->status = DFS_EPROTO;
+    else if (q->data != NULL)
+        q->status = q->data(q->data_ctx, q->reply, f->data_bytes, f->header.data_len);
+}
+
+static int put(struct admin *a, const char *addr, uint16_t msg, const ProtobufCMessage *request,
+               unsigned timeout_ms, struct question *q)
+{
+    struct admin_peer *peer;
+    int r = peer_open(a, addr, &peer);
+
+    a->text[0] = '\0';
+    if (r < 0)
+        return r;
+    conn_call(peer->conn, msg, request, NULL, timeout_ms, answered, q);
+    while (!q->done)
+        loop_run_once(a->loop, true);
+    /* What answers late, or not at all, is not asked again on the same connection. */
+    if (q->status < 0 && !conn_is_closed(peer->conn))
+        conn_close(peer->conn, -ECANCELED);
+    (void)snprintf(a->text, sizeof(a->text), "%s", q->text);
+    return q->status;
 }
 
 int admin_call(struct admin *a, const char *addr, uint16_t msg, const ProtobufCMessage *request,
@@ -161,22 +184,28 @@ int admin_call(struct admin *a, const char *addr, uint16_t msg, const ProtobufCM
                ProtobufCMessage **ret_reply)
 {
     struct question q = {.admin = a, .type = type};
-    struct admin_peer *peer;
-    int r = peer_open(a, addr, &peer);
+    int r = put(a, addr, msg, request, timeout_ms, &q);
 
-    a->text[0] = '\0';
-    if (r < 0)
-        return r;
-    conn_call(peer->conn, msg, request, NULL, timeout_ms, answered, &q);
-    while (!q.done)
-        loop_run_once(a->loop, true);
-    /* What answers late, or not at all, is not asked again on the same connection. */
-    if (q.status < 0 && !conn_is_closed(peer->conn))
-        conn_close(peer->conn, -ECANCELED);
-    if (q.status == 0)
+    if (r == 0)
         *ret_reply = q.reply;
-    (void)snprintf(a->text, sizeof(a->text), "%s", q.text);
-    return q.status;
+    return r;
+}
+
+int admin_call_data(struct admin *a, const char *addr, uint16_t msg,
+                    const ProtobufCMessage *request, const ProtobufCMessageDescriptor *type,
+                    unsigned timeout_ms, admin_data_fn data, void *ctx)
+{
+    struct question q = {.admin = a, .type = type, .data = data, .data_ctx = ctx};
+    int r = put(a, addr, msg, request, timeout_ms, &q);
+
+    if (q.reply != NULL)
+        protobuf_c_message_free_unpacked(q.reply, NULL);
+    return r;
+}
+
+const char *admin_error_text(const struct admin *a)
+{
+    return a->text;
 }
 
 /* How much an error says: that one is dead says least, and what the leader answered most. */

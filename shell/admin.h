@@ -23,6 +23,19 @@ int admin_call(struct admin *a, const char *addr, uint16_t msg, const ProtobufCM
                const ProtobufCMessageDescriptor *type, unsigned timeout_ms,
                ProtobufCMessage **ret_reply);
 
+/*
+ * The same; reply and payload are given to `data` before the call returns. data returns 0, or -errno,
+ * which the call returns.
+ */
+typedef int (*admin_data_fn)(void *ctx, const ProtobufCMessage *reply, const void *data,
+                             size_t len);
+int admin_call_data(struct admin *a, const char *addr, uint16_t msg,
+                    const ProtobufCMessage *request, const ProtobufCMessageDescriptor *type,
+                    unsigned timeout_ms, admin_data_fn data, void *ctx);
+
+/* What the server said with the last error; "" when it said nothing. Until the next call. */
+const char *admin_error_text(const struct admin *a);
+
 /* The same, to whichever of "host:port,host:port" leads, or to the leader that they name. */
 int admin_call_leader(struct admin *a, const char *addrs, uint16_t msg,
                       const ProtobufCMessage *request, const ProtobufCMessageDescriptor *type,

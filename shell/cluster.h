@@ -97,6 +97,8 @@ int node_signal(const struct cluster *c, const struct cluster_node *n, int signu
 bool node_is_mounted(const struct cluster_node *n);
 /* Takes away a mount whose daemon is dead. */
 void node_clear_mount(const struct cluster_node *n);
+/* Where a program of ours is: beside this one, in ../sbin, else what PATH finds. */
+void cluster_find_program(const char *name, char *out, size_t size);
 
 /* ---- cluster_state.c ---- */
 

@@ -61,7 +61,7 @@ pid_t node_pid(const struct cluster *c, const struct cluster_node *n)
 }
 
 /* Beside this program (a build tree), in ../sbin (installed), else wherever PATH says. */
-static void find_program(const char *name, char *out, size_t size)
+void cluster_find_program(const char *name, char *out, size_t size)
 {
     static const char *const beside[] = {"/", "/../sbin/"};
     char self[PATH_MAX];
@@ -145,7 +145,7 @@ int node_start(const struct cluster *c, struct cluster_node *n)
         return 0;
     if (n->kind == NODE_MOUNT)
         node_clear_mount(n);
-    find_program(programs[n->kind], program, sizeof(program));
+    cluster_find_program(programs[n->kind], program, sizeof(program));
     /* Closed by exec: until then the child can't be told from us by its command line. */
     if (pipe2(exec_pipe, O_CLOEXEC) < 0)
         return -errno;

@@ -1,4 +1,7 @@
-/* dfs fsck --replicas: is each chunk the same at all targets that serve it? */
+/*
+ * dfs fsck --replicas: is each chunk the same at all targets that serve it? --files (fsck_files.c): is
+ * each there?
+ */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -19,10 +22,11 @@
 #include "shell/client.h"
 #include "shell/command.h"
 #include "shell/format.h"
+#include "shell/fsck_files.h"
 #include "shell/replicas.h"
 #include "shell/summary.h"
 
-enum option_id { OPT_REPLICAS = 1, OPT_JSON };
+enum option_id { OPT_REPLICAS = 1, OPT_FILES, OPT_JSON };
 enum {
     PAGE_CHUNKS = 16,
     PAGE_MS = 120000, /* for 16 chunks of 64 MiB from a slow disk */
@@ -33,18 +37,23 @@ enum {
 
 static const struct arg_option options[] = {
     {"replicas", 'r', NULL, "compare the content of all replicas of all chunks", OPT_REPLICAS},
+    {"files", 0, NULL, "look whether each chunk of each file is there", OPT_FILES},
     {"json", 0, NULL, "print JSON", OPT_JSON},
     CLIENT_OPTIONS,
     {0},
 };
 static const struct args_spec spec = {
     .program = "dfs fsck",
-    .usage = "--replicas [OPTION]...",
+    .usage = "--replicas [OPTION]...\n--files [OPTION]...",
     .about =
-        "Asks each datanode to read all its chunks, and compares lengths and digests of the\n"
+        "--replicas: asks each datanode to read all its chunks, and compares lengths and digests "
+        "of the\n"
         "replicas. What differs three times, a second apart, is reported. A block that does\n"
         "not match its checksum is healed from another copy on the way. Reads every byte of the\n"
-        "cluster. Exit status 0 when all copies are there and the same, 1 otherwise.",
+        "cluster. --files: walks the tree and names each file of which no target has some chunk, "
+        "as\n"
+        "after a restore of an older backup; reads no content. Exit status 0 when all copies (or\n"
+        "chunks) are there and the same, 1 otherwise.",
     .options = options,
 };
 
@@ -57,7 +66,7 @@ struct fsck {
     struct client client;
     struct admin *admin;
     json_t *report;
-    bool json;
+    bool json, files;
     json_t *differences;
 
     uint64_t chunk_count, bytes;
@@ -364,6 +373,13 @@ static int run(struct fsck *f)
         client_complain_text(&f->client, "certificates", dfs_strerror(r));
         return client_done(&f->client);
     }
+    if (f->files) {
+        good = fsck_files(&f->client, f->admin, f->report, f->json);
+        json_decref(f->report);
+        admin_free(f->admin);
+        r = client_done(&f->client);
+        return good ? r : EXIT_FAILED;
+    }
     f->differences = json_array();
     pgs = json_object_get(f->report, "pgs");
     f->is_first_try = true;
@@ -392,13 +408,15 @@ int cmd_fsck(int argc, char **argv)
             continue;
         if (opt == OPT_REPLICAS)
             replicas = true;
+        else if (opt == OPT_FILES)
+            f.files = true;
         else if (opt == OPT_JSON)
             f.json = true;
         else
             return a.exit_code;
     }
-    if (!replicas)
-        return args_usage_error(&spec, "--replicas says what to check");
+    if (replicas == f.files)
+        return args_usage_error(&spec, "--replicas or --files says what to check");
     r = client_connect(&f.client);
     return r == EXIT_OK ? run(&f) : r;
 }

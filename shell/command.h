@@ -45,6 +45,7 @@ int cmd_fsck(int argc, char **argv);
 int cmd_sync(int argc, char **argv);
 int cmd_counters(int argc, char **argv);
 int cmd_cluster(int argc, char **argv);
+int cmd_backup(int argc, char **argv);
 int cmd_namenode(int argc, char **argv);
 int cmd_datanode(int argc, char **argv);
 int cmd_pki(int argc, char **argv);

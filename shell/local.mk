@@ -2,10 +2,11 @@
 noinst_LTLIBRARIES += libshell.la
 libshell_la_SOURCES = shell/command.h \
 	shell/admin.c shell/admin.h \
+	shell/backup_fetch.c shell/backup_fetch.h \
 	shell/client.c shell/client.h \
 	shell/cluster.h shell/cluster_check.c shell/cluster_files.c shell/cluster_proc.c \
 	shell/cluster_replace.c shell/cluster_state.c \
-	shell/cmd_attr.c shell/cmd_cluster.c shell/cmd_copy.c shell/cmd_datanode.c shell/cmd_du.c \
+	shell/cmd_attr.c shell/cmd_backup.c shell/cmd_cluster.c shell/cmd_copy.c shell/cmd_datanode.c shell/cmd_du.c \
 	shell/cmd_find.c \
 	shell/cmd_fsck.c shell/cmd_ls.c shell/cmd_mount.c shell/cmd_namenode.c shell/cmd_names.c \
 	shell/cmd_pki.c \
@@ -13,6 +14,7 @@ libshell_la_SOURCES = shell/command.h \
 	shell/copy.c shell/copy.h \
 	shell/find.c shell/find.h \
 	shell/format.c shell/format.h \
+	shell/fsck_files.c shell/fsck_files.h \
 	shell/interrupts.c shell/interrupts.h \
 	shell/listing.c shell/listing.h \
 	shell/mode.c shell/mode.h \
@@ -23,7 +25,7 @@ libshell_la_SOURCES = shell/command.h \
 	shell/replicas.c shell/replicas.h \
 	shell/summary.c shell/summary.h \
 	shell/walk.c shell/walk.h
-libshell_la_LIBADD = libdfs_core.la
+libshell_la_LIBADD = libbackup.la libdfs_core.la
 
 bin_PROGRAMS += dfs
 dfs_SOURCES = shell/main.c

@@ -32,6 +32,7 @@ static const struct command commands[] = {
     {"sync", cmd_sync, "make everything written through a mount durable"},
     {"counters", cmd_counters, "show what a mount has done"},
     {"cluster", cmd_cluster, "make, start, stop and show a cluster on this machine"},
+    {"backup", cmd_backup, "save the metadata into a file, and make namenodes of it again"},
     {"namenode", cmd_namenode, "add and remove namenodes, hand over the leadership"},
     {"datanode", cmd_datanode, "list datanodes; drain, remove, maintain them"},
     {"pki", cmd_pki, "make certificates for a cluster on real hosts"},

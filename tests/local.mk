@@ -11,6 +11,13 @@ tests_unit_datanode_test_chain_SOURCES = tests/unit/datanode/test_chain.c \
 tests_unit_datanode_test_chain_CFLAGS = $(TEST_CFLAGS)
 tests_unit_datanode_test_chain_LDADD = libdatanode.la libcommon.la $(CMOCKA_LIBS)
 
+check_PROGRAMS += tests/unit/datanode/test_chain_restored
+TESTS += tests/unit/datanode/test_chain_restored
+tests_unit_datanode_test_chain_restored_SOURCES = tests/unit/datanode/test_chain_restored.c \
+	tests/unit/datanode/chain_story.c tests/unit/datanode/chain_story.h $(BOX_SOURCES)
+tests_unit_datanode_test_chain_restored_CFLAGS = $(TEST_CFLAGS)
+tests_unit_datanode_test_chain_restored_LDADD = libdatanode.la libcommon.la $(CMOCKA_LIBS)
+
 check_PROGRAMS += tests/unit/datanode/test_service
 TESTS += tests/unit/datanode/test_service
 tests_unit_datanode_test_service_SOURCES = tests/unit/datanode/test_service.c \
@@ -183,6 +190,11 @@ check_PROGRAMS += tests/unit/common/test_strutil
 TESTS += tests/unit/common/test_strutil
 tests_unit_common_test_strutil_CFLAGS = $(TEST_CFLAGS)
 tests_unit_common_test_strutil_LDADD = libcommon.la $(CMOCKA_LIBS)
+
+check_PROGRAMS += tests/unit/common/test_backup_file
+TESTS += tests/unit/common/test_backup_file
+tests_unit_common_test_backup_file_CFLAGS = $(TEST_CFLAGS)
+tests_unit_common_test_backup_file_LDADD = libbackup.la $(CMOCKA_LIBS)
 
 check_PROGRAMS += tests/unit/common/test_values
 TESTS += tests/unit/common/test_values
@@ -358,6 +370,23 @@ tests_unit_namenode_libsvccluster_la_SOURCES = tests/unit/namenode/svc_cluster.c
 	tests/unit/namenode/node_group.h
 tests_unit_namenode_libsvccluster_la_CFLAGS = $(TEST_CFLAGS)
 tests_unit_namenode_libsvccluster_la_LIBADD = libnamenode.la $(CMOCKA_LIBS)
+
+# ---- backup ----
+check_PROGRAMS += tests/unit/namenode/test_restore
+TESTS += tests/unit/namenode/test_restore
+tests_unit_namenode_test_restore_CFLAGS = $(TEST_CFLAGS)
+tests_unit_namenode_test_restore_LDADD = tests/unit/namenode/libfsmfixture.la libnamenode.la
+
+check_PROGRAMS += tests/unit/namenode/test_pg_survey
+TESTS += tests/unit/namenode/test_pg_survey
+tests_unit_namenode_test_pg_survey_CFLAGS = $(TEST_CFLAGS)
+tests_unit_namenode_test_pg_survey_LDADD = libnamenode.la $(CMOCKA_LIBS)
+
+check_PROGRAMS += tests/unit/namenode/test_svc_backup
+TESTS += tests/unit/namenode/test_svc_backup
+tests_unit_namenode_test_svc_backup_CFLAGS = $(TEST_CFLAGS)
+tests_unit_namenode_test_svc_backup_LDADD = tests/unit/namenode/libsvccluster.la
+# ---- end of backup ----
 
 check_PROGRAMS += tests/unit/namenode/test_svc_datanode
 TESTS += tests/unit/namenode/test_svc_datanode

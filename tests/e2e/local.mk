@@ -16,6 +16,7 @@ tests_e2e_threads_CFLAGS = $(TEST_CFLAGS)
 tests_e2e_threads_LDADD = libdfs.la
 
 E2E_TESTS = \
+	tests/e2e/backup.sh \
 	tests/e2e/bad_disks.sh \
 	tests/e2e/bad_input.sh \
 	tests/e2e/bit_flips.sh \

@@ -11,6 +11,13 @@ FUZZ_MAIN = tests/fuzz/replay_main.c
 TESTS += $(FUZZ_TARGETS)
 endif
 
+check_PROGRAMS += tests/fuzz/fuzz_backup
+FUZZ_TARGETS += tests/fuzz/fuzz_backup
+tests_fuzz_fuzz_backup_SOURCES = tests/fuzz/fuzz_backup.c $(FUZZ_MAIN)
+tests_fuzz_fuzz_backup_CFLAGS = $(TEST_CFLAGS)
+tests_fuzz_fuzz_backup_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
+tests_fuzz_fuzz_backup_LDADD = libbackup.la
+
 check_PROGRAMS += tests/fuzz/fuzz_batch
 FUZZ_TARGETS += tests/fuzz/fuzz_batch
 tests_fuzz_fuzz_batch_SOURCES = tests/fuzz/fuzz_batch.c $(FUZZ_MAIN)

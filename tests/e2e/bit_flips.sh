@@ -43,7 +43,7 @@ f = open(sys.argv[1], "r+b"); f.seek(int(sys.argv[2])); b = f.read(1)[0]; f.seek
 }
 follower() { [ "$(leader)" = nn2 ] && echo nn3 || echo nn2; }
 leads() { [ "$(leader)" = "$1" ]; }
-hand_over() { leads "$1" || "$dfs" namenode lead "${1#nn}" --config conf/operator.conf; }
+hand_over() { leads "$1" || "$dfs" namenode transfer "${1#nn}" --config conf/operator.conf; }
 can_lead() { wait_until 30 hand_over "$1" && wait_until 20 leads "$1" && wait_until 20 touch "$MNT/by-$1"; }
 well() { wait_until 60 bash -c "'$dfs' report && '$dfs' cluster status --dir '$DIR'"; }
 works() { echo "$1" >"$MNT/work" && [ "$(cat "$MNT/work")" = "$1" ] && ls -R "$MNT/tree" >"$DIR/ls"; }

@@ -197,7 +197,7 @@ silence() { # half of the clients reach nobody for longer than the lease of thei
 lose_client() {
     cut_both c1 "$L" && cut_for
 }
-transfer() { "$dfs" namenode lead --config "$DIR/conf/operator.conf" >/dev/null 2>&1; }
+transfer() { "$dfs" namenode transfer --config "$DIR/conf/operator.conf" >/dev/null 2>&1; }
 term() {
     kill -TERM "${pid[$L]}"
     wait "${pid[$L]}" 2>/dev/null

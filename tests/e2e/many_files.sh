@@ -12,7 +12,7 @@ each_has() { # NAME VALUE
     for n in nn1 nn2 nn3; do [ "$(metric $n "$1")" = "$2" ] || return 1; done
 }
 load() { # TEST CLIENTS COUNT: gives how many operations were done
-    printf '\n\n' | "$DFS_BUILDDIR/bench/meta_load" "$DIR" "$@" | awk -v t="$1" '$1 == t {print $3}'
+    printf '\n\n' | "$DFS_BUILDDIR/bench/meta_clients" "$DIR" "$@" | awk -v t="$1" '$1 == t {print $3}'
 }
 caches_are_bounded() {
     for n in nn1 nn2 nn3; do

@@ -211,7 +211,7 @@ static void node_turn(void *ctx)
         again = node_apply_entries(n) == 1;
         tell_serving(n);
         again = node_run_completions(n) || again;
-        if (n->gathered_count > 0 && n->proposed_write <= n->durable_write && !n->transferring)
+        if (proposals_is_due(&n->proposals) && !n->transferring)
             node_flush_batch(n);
         if (n->hash_due != 0)
             node_propose_hash(n);
@@ -246,7 +246,7 @@ static void on_durable(void *ctx, uint64_t write_id)
     struct node *n = ctx;
     struct raft_event ev = {.type = RAFT_EV_DURABLE, .write_id = write_id};
 
-    n->durable_write = write_id;
+    proposals_durable(&n->proposals, write_id);
     (void)node_step(n, &ev);
 }
 

@@ -4,7 +4,6 @@
 
 #include <uthash.h>
 
-#include "common/buf.h"
 #include "common/compiler.h"
 #include "common/limits.h"
 #include "namenode/data_dir.h"
@@ -14,31 +13,17 @@
 #include "namenode/node.h"
 #include "namenode/node_conf.h"
 #include "namenode/peers.h"
+#include "namenode/proposals.h"
 #include "namenode/raft_log.h"
 #include "namenode/raft_snap.h"
 
 enum {
-    BATCH_BYTES_MAX = 1 << 20,      /* of one log entry */
-    PROPOSAL_BYTES_MAX = 512 << 10, /* one request, packed */
     APPLY_ENTRIES_MAX = 512,        /* in one loop turn, so that heartbeats keep flowing... */
     APPLY_NS_MAX = 5 * 1000000,     /* ...nor longer than this */
     TICK_MS = 10,
     CARE_MS = 500, /* flush, compaction, and the like are looked after so often */
     KNOWN_NAMENODES_MAX = 64,
     LIVE_PEER_NS = 1000000000, /* heard within: its place in the log is kept */
-};
-
-struct waiter {
-    node_reply_fn done;
-    void *ctx;
-};
-
-/* Requests that became one entry, and who waits for them. */
-struct batch {
-    struct batch *next;
-    uint64_t index, term;
-    unsigned count;
-    struct waiter waiters[];
 };
 
 struct pending_read {
@@ -103,13 +88,8 @@ struct node {
     uint64_t applied;
     uint64_t serving_term; /* told to the watches; 0: not serving */
 
-    /* Proposals: being gathered, and on their way through the log, oldest first. */
-    struct buf gathered;
-    struct waiter gathered_waiters[META_BATCH_OPS_MAX];
-    unsigned gathered_count;
-    struct batch *flying, *flying_last;
+    struct proposals proposals;
     struct batch *applying; /* the batch whose entry is being applied, if it is ours */
-    uint64_t proposed_write, durable_write;
 
     struct pending_read *reads; /* by id */
     uint64_t next_read;

@@ -122,7 +122,7 @@ static void make_config(struct node *n, struct raft_config *c)
     c->read_lease = n->conf->read_lease;
     c->seed = rng_system_u64();
     c->cache_bytes = n->conf->log_cache_bytes;
-    c->append_bytes_max = BATCH_BYTES_MAX;
+    c->append_bytes_max = PROPOSALS_BYTES_MAX;
     c->entries_read = raft_log_read;
     c->entries_ctx = n->log;
 }

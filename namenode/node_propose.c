@@ -1,12 +1,10 @@
 /*
- * Requests on their way: gathered into an entry, through the log, applied, answered. And reads that
- * wait for their moment.
+ * Requests on their way: gathered into an entry, through the log, applied, answered (proposals.h).
+ * And reads that wait for their moment.
  *
  *   node_propose() ─► gathered ──flush──► flying ──committed, applied──► the waiter's done()
  *
- * Flushed is at the end of a turn when no log write of ours is under way, when that write is done,
- * or when the batch is full: so a lone request waits for nobody, and under load one sync carries
- * all that came during the one before.
+ * Flushed is at the end of a turn when it is due, or when the batch is full.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -33,9 +31,10 @@ static struct completion *add_completion(struct node *n)
     return &n->completions[n->completion_count++];
 }
 
-static void complete_reply(struct node *n, struct waiter w, int status)
+/* proposals_fail_fn */
+static void complete_reply(void *ctx, struct waiter w, int status)
 {
-    *add_completion(n) = (struct completion){.reply = w.done, .ctx = w.ctx, .status = status};
+    *add_completion(ctx) = (struct completion){.reply = w.done, .ctx = w.ctx, .status = status};
 }
 
 static void complete_read(struct node *n, node_read_fn done, void *ctx, int status)
@@ -62,71 +61,41 @@ bool node_run_completions(struct node *n)
 
 /* ---- gathering ---- */
 
-static void clear_gathered(struct node *n)
-{
-    buf_clear(&n->gathered);
-    n->gathered_count = 0;
-}
-
-static void fail_gathered(struct node *n, int status)
-{
-    for (unsigned i = 0; i < n->gathered_count; i++)
-        complete_reply(n, n->gathered_waiters[i], status);
-    clear_gathered(n);
-}
-
-/* One entry of this payload. Remembers the write, so that the next one waits for it. */
+/* One entry of this payload. */
 static int propose(struct node *n, enum raft_entry_type type, struct raft_buf *buf,
                    struct raft_update *up)
 {
     struct raft_event ev = {.type = RAFT_EV_PROPOSE,
                             .propose = {.type = type, .bufs = &buf, .count = 1}};
-    int r = node_step_update(n, &ev, up);
 
-    if (r == 0 && up->write_id != 0)
-        n->proposed_write = up->write_id;
-    return r;
+    return node_step_update(n, &ev, up);
 }
 
 void node_flush_batch(struct node *n)
 {
     struct raft_update up;
     struct raft_buf *buf;
-    struct batch *b;
-    int r;
+    int r = RAFT_NOT_LEADER;
 
-    if (n->gathered_count == 0)
+    if (n->proposals.count == 0)
         return;
-    if (!node_is_leader(n)) {
-        fail_gathered(n, DFS_ENOTLEADER);
-        return;
+    if (node_is_leader(n)) {
+        buf = proposals_payload(&n->proposals, clock_wall_ns(clock_system()));
+        r = propose(n, RAFT_ENTRY_NORMAL, buf, &up);
+        raft_buf_unref(buf);
     }
-    (void)fsm_batch_header(clock_wall_ns(clock_system()), n->gathered.data);
-    buf = raft_buf_copy(n->gathered.data, n->gathered.len);
-    r = propose(n, RAFT_ENTRY_NORMAL, buf, &up);
-    raft_buf_unref(buf);
     if (r < 0) {
-        fail_gathered(n, r == RAFT_NOT_LEADER ? DFS_ENOTLEADER : r);
+        proposals_fail_gathered(&n->proposals, r == RAFT_NOT_LEADER ? DFS_ENOTLEADER : r,
+                                complete_reply, n);
         return;
     }
     n->stats.batches++;
-    b = mem_alloc(sizeof(*b) + n->gathered_count * sizeof(b->waiters[0]));
-    *b = (struct batch){
-        .index = up.proposed_index, .term = up.proposed_term, .count = n->gathered_count};
-    memcpy(b->waiters, n->gathered_waiters, n->gathered_count * sizeof(b->waiters[0]));
-    if (n->flying)
-        n->flying_last->next = b;
-    else
-        n->flying = b;
-    n->flying_last = b;
-    clear_gathered(n);
+    proposals_fly(&n->proposals, &up);
 }
 
 /* Room for a request of len bytes in the batch, with its header; NULL: refused, and told so. */
 static uint8_t *gather(struct node *n, size_t len, struct waiter w)
 {
-    uint8_t *out;
-
     n->stats.proposals++;
     if (!node_is_leader(n) || n->is_closing) {
         complete_reply(n, w, DFS_ENOTLEADER);
@@ -136,18 +105,10 @@ static uint8_t *gather(struct node *n, size_t len, struct waiter w)
         complete_reply(n, w, -EMSGSIZE);
         return NULL;
     }
-    if (n->gathered_count == META_BATCH_OPS_MAX ||
-        n->gathered.len + len + FSM_BATCH_OP_HEADER_MAX > BATCH_BYTES_MAX)
+    if (!proposals_has_room(&n->proposals, len))
         node_flush_batch(n);
-    if (n->gathered_count == 0) {
-        (void)buf_reserve(&n->gathered, FSM_BATCH_HEADER);
-        buf_commit(&n->gathered, FSM_BATCH_HEADER);
-    }
-    out = buf_reserve(&n->gathered, FSM_BATCH_OP_HEADER_MAX + len);
-    buf_commit(&n->gathered, fsm_batch_op_header(len, out));
-    n->gathered_waiters[n->gathered_count++] = w;
     node_need_turn(n);
-    return buf_reserve(&n->gathered, len);
+    return proposals_add(&n->proposals, len, w);
 }
 
 void node_propose(struct node *n, const Dfs__MetaRequest *req, node_reply_fn done, void *ctx)
@@ -155,10 +116,8 @@ void node_propose(struct node *n, const Dfs__MetaRequest *req, node_reply_fn don
     size_t len = dfs__meta_request__get_packed_size(req);
     uint8_t *out = gather(n, len, (struct waiter){done, ctx});
 
-    if (!out)
-        return;
-    (void)dfs__meta_request__pack(req, out);
-    buf_commit(&n->gathered, len);
+    if (out)
+        (void)dfs__meta_request__pack(req, out);
 }
 
 void node_propose_packed(struct node *n, const void *body, size_t len, node_reply_fn done,
@@ -166,29 +125,18 @@ void node_propose_packed(struct node *n, const void *body, size_t len, node_repl
 {
     uint8_t *out = gather(n, len, (struct waiter){done, ctx});
 
-    if (!out)
-        return;
-    memcpy(out, body, len);
-    buf_commit(&n->gathered, len);
+    if (out)
+        memcpy(out, body, len);
 }
 
-/* Leadership is gone: what was proposed may come true or not. */
 void node_fail_proposals(struct node *n)
 {
-    while (n->flying) {
-        struct batch *b = n->flying;
-
-        n->flying = b->next;
-        for (unsigned i = 0; i < b->count; i++)
-            complete_reply(n, b->waiters[i], DFS_EUNKNOWN_OUTCOME);
-        free(b);
-    }
-    fail_gathered(n, DFS_ENOTLEADER);
+    proposals_fail_all(&n->proposals, complete_reply, n);
 }
 
 void node_propose_done(struct node *n)
 {
-    buf_done(&n->gathered);
+    proposals_done(&n->proposals);
     free(n->completions);
 }
 
@@ -203,23 +151,6 @@ static void on_reply(void *ctx, const struct fsm_reply *reply)
     n->applied_ops++;
     if (b && reply->position < b->count)
         b->waiters[reply->position].done(b->waiters[reply->position].ctx, 0, reply->msg);
-}
-
-/* The batch that we proposed as this entry; what was overtaken by another leader's is failed. */
-static struct batch *take_batch(struct node *n, uint64_t index, uint64_t term)
-{
-    while (n->flying && n->flying->index <= index) {
-        struct batch *b = n->flying;
-
-        n->flying = b->next;
-        b->next = NULL;
-        if (b->index == index && b->term == term)
-            return b;
-        for (unsigned i = 0; i < b->count; i++)
-            complete_reply(n, b->waiters[i], DFS_EUNKNOWN_OUTCOME);
-        free(b);
-    }
-    return NULL;
 }
 
 static int apply_conf(struct node *n, const struct raft_buf *buf, uint64_t index)
@@ -240,7 +171,7 @@ static void apply_entry(struct node *n, const struct raft_entry *e, struct raft_
 
     if (type == RAFT_ENTRY_CONF)
         r = apply_conf(n, buf, index);
-    n->applying = take_batch(n, index, term);
+    n->applying = proposals_take(&n->proposals, index, term, complete_reply, n);
     /* The entry itself may be gone when a reply makes raft step; buf is ours. */
     if (r == 0)
         r = fsm_apply(n->fsm, index, term, is_ours ? buf->data : NULL, is_ours ? buf->len : 0,
@@ -312,8 +243,10 @@ void node_propose_hash(struct node *n)
     out += fsm_batch_op_header(len, out);
     out += dfs__meta_request__pack(&req, out);
     buf->len = (uint32_t)(out - buf->data);
-    if (propose(n, RAFT_ENTRY_HASH, buf, &up) == 0) /* Else a later one will do as well. */
+    if (propose(n, RAFT_ENTRY_HASH, buf, &up) == 0) { /* Else a later one will do as well. */
+        proposals_wrote(&n->proposals, &up);
         n->stats.hashes++;
+    }
     raft_buf_unref(buf);
 }
 

@@ -21,7 +21,7 @@
 struct kv_mem {
     struct kv kv;
     struct omap live, flushed;
-    bool failing, fail_armed;
+    bool failing, fail_armed, flush_armed;
     unsigned fail_after;
 };
 
@@ -51,6 +51,17 @@ static void mem_value_done(struct kv *kv, struct kv_value *v)
     *v = (struct kv_value){0};
 }
 
+static int mem_flush(struct kv *kv, bool wait)
+{
+    struct kv_mem *m = CONTAINER_OF(kv, struct kv_mem, kv);
+
+    (void)wait;
+    if (m->failing)
+        return -EIO;
+    omap_copy(&m->flushed, &m->live);
+    return 0;
+}
+
 static int mem_write(struct kv *kv, const struct kv_batch *b)
 {
     struct kv_mem *m = CONTAINER_OF(kv, struct kv_mem, kv);
@@ -67,18 +78,10 @@ static int mem_write(struct kv *kv, const struct kv_batch *b)
         else
             omap_remove(&m->live, c.key, c.key_len);
     }
-    return 0;
-}
-
-static int mem_flush(struct kv *kv, bool wait)
-{
-    struct kv_mem *m = CONTAINER_OF(kv, struct kv_mem, kv);
-
-    (void)wait;
-    if (m->failing)
-        return -EIO;
-    omap_copy(&m->flushed, &m->live);
-    return 0;
+    if (!m->flush_armed)
+        return 0;
+    m->flush_armed = false;
+    return mem_flush(kv, true);
 }
 
 static void append_u32(struct buf *b, uint32_t v)
@@ -268,12 +271,34 @@ int kv_mem_open(const char *checkpoint_dir, struct kv **ret_kv)
     return 0;
 }
 
+int kv_mem_copy(struct kv *kv, struct kv **ret_kv)
+{
+    const struct kv_mem *from = CONTAINER_OF(kv, struct kv_mem, kv);
+    CLEANUP(kv) struct kv *copy = NULL;
+    int r;
+
+    r = kv_mem_new(&copy);
+    if (r < 0)
+        return r;
+    omap_copy(&CONTAINER_OF(copy, struct kv_mem, kv)->live, &from->live);
+    r = mem_flush(copy, true);
+    if (r < 0)
+        return r;
+    *ret_kv = STEAL(copy);
+    return 0;
+}
+
+void kv_mem_flush_at_write(struct kv *kv)
+{
+    CONTAINER_OF(kv, struct kv_mem, kv)->flush_armed = true;
+}
+
 void kv_mem_crash(struct kv *kv)
 {
     struct kv_mem *m = CONTAINER_OF(kv, struct kv_mem, kv);
 
     omap_copy(&m->live, &m->flushed);
-    m->failing = m->fail_armed = false;
+    m->failing = m->fail_armed = m->flush_armed = false;
 }
 
 void kv_mem_fail_write_after(struct kv *kv, unsigned count)

@@ -1,19 +1,34 @@
 # What tests/sim/ builds.
 SIM_RAFT_SOURCES = tests/sim/sim_raft.h tests/sim/sim_raft_world.c tests/sim/sim_raft_disk.c \
-	tests/sim/sim_raft_node.c tests/sim/sim_raft_check.c tests/sim/sim_raft_plan.c
+	tests/sim/sim_raft_node.c tests/sim/sim_raft_check.c tests/sim/sim_raft_plan.c \
+	tests/sim/sim_main.h
 
 check_PROGRAMS += tests/sim/sim_raft
 TESTS += tests/sim/sim_raft
-tests_sim_sim_raft_SOURCES = tests/sim/sim_raft.c $(SIM_RAFT_SOURCES)
+tests_sim_sim_raft_SOURCES = tests/sim/sim_raft.c tests/sim/sim_toy.c tests/sim/sim_main.c \
+	$(SIM_RAFT_SOURCES)
 tests_sim_sim_raft_CFLAGS = $(TEST_CFLAGS)
 tests_sim_sim_raft_LDADD = libraft.la
 
 check_PROGRAMS += tests/sim/sim_raft_mutants
 TESTS += tests/sim/sim_raft_mutants
-tests_sim_sim_raft_mutants_SOURCES = tests/sim/sim_raft_mutants.c $(SIM_RAFT_SOURCES)
+tests_sim_sim_raft_mutants_SOURCES = tests/sim/sim_raft_mutants.c tests/sim/sim_toy.c \
+	tests/sim/sim_hunt.c $(SIM_RAFT_SOURCES)
 tests_sim_sim_raft_mutants_CPPFLAGS = $(AM_CPPFLAGS) -DRAFT_MUTANTS
 tests_sim_sim_raft_mutants_CFLAGS = $(TEST_CFLAGS)
 tests_sim_sim_raft_mutants_LDADD = libraft_mutants.la
+
+# ---- namenodes ----
+SIM_NN_SOURCES = tests/sim/sim_nn.h tests/sim/sim_nn.c tests/sim/sim_nn_serve.c \
+	tests/sim/sim_nn_client.c tests/sim/sim_nn_request.c tests/sim/sim_nn_check.c \
+	tests/sim/sim_nn_tree.c tests/unit/namenode/posix_model.c tests/unit/namenode/posix_model.h \
+	$(SIM_RAFT_SOURCES)
+check_PROGRAMS += tests/sim/sim_namenode
+TESTS += tests/sim/sim_namenode
+tests_sim_sim_namenode_SOURCES = tests/sim/sim_namenode.c tests/sim/sim_main.c $(SIM_NN_SOURCES)
+tests_sim_sim_namenode_CFLAGS = $(TEST_CFLAGS)
+tests_sim_sim_namenode_LDADD = libnamenode.la
+# ---- end of namenodes ----
 
 # ---- the chain ----
 check_PROGRAMS += tests/sim/sim_chain tests/sim/sim_chain_mutants

@@ -1,8 +1,9 @@
 /*
- * A Raft group on virtual time: the real core and codec, with simulated network, disks, clocks,
- * state machines and trouble. All chance comes from one seed; a run is the same each time.
+ * A Raft group on virtual time: the real core and codec, with simulated network, disks, clocks and
+ * trouble. What it replicates is a machine: the toy of sim_raft, which only tells two histories
+ * apart, or whole namenodes (sim_nn.h). All chance comes from one seed; a run is the same each time.
  *
- *   plan (faults, clients) ──► queue of events ──► node (rim) ──► raft core
+ *   plan (faults, clients) ──► queue of events ──► node (rim) ──► raft core, machine
  *                                   ▲                  │ messages, syncs, snapshots
  *                                   └──────────────────┘
  *   check watches each step with a view of all nodes at once.
@@ -52,9 +53,36 @@ enum {
     X(proposals, "proposals taken")                                                                \
     X(higher_terms, "old leaders told of a newer term")
 
+/* The same of namenodes and their clients. */
+#define SIM_NN_SOMETIMES(X)                                                                        \
+    X(batches, "entries of several requests")                                                      \
+    X(nn_replies, "replies to clients")                                                            \
+    X(nn_reads, "reads answered")                                                                  \
+    X(redirects, "clients sent to another namenode")                                               \
+    X(unknowns, "clients told that the outcome is not known")                                      \
+    X(retries, "requests sent again")                                                              \
+    X(late_copies, "old requests that arrived again")                                              \
+    X(cached_replies, "replies from the reply cache")                                              \
+    X(cached_after_failover, "replies from the cache under another leader")                        \
+    X(cached_after_install, "replies from a cache that came by snapshot")                          \
+    X(below_floor, "requests below the floor, refused")                                            \
+    X(sessions_opened, "sessions opened")                                                          \
+    X(sessions_closed, "sessions closed")                                                          \
+    X(sessions_evicted, "sessions evicted")                                                        \
+    X(sessions_lost, "sessions lost with requests unanswered")                                     \
+    X(ended_session_ops, "requests of a session that had ended, refused")                          \
+    X(hash_entries, "state hashes compared through the log")                                       \
+    X(store_flushes, "stores that flushed by themselves")                                          \
+    X(loops_refused, "renames refused for a loop")                                                 \
+    X(exchanges, "renames that exchanged two directories")                                         \
+    X(not_empty, "directories not removed because of a file in them")                              \
+    X(reaped, "inodes taken apart")                                                                \
+    X(replays, "logs replayed into a fresh store")
+
 struct sim_stats {
 #define SIM_FIELD(name, text) uint64_t name;
     SIM_SOMETIMES(SIM_FIELD)
+    SIM_NN_SOMETIMES(SIM_FIELD)
 #undef SIM_FIELD
     uint64_t events;
     int64_t virtual_ns;
@@ -79,10 +107,45 @@ enum sim_fault {
     SIM_FAULT_ALL = (1 << 14) - 1,
 };
 
+struct sim_world;
+struct sim_node;
+struct sim_event;
+
+/*
+ * What the group replicates. The simulator knows of its state only the point in the log and a
+ * hash; what a crash leaves of it is the state at the last flush.
+ */
+struct sim_machine {
+    void (*set_up)(struct sim_world *w);
+    void (*tear_down)(struct sim_world *w);
+    /* A node begins with what is flushed; it ends, and its memory with it. */
+    void (*start)(struct sim_world *w, struct sim_node *n);
+    void (*stop)(struct sim_world *w, struct sim_node *n);
+    /* Returns the hash of the state after it. */
+    uint64_t (*apply)(struct sim_world *w, struct sim_node *n, const struct raft_entry *e);
+    void (*flush)(struct sim_world *w, struct sim_node *n);
+    /* Makes a copy of the state for peers; takes over that copy of another node. */
+    void (*checkpoint)(struct sim_world *w, struct sim_node *n);
+    void (*install)(struct sim_world *w, struct sim_node *n, const struct sim_node *source);
+    /* Role, commit and so on have changed; a read has ended. */
+    void (*update)(struct sim_world *w, struct sim_node *n, const struct raft_update *up);
+    void (*read)(struct sim_world *w, struct sim_node *n, const struct raft_read *read);
+    /* All that an event of the node has caused is done. */
+    void (*turn)(struct sim_world *w, struct sim_node *n);
+    /* SIM_REQUEST, SIM_CLIENT. */
+    void (*event)(struct sim_world *w, const struct sim_event *e);
+    bool (*is_whole)(const struct sim_world *w);
+    void (*check_end)(struct sim_world *w);
+};
+
+extern const struct sim_machine sim_toy, sim_namenodes;
+
 struct sim_options {
     uint64_t seed;
+    const struct sim_machine *machine;
     bool trace;
-    unsigned mutant;
+    unsigned mutant;    /* of the core */
+    unsigned nn_mutant; /* of the namenode */
 };
 
 struct sim_result {
@@ -105,8 +168,9 @@ enum sim_event_type {
     SIM_SNAPSHOT_MADE,
     SIM_SNAPSHOT_FETCHED,
     SIM_TROUBLE,
-    SIM_PROPOSE,
     SIM_READ,
+    SIM_REQUEST, /* For the machine of a node that is up. */
+    SIM_CLIENT,  /* For the machine, of no node. */
 };
 
 struct sim_event {
@@ -117,11 +181,12 @@ struct sim_event {
     unsigned life; /* Of the node; 0: whatever life it has then. */
     struct raft_id peer;
     struct raft_point point;
+    uint64_t number; /* The machine's own. */
     uint8_t *bytes;
     size_t len;
 };
 
-/* What the state machine holds: enough to tell two histories apart. */
+/* Where a state machine stands. */
 struct sim_state {
     struct raft_point at;
     uint64_t hash;
@@ -176,6 +241,9 @@ struct sim_node {
     uint64_t term;
     bool transfer_campaign;
     uint64_t own_first; /* Leader: of its NOOP. */
+    bool leader_ready;
+    uint64_t durable_write; /* Of the last sync. */
+    void *machine;          /* Its own. */
     int64_t proof_ns; /* When the newest of its heartbeats that were answered left, by its clock. */
 };
 
@@ -204,6 +272,8 @@ struct sim_read {
 };
 
 struct sim_world {
+    const struct sim_machine *machine;
+    void *machine_world;
     uint64_t rng;
     int64_t now_ns;
     bool trace;
@@ -236,7 +306,6 @@ struct sim_world {
     struct raft_id (*votes)[SIM_NODES_MAX]; /* By term and node. */
     struct sim_read *reads;
     size_t read_count, read_cap;
-    uint64_t next_op;
 };
 
 /* sim_raft_world.c: chance, time, network */
@@ -249,6 +318,7 @@ void sim_fail(struct sim_world *w, const char *format, ...) __attribute__((forma
 void sim_trace(struct sim_world *w, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void sim_at(struct sim_world *w, int64_t delay_ns, const struct sim_event *event);
 bool sim_next(struct sim_world *w, struct sim_event *ret_event);
+int64_t sim_net_delay(struct sim_world *w);
 void sim_send(struct sim_world *w, const struct raft_msg *msg);
 void sim_events_free(struct sim_world *w);
 
@@ -275,6 +345,13 @@ int sim_node_step(struct sim_world *w, struct sim_node *n, struct raft_event *ev
 void sim_node_event(struct sim_world *w, const struct sim_event *e);
 void sim_node_compact(struct sim_world *w, struct sim_node *n, uint64_t keep);
 struct sim_node *sim_node_of(struct sim_world *w, struct raft_id id);
+
+/* sim_raft_plan.c: what happens */
+/* Some node that thinks it leads; there may be several. NULL: none. */
+struct sim_node *sim_some_leader(struct sim_world *w);
+void sim_again(struct sim_world *w, enum sim_event_type type, int64_t min, int64_t max);
+/* Asks for a read; its id comes back by sim_machine.read, perhaps at once. Negative: refused. */
+int sim_read_at(struct sim_world *w, struct sim_node *n, uint64_t *ret_id);
 
 /* sim_raft_check.c: the invariants */
 uint64_t sim_entry_hash(const struct raft_entry *e);

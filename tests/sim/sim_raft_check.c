@@ -86,6 +86,7 @@ void check_appended(struct sim_world *w, const struct sim_node *n, const struct 
     at->known[at->known_count++] = (struct sim_known){e->term, prev_term, hash};
 }
 
+/* Or was, until it was damaged. */
 static bool is_durable_on_quorum(const struct sim_world *w, const struct raft_conf *conf,
                                  uint64_t index, uint64_t term)
 {
@@ -98,7 +99,8 @@ static bool is_durable_on_quorum(const struct sim_world *w, const struct raft_co
         if (!conf->members[i].voter)
             continue;
         voters++;
-        have += n->flushed.at.index >= index || (e != NULL && e->term == term);
+        have +=
+            n->flushed.at.index >= index || index <= n->faulty_to || (e != NULL && e->term == term);
     }
     return have * 2 > voters;
 }
@@ -244,8 +246,11 @@ void check_step(struct sim_world *w, struct sim_node *n, const struct raft_event
     check_lease(w, n, &status, before);
 }
 
-/* I7, before any read shows it: who is elected finds nobody whose lease still holds. */
-static void check_leases(struct sim_world *w, const struct sim_node *elected)
+/*
+ * I7, before any read shows it: who is elected finds nobody of an older term whose lease still
+ * holds. (One of a newer term may: votes for an older one, that arrive late, do no harm.)
+ */
+static void check_leases(struct sim_world *w, const struct sim_node *elected, uint64_t term)
 {
     for (unsigned i = 0; i < w->node_count; i++) {
         const struct sim_node *n = &w->nodes[i];
@@ -254,7 +259,7 @@ static void check_leases(struct sim_world *w, const struct sim_node *elected)
         if (n == elected || !n->up)
             continue;
         raft_status(n->raft, &status);
-        if (sim_clock(w, n) < status.lease_until_ns)
+        if (status.term < term && sim_clock(w, n) < status.lease_until_ns)
             sim_fail(w, "I7: node %u is elected while the lease of node %u holds", ID(elected),
                      ID(n));
     }
@@ -270,7 +275,7 @@ void check_leader(struct sim_world *w, const struct sim_node *n, uint64_t term)
         sim_fail(w, "I1: nodes %lu and %u lead in term %lu", UL(w->leaders[term].v), ID(n),
                  UL(term));
     w->leaders[term] = self;
-    check_leases(w, n);
+    check_leases(w, n, term);
     for (uint64_t i = n->state.at.index + 1; i <= w->max_commit; i++) {
         const struct raft_entry *e = sim_log_find(&n->log, i);
         const struct sim_index *at = sim_index_at(w, i);

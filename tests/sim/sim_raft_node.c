@@ -193,8 +193,14 @@ static void handle(struct sim_world *w, struct sim_node *n, const struct raft_up
     if (up->role == RAFT_LEADER && up->commit_index > n->commit_index)
         check_leader_commit(w, n, up->term);
     n->commit_index = up->commit_index;
-    for (size_t i = 0; i < up->read_count; i++)
+    n->leader_ready = up->leader_ready;
+    if (w->machine->update != NULL)
+        w->machine->update(w, n, up);
+    for (size_t i = 0; i < up->read_count; i++) {
         check_read(w, n, &up->reads[i]);
+        if (w->machine->read != NULL)
+            w->machine->read(w, n, &up->reads[i]);
+    }
     want_snapshots(w, n, up);
     schedule_apply(w, n);
     w->hash = sim_mix(w->hash, up->term ^ (up->commit_index << 20) ^ (up->message_count << 40) ^
@@ -240,6 +246,10 @@ void sim_node_start(struct sim_world *w, struct sim_node *n)
     n->commit_index = n->flushed.at.index;
     n->transfer_campaign = false;
     n->proof_ns = 0;
+    n->durable_write = 0;
+    n->leader_ready = false;
+    if (w->machine->start != NULL)
+        w->machine->start(w, n);
     if (raft_new(&config, &boot, &n->raft) < 0) {
         sim_fail(w, "I9: node %u cannot start", n->number + 1);
         n->raft = NULL;
@@ -273,6 +283,8 @@ void sim_node_crash(struct sim_world *w, struct sim_node *n, bool power)
     n->paused_until_ns = 0;
     raft_free(n->raft);
     n->raft = NULL;
+    if (w->machine->stop != NULL)
+        w->machine->stop(w, n);
     sim_disk_crash(w, n, power);
     w->stats->crashes++;
 }
@@ -281,7 +293,7 @@ static void apply_one(struct sim_world *w, struct sim_node *n, const struct raft
 {
     n->state.at.index = e->index;
     n->state.at.term = e->term;
-    n->state.hash = sim_mix(sim_mix(n->state.hash, e->index), sim_entry_hash(e));
+    n->state.hash = w->machine->apply(w, n, e);
     if (e->type == RAFT_ENTRY_CONF) {
         (void)raft_conf_decode(e->buf->data, e->buf->len, &n->state.at.conf);
         w->stats->confs_committed++;
@@ -300,7 +312,7 @@ static void on_apply(struct sim_world *w, struct sim_node *n)
     int r = 0;
 
     n->apply_scheduled = false;
-    while (n->state.at.index < n->commit_index) {
+    while (n->state.at.index < n->commit_index && !w->failed) {
         r = raft_entry_get(n->raft, n->state.at.index + 1, &e);
         if (r < 0)
             break;
@@ -345,7 +357,7 @@ static void on_synced(struct sim_world *w, struct sim_node *n)
     struct raft_event ev = {.type = RAFT_EV_DURABLE};
     struct raft_update up;
 
-    ev.write_id = sim_disk_synced(n);
+    ev.write_id = n->durable_write = sim_disk_synced(n);
     (void)sim_node_step(w, n, &ev, &up);
     sim_disk_sync(w, n);
 }
@@ -360,6 +372,8 @@ static void on_snapshot_made(struct sim_world *w, struct sim_node *n, struct raf
         ev.peer = peer;
     } else {
         n->checkpoint = n->state;
+        if (w->machine->checkpoint != NULL)
+            w->machine->checkpoint(w, n);
         ev.snapshot.peer = peer;
         ev.snapshot.point = n->state.at;
     }
@@ -396,6 +410,8 @@ static void on_snapshot_fetched(struct sim_world *w, struct sim_node *n, const s
     sim_trace(w, "node %u installs a snapshot at %lu", n->number + 1, UL(e->point.index));
     n->state = source->checkpoint;
     n->flushed = n->state;
+    if (w->machine->install != NULL)
+        w->machine->install(w, n, source);
     ev.installed = n->state.at;
     w->stats->installs++;
     if (n->commit_index < n->state.at.index)
@@ -418,8 +434,11 @@ void sim_node_compact(struct sim_world *w, struct sim_node *n, uint64_t keep)
     struct raft_event ev = {.type = RAFT_EV_COMPACTED};
     struct raft_update up;
 
-    if ((int)w->mutant != CUT_UNFLUSHED)
+    if ((int)w->mutant != CUT_UNFLUSHED) {
         n->flushed = n->state;
+        if (w->machine->flush != NULL)
+            w->machine->flush(w, n);
+    }
     if (n->state.at.index <= keep)
         return;
     ev.index = n->state.at.index - keep + 1;
@@ -462,10 +481,15 @@ void sim_node_event(struct sim_world *w, const struct sim_event *e)
     case SIM_SNAPSHOT_FETCHED:
         on_snapshot_fetched(w, n, e);
         break;
+    case SIM_REQUEST:
+        w->machine->event(w, e);
+        break;
     case SIM_RESTART:
     case SIM_TROUBLE:
-    case SIM_PROPOSE:
     case SIM_READ:
+    case SIM_CLIENT:
         break;
     }
+    if (w->machine->turn != NULL && n->up && !w->failed)
+        w->machine->turn(w, n);
 }

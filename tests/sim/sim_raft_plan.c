@@ -1,5 +1,5 @@
 /*
- * What happens in one schedule: clients that write and read, and trouble of the kinds that the
+ * What happens in one schedule: clients, and trouble of the kinds that the
  * seed switched on; then quiet, in which the group must be whole again within bounded time.
  */
 #include <assert.h>
@@ -25,8 +25,7 @@ static struct sim_node *any_up(struct sim_world *w)
     return n->up && n->paused_until_ns <= w->now_ns ? n : NULL;
 }
 
-/* Somebody who thinks that he leads; there may be several. */
-static struct sim_node *some_leader(struct sim_world *w)
+struct sim_node *sim_some_leader(struct sim_world *w)
 {
     size_t start = sim_below(w, w->node_count);
 
@@ -39,46 +38,14 @@ static struct sim_node *some_leader(struct sim_world *w)
     return NULL;
 }
 
-static void again(struct sim_world *w, enum sim_event_type type, int64_t min, int64_t max)
+void sim_again(struct sim_world *w, enum sim_event_type type, int64_t min, int64_t max)
 {
     struct sim_event e = {.type = type};
 
     sim_at(w, sim_between(w, min, max), &e);
 }
 
-static void propose(struct sim_world *w)
-{
-    struct sim_node *n = some_leader(w);
-    size_t count = 1 + sim_below(w, 3);
-    struct raft_buf *bufs[3];
-    struct raft_event ev = {.type = RAFT_EV_PROPOSE};
-    struct raft_update up;
-    int r;
-
-    again(w, SIM_PROPOSE, 5 * SIM_MS, 60 * SIM_MS);
-    if (n == NULL)
-        return;
-    for (size_t i = 0; i < count; i++) {
-        bufs[i] = raft_buf_new(8 + sim_below(w, 40));
-        memset(bufs[i]->data, 0, bufs[i]->len);
-        w->next_op++;
-        memcpy(bufs[i]->data, &w->next_op, sizeof(w->next_op));
-    }
-    ev.propose.type = sim_percent(w, 5) ? RAFT_ENTRY_HASH : RAFT_ENTRY_NORMAL;
-    ev.propose.bufs = bufs;
-    ev.propose.count = count;
-    r = sim_node_step(w, n, &ev, &up);
-    if (r == 0)
-        w->stats->proposals++;
-    else if (r == -EAGAIN)
-        w->stats->proposals_full++;
-    else
-        sim_fail(w, "a proposal to leader %u is refused, %d", n->number + 1, r);
-    for (size_t i = 0; i < count; i++)
-        raft_buf_unref(bufs[i]);
-}
-
-static void read_at(struct sim_world *w, struct sim_node *n)
+int sim_read_at(struct sim_world *w, struct sim_node *n, uint64_t *ret_id)
 {
     struct raft_event ev = {.type = RAFT_EV_READ};
     struct raft_update up;
@@ -88,21 +55,23 @@ static void read_at(struct sim_world *w, struct sim_node *n)
     read.follower = n->role != RAFT_LEADER;
     read.lease = !read.follower; /* If it needs no message, so ends in this step. */
     w->reads = raft_grow(w->reads, w->read_count, &w->read_cap, sizeof(*w->reads));
-    ev.read_id = w->read_count;
+    *ret_id = ev.read_id = w->read_count;
     w->reads[w->read_count++] = read;
     r = sim_node_step(w, n, &ev, &up);
     w->reads[ev.read_id].lease = false;
     if (r < 0)
         w->reads[ev.read_id].done = true;
+    return r;
 }
 
 static void read_some(struct sim_world *w)
 {
-    struct sim_node *n = sim_percent(w, 70) ? some_leader(w) : any_up(w);
+    struct sim_node *n = sim_percent(w, 70) ? sim_some_leader(w) : any_up(w);
+    uint64_t id;
 
-    again(w, SIM_READ, 2 * SIM_MS, 50 * SIM_MS);
+    sim_again(w, SIM_READ, 2 * SIM_MS, 50 * SIM_MS);
     if (n != NULL)
-        read_at(w, n);
+        (void)sim_read_at(w, n, &id);
 }
 
 static void heal_cuts(struct sim_world *w)
@@ -123,8 +92,8 @@ static void trouble_partition(struct sim_world *w)
     uint64_t side = sim_random(w);
     uint64_t kind = sim_below(w, 4);
 
-    if (sim_percent(w, 40) && some_leader(w) != NULL)
-        a = some_leader(w)->number;
+    if (sim_percent(w, 40) && sim_some_leader(w) != NULL)
+        a = sim_some_leader(w)->number;
     for (unsigned i = 0; i < w->node_count; i++) {
         for (unsigned k = 0; k < w->node_count; k++) {
             if ((kind == 0 && (i == a || k == a)) ||                         /* Alone. */
@@ -168,7 +137,7 @@ static struct sim_node *any_writing(struct sim_world *w)
 
 static struct sim_node *leader_or_any(struct sim_world *w, unsigned percent)
 {
-    struct sim_node *n = sim_percent(w, percent) ? some_leader(w) : NULL;
+    struct sim_node *n = sim_percent(w, percent) ? sim_some_leader(w) : NULL;
 
     return n != NULL ? n : any_node(w);
 }
@@ -202,7 +171,7 @@ static void trouble_pause(struct sim_world *w)
 
 static void trouble_conf(struct sim_world *w)
 {
-    struct sim_node *n = some_leader(w), *target = any_node(w);
+    struct sim_node *n = sim_some_leader(w), *target = any_node(w);
     struct raft_event ev = {.type = RAFT_EV_CONF_CHANGE};
     const struct raft_member *member;
     struct raft_update up;
@@ -230,7 +199,7 @@ static void trouble_conf(struct sim_world *w)
 
 static void trouble_transfer(struct sim_world *w)
 {
-    struct sim_node *n = some_leader(w);
+    struct sim_node *n = sim_some_leader(w);
     struct raft_event ev = {.type = RAFT_EV_TRANSFER};
     struct raft_update up;
 
@@ -243,7 +212,7 @@ static void trouble_transfer(struct sim_world *w)
 
 static void trouble_compact(struct sim_world *w)
 {
-    struct sim_node *n = sim_percent(w, 50) ? some_leader(w) : any_up(w);
+    struct sim_node *n = sim_percent(w, 50) ? sim_some_leader(w) : any_up(w);
 
     if (n != NULL)
         sim_node_compact(w, n, sim_percent(w, 50) ? 0 : sim_below(w, 30));
@@ -251,7 +220,7 @@ static void trouble_compact(struct sim_world *w)
 
 static void trouble_unreachable(struct sim_world *w)
 {
-    struct sim_node *n = some_leader(w);
+    struct sim_node *n = sim_some_leader(w);
     struct raft_event ev = {.type = RAFT_EV_PEER_UNREACHABLE};
     struct raft_update up;
 
@@ -269,7 +238,7 @@ static void make_trouble(struct sim_world *w)
         return;
     for (unsigned tries = 0; tries < 8 && !(w->faults & fault); tries++)
         fault = 1u << sim_below(w, 14);
-    again(w, SIM_TROUBLE, 5 * SIM_MS, w->trouble_max_ns);
+    sim_again(w, SIM_TROUBLE, 5 * SIM_MS, w->trouble_max_ns);
     if (w->cut_until_ns > 0 && w->now_ns >= w->cut_until_ns)
         heal_cuts(w);
     if (!(w->faults & fault))
@@ -375,12 +344,13 @@ static void handle_event(struct sim_world *w, struct sim_event *e)
     case SIM_TROUBLE:
         make_trouble(w);
         break;
-    case SIM_PROPOSE:
-        propose(w);
-        break;
     case SIM_READ:
         read_some(w);
         break;
+    case SIM_CLIENT:
+        w->machine->event(w, e);
+        break;
+    case SIM_REQUEST:
     case SIM_TICK:
     case SIM_DELIVER:
     case SIM_SYNCED:
@@ -408,7 +378,8 @@ static void run_until(struct sim_world *w, int64_t until_ns, bool (*done)(const 
 
 static bool is_whole_with_reads(const struct sim_world *w)
 {
-    return is_whole(w) && reads_are_done(w);
+    return is_whole(w) && reads_are_done(w) &&
+           (w->machine->is_whole == NULL || w->machine->is_whole(w));
 }
 
 static void check_liveness(struct sim_world *w)
@@ -428,7 +399,7 @@ static void check_liveness(struct sim_world *w)
     if (!is_whole_with_reads(w))
         tell_state(w);
     if (!w->failed && !is_whole_with_reads(w))
-        sim_fail(w, "liveness: a read has no end");
+        sim_fail(w, "liveness: a read or a request has no end");
 }
 
 static void set_up_group(struct sim_world *w)
@@ -477,14 +448,17 @@ static void set_up(struct sim_world *w)
         w->duplicate_percent = 1 + (unsigned)sim_below(w, 20);
     w->sync_max_ns = sim_percent(w, 50) ? 2 * SIM_MS : sim_between(w, 2 * SIM_MS, 40 * SIM_MS);
     w->trouble_max_ns = sim_between(w, 50 * SIM_MS, 500 * SIM_MS);
+    if (w->machine->set_up != NULL)
+        w->machine->set_up(w);
     set_up_group(w);
-    again(w, SIM_TROUBLE, 0, 2000 * SIM_MS);
-    again(w, SIM_PROPOSE, 0, 1000 * SIM_MS);
-    again(w, SIM_READ, 0, 1000 * SIM_MS);
+    sim_again(w, SIM_TROUBLE, 0, 2000 * SIM_MS);
+    sim_again(w, SIM_READ, 0, 1000 * SIM_MS);
 }
 
 static void tear_down(struct sim_world *w)
 {
+    if (w->machine->tear_down != NULL)
+        w->machine->tear_down(w);
     for (unsigned i = 0; i < w->node_count; i++) {
         raft_free(w->nodes[i].raft);
         sim_disk_done(&w->nodes[i]);
@@ -502,12 +476,15 @@ void sim_run(const struct sim_options *options, struct sim_stats *stats, struct 
 
     w->rng = options->seed;
     w->trace = options->trace;
+    w->machine = options->machine;
     w->mutant = options->mutant;
     w->stats = stats;
     set_up(w);
     run_until(w, sim_between(w, 3000 * SIM_MS, 20000 * SIM_MS), NULL);
     if (!w->failed)
         check_liveness(w);
+    if (!w->failed && w->machine->check_end != NULL)
+        w->machine->check_end(w);
     stats->virtual_ns += w->now_ns;
     result->failed = w->failed;
     result->hash = w->hash;

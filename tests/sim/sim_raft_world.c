@@ -113,7 +113,7 @@ void sim_events_free(struct sim_world *w)
     free(w->heap);
 }
 
-static int64_t net_delay(struct sim_world *w)
+int64_t sim_net_delay(struct sim_world *w)
 {
     if (w->quiet || !sim_percent(w, w->delay_percent))
         return sim_between(w, SIM_MS / 10, SIM_MS);
@@ -130,7 +130,7 @@ static void deliver_later(struct sim_world *w, const struct raft_msg *msg)
     e.bytes = malloc(e.len);
     assert(e.bytes != NULL);
     raft_msg_encode(msg, e.bytes);
-    sim_at(w, net_delay(w), &e);
+    sim_at(w, sim_net_delay(w), &e);
 }
 
 void sim_send(struct sim_world *w, const struct raft_msg *msg)

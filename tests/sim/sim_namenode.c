@@ -1,0 +1,16 @@
+/* Runs many schedules of simulated namenodes and their clients, see sim_main.h. */
+#include "tests/sim/sim_main.h"
+
+int main(int argc, char **argv)
+{
+    static const struct sim_program program = {
+        .name = "sim_namenode",
+        .holds = "hold I1 to I16 and recover",
+        .machine = &sim_namenodes,
+        .has_namenodes = true,
+        .schedules = 400,
+        .block = 100,
+    };
+
+    return sim_main(argc, argv, &program);
+}

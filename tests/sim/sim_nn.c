@@ -1,0 +1,258 @@
+/* Namenodes as the machine of the simulated group: start, apply, flush, snapshot. */
+#include "tests/sim/sim_nn.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/mem.h"
+#include "namenode/kv_mem.h"
+
+struct nn_world *nn_world_of(const struct sim_world *w)
+{
+    return w->machine_world;
+}
+
+struct nn *nn_of(const struct sim_world *w, const struct sim_node *n)
+{
+    return &nn_world_of(w)->nodes[n->number];
+}
+
+static void set_up(struct sim_world *w)
+{
+    struct nn_world *nw = MEM_NEW(struct nn_world);
+
+    w->machine_world = nw;
+    for (unsigned i = 0; i < SIM_NODES_MAX; i++) {
+        struct nn *nn = &nw->nodes[i];
+
+        nn->w = w;
+        nn->n = &w->nodes[i];
+        (void)kv_mem_new(&nn->kv);
+    }
+    nn_clients_begin(w);
+}
+
+static void stop(struct sim_world *w, struct sim_node *n)
+{
+    struct nn *nn = nn_of(w, n);
+
+    nn_serve_stop(nn);
+    fsm_close(STEAL(nn->fsm));
+    kv_close(STEAL(nn->checkpoint));
+    kv_mem_crash(nn->kv);
+}
+
+static void tear_down(struct sim_world *w)
+{
+    struct nn_world *nw = nn_world_of(w);
+
+    for (unsigned i = 0; i < SIM_NODES_MAX; i++) {
+        if (i < w->node_count)
+            stop(w, &w->nodes[i]);
+        kv_close(nw->nodes[i].kv);
+    }
+    nn_clients_end(w);
+    nn_check_done(nw);
+    free(nw);
+}
+
+static void on_event(void *ctx, const struct fsm_event *event)
+{
+    struct nn *nn = ctx;
+
+    if (event->kind == FSM_EVENT_REAPED)
+        nn->w->stats->reaped++;
+    if (nn->sessions == NULL)
+        return;
+    if (event->kind == FSM_EVENT_SESSION_OPENED)
+        sessions_add(nn->sessions, event->session, true, (uint64_t)sim_clock(nn->w, nn->n));
+    else if (event->kind == FSM_EVENT_SESSION_ENDED)
+        sessions_remove(nn->sessions, event->session);
+}
+
+static void open_state(struct nn *nn)
+{
+    if (fsm_open(nn->kv, &nn->fsm) < 0) {
+        sim_fail(nn->w, "node %u cannot read its store", nn->n->number + 1);
+        return;
+    }
+    fsm_set_cache(nn->fsm, 16 << 10);
+    fsm_set_events(nn->fsm, on_event, nn);
+}
+
+static void check_position(struct nn *nn)
+{
+    struct fsm_pos pos = fsm_applied(nn->fsm);
+
+    if (pos.index != nn->n->state.at.index || pos.term != nn->n->state.at.term)
+        sim_fail(nn->w, "D1: the store of node %u is at %lu, not at %lu", nn->n->number + 1,
+                 UL(pos.index), UL(nn->n->state.at.index));
+}
+
+static void start(struct sim_world *w, struct sim_node *n)
+{
+    struct nn *nn = nn_of(w, n);
+
+    nn->installed = false;
+    nn->hash_due = 0;
+    open_state(nn);
+    if (nn->fsm != NULL)
+        check_position(nn);
+}
+
+/* What a store does when its memory is full: the flush of a batch, whenever that is. */
+static void note_own_flush(struct nn *nn)
+{
+    struct fsm_pos pos;
+
+    if (fsm_flushed(nn->fsm, &pos) == 0 && pos.index == nn->n->state.at.index) {
+        nn->n->flushed = nn->n->state;
+        nn->w->stats->store_flushes++;
+    }
+}
+
+struct applying {
+    struct nn *nn;
+    const struct raft_entry *e;
+    Dfs__LogBatch *batch;
+};
+
+static void on_reply(void *ctx, const struct fsm_reply *reply)
+{
+    struct applying *a = ctx;
+    struct batch *b = a->nn->applying;
+
+    nn_check_reply(a->nn, a->e, a->batch->ops[reply->position], reply);
+    if (b != NULL && reply->position < b->count)
+        b->waiters[reply->position].done(b->waiters[reply->position].ctx, 0, reply->msg);
+}
+
+static void fail_waiter(void *ctx, struct waiter waiter, int status)
+{
+    (void)ctx;
+    waiter.done(waiter.ctx, status, NULL);
+}
+
+static void apply_batch(struct nn *nn, const struct raft_entry *e, bool is_ours)
+{
+    struct applying a = {.nn = nn, .e = e};
+    int r;
+
+    if (is_ours)
+        a.batch = dfs__log_batch__unpack(NULL, e->buf->len, e->buf->data);
+    nn->reply_hash = 0;
+    nn->applying = proposals_take(&nn->proposals, e->index, e->term, fail_waiter, nn);
+    r = fsm_apply(nn->fsm, e->index, e->term, is_ours ? e->buf->data : NULL,
+                  is_ours ? e->buf->len : 0, on_reply, &a);
+    free(STEAL(nn->applying));
+    if (a.batch != NULL && a.batch->n_ops > 1)
+        nn->w->stats->batches++;
+    if (a.batch != NULL)
+        dfs__log_batch__free_unpacked(a.batch, NULL);
+    if (r == -EUCLEAN)
+        sim_fail(nn->w, "I4: node %u finds by entry %lu that its state is another",
+                 nn->n->number + 1, UL(e->index));
+    else if (r < 0)
+        sim_fail(nn->w, "node %u cannot apply entry %lu, %d", nn->n->number + 1, UL(e->index), r);
+    if (e->type == RAFT_ENTRY_HASH)
+        nn->w->stats->hash_entries++;
+}
+
+static uint64_t apply(struct sim_world *w, struct sim_node *n, const struct raft_entry *e)
+{
+    bool is_ours = e->type == RAFT_ENTRY_NORMAL || e->type == RAFT_ENTRY_HASH;
+    bool flushes = sim_percent(w, 2);
+    struct nn *nn = nn_of(w, n);
+
+    n->state.hash = 0;
+    if (flushes)
+        kv_mem_flush_at_write(nn->kv);
+    apply_batch(nn, e, is_ours);
+    n->state.hash = fsm_state(nn->fsm)->hash;
+    if (flushes)
+        note_own_flush(nn);
+    if (e->index % NN_HASH_EVERY == 0)
+        nn->hash_due = e->index;
+    nn_check_applied(nn, e);
+    return n->state.hash;
+}
+
+static void flush(struct sim_world *w, struct sim_node *n)
+{
+    struct nn *nn = nn_of(w, n);
+    struct fsm_pos pos;
+
+    if (fsm_flush(nn->fsm, true) < 0 || fsm_flushed(nn->fsm, &pos) < 0 ||
+        pos.index != n->state.at.index)
+        sim_fail(w, "D1: node %u flushes at %lu, the store says %lu", n->number + 1,
+                 UL(n->state.at.index), UL(pos.index));
+}
+
+static void checkpoint(struct sim_world *w, struct sim_node *n)
+{
+    struct nn *nn = nn_of(w, n);
+
+    kv_close(STEAL(nn->checkpoint));
+    (void)kv_mem_copy(nn->kv, &nn->checkpoint);
+}
+
+static void install(struct sim_world *w, struct sim_node *n, const struct sim_node *source)
+{
+    struct nn *nn = nn_of(w, n);
+
+    fsm_close(STEAL(nn->fsm));
+    kv_close(STEAL(nn->kv));
+    (void)kv_mem_copy(nn_of(w, source)->checkpoint, &nn->kv);
+    nn->installed = true;
+    open_state(nn);
+    if (nn->fsm != NULL)
+        check_position(nn);
+}
+
+/* As the namenode's take_role(). */
+static void update(struct sim_world *w, struct sim_node *n, const struct raft_update *up)
+{
+    struct nn *nn = nn_of(w, n);
+    bool leads = up->role == RAFT_LEADER;
+
+    if (nn->led && (!leads || up->term != nn->led_term))
+        nn_fail_all(nn);
+    nn->led = leads;
+    nn->led_term = up->term;
+}
+
+static void read_ended(struct sim_world *w, struct sim_node *n, const struct raft_read *read)
+{
+    nn_serve_read(nn_of(w, n), read);
+}
+
+static void turn(struct sim_world *w, struct sim_node *n)
+{
+    nn_serve_turn(nn_of(w, n));
+}
+
+static void event(struct sim_world *w, const struct sim_event *e)
+{
+    if (e->type == SIM_CLIENT)
+        nn_client_event(w, e);
+    else
+        nn_serve(&nn_world_of(w)->nodes[e->node], e);
+}
+
+const struct sim_machine sim_namenodes = {
+    .set_up = set_up,
+    .tear_down = tear_down,
+    .start = start,
+    .stop = stop,
+    .apply = apply,
+    .flush = flush,
+    .checkpoint = checkpoint,
+    .install = install,
+    .update = update,
+    .read = read_ended,
+    .turn = turn,
+    .event = event,
+    .is_whole = nn_clients_idle,
+    .check_end = nn_check_end,
+};

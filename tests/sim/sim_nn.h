@@ -1,0 +1,185 @@
+/*
+ * Whole namenodes in the simulated group: the real state machine on a store in memory, the real
+ * proposals, sessions and reads; and clients with real sessions, which send the same request until
+ * it is answered, to whom they believe leads.
+ *
+ *   client ──request──► node: sessions ─► proposals ─► raft ─► fsm_apply() ──reply──► client
+ *                             └─► reads ─► fsm_read() ───────────────────────reply──►
+ *
+ *   god sees each entry when it is first applied: what each (session, seq) was answered, which ids
+ *   were given; and keeps the log, to replay it into a fresh store at the end.
+ */
+#ifndef SIM_NN_H
+#define SIM_NN_H
+
+#include "common/buf.h"
+#include "namenode/fsm.h"
+#include "namenode/kv.h"
+#include "namenode/proposals.h"
+#include "namenode/sessions.h"
+#include "tests/sim/sim_raft.h"
+
+enum {
+    NN_CLIENTS_MAX = 6,
+    NN_CALLS_MAX = 4,   /* of one client, at once */
+    NN_AREAS_MAX = 3,   /* directories of their own, so that histories stay short */
+    NN_HASH_EVERY = 16, /* entries between state hashes; 4096 in production */
+    NN_NAME_MAX = 8,
+};
+
+/* What travels between clients and nodes; a packed body follows. */
+enum nn_kind { NN_META, NN_OPEN, NN_RENEW, NN_CLOSE };
+
+struct nn_envelope {
+    uint8_t kind;
+    uint8_t client;
+    uint32_t call;   /* number of the client's call */
+    int32_t status;  /* replies: 0, or why there is no body */
+    uint32_t leader; /* replies: number of the node that may lead, plus 1 */
+    uint64_t session;
+};
+
+/* A request that a node works on. */
+struct nn_op {
+    struct nn_op *next, *prev;
+    struct nn *nn;
+    struct nn_envelope from;
+    Dfs__MetaRequest *msg; /* NULL unless NN_META */
+    bool reads;            /* waits for read_id */
+    bool unknown_session;
+    uint64_t read_id;
+};
+
+/* A namenode. */
+struct nn {
+    struct sim_world *w;
+    struct sim_node *n;
+    struct kv *kv;         /* the disk: what is flushed in it survives */
+    struct kv *checkpoint; /* NULL: none */
+    bool installed;        /* its state came by snapshot in this life */
+    struct fsm *fsm;
+    struct proposals proposals;
+    struct batch *applying;
+    struct sessions *sessions; /* NULL unless serving */
+    struct nn_op *ops;
+    bool led;
+    uint64_t led_term;
+    uint64_t hash_due;
+    int64_t swept_ns;
+    uint64_t reply_hash; /* of the entry being applied */
+};
+
+/* One request of a client, from its first sending to its answer. */
+struct nn_call {
+    bool active;
+    enum nn_kind kind;
+    uint32_t number;
+    uint64_t session, seq; /* seq 0: a read */
+    Dfs__MetaRequest *msg; /* NULL unless NN_META */
+    unsigned tries;
+    bool redirected; /* to whom it goes next is told */
+    int history;     /* -1: not recorded */
+};
+
+struct nn_client {
+    unsigned number;
+    uint8_t uuid[16];
+    uint64_t session; /* 0: none */
+    uint64_t next_seq;
+    uint64_t floor;
+    unsigned believed; /* node */
+    struct nn_call calls[NN_CALLS_MAX];
+    uint32_t next_call;
+    int64_t silent_until_ns;
+    struct buf old; /* a request that was sent once, with its envelope */
+    unsigned area;  /* where it works */
+};
+
+/* Inodes that clients have heard of, for them to choose from. */
+struct nn_area {
+    uint64_t root; /* 0: not made yet */
+    uint64_t dirs[16], files[16];
+    unsigned dir_count, file_count;
+};
+
+/* What became of a (session, seq). */
+struct nn_act {
+    bool done;
+    uint64_t index;
+    uint64_t term;
+    uint64_t reply_hash;
+    bool replayed;
+};
+
+struct nn_god_session {
+    bool is_open;
+    uint8_t uuid[16];
+    uint64_t floor, seq_max;
+    struct nn_act *acts; /* by seq */
+    size_t act_cap;
+};
+
+struct nn_entry {
+    uint64_t term;
+    struct raft_buf *buf; /* NULL: nothing of the state machine's */
+    uint64_t state_hash, reply_hash;
+};
+
+struct nn_world {
+    struct nn nodes[SIM_NODES_MAX];
+    struct nn_client clients[NN_CLIENTS_MAX];
+    unsigned client_count;
+    struct nn_area areas[NN_AREAS_MAX];
+    unsigned area_count;
+    int64_t client_gap_ns;
+    int64_t courtesy_ns; /* silence after which a session is evicted */
+    unsigned calls_at_once, names;
+
+    /* God. */
+    struct nn_entry *entries; /* by index */
+    size_t entry_cap;
+    uint64_t applied; /* the newest index that anybody has applied */
+    struct nn_god_session *sessions;
+    size_t session_cap;
+    uint64_t ino_max, session_max;
+};
+
+#define UL(v) ((unsigned long)(v))
+
+/* sim_nn.c: the machine */
+struct nn *nn_of(const struct sim_world *w, const struct sim_node *n);
+struct nn_world *nn_world_of(const struct sim_world *w);
+
+/* sim_nn_serve.c: requests at a node */
+void nn_serve(struct nn *nn, const struct sim_event *e);
+void nn_serve_turn(struct nn *nn);
+void nn_serve_read(struct nn *nn, const struct raft_read *read);
+void nn_serve_stop(struct nn *nn);
+void nn_fail_all(struct nn *nn);
+
+/* sim_nn_client.c */
+void nn_clients_begin(struct sim_world *w);
+void nn_clients_end(struct sim_world *w);
+void nn_client_event(struct sim_world *w, const struct sim_event *e);
+bool nn_clients_idle(const struct sim_world *w);
+/* What an event's number says: a client's timer, or a reply on its way. */
+enum nn_client_event { NN_TIMER_THINK, NN_TIMER_RETRY, NN_REPLY, NN_OLD_COPY };
+/* Across the simulated network; the body is copied. */
+void nn_send_reply(struct nn *nn, const struct nn_envelope *to, const uint8_t *body, size_t len);
+
+/* sim_nn_request.c: what clients ask for */
+Dfs__MetaRequest *nn_any_request(struct sim_world *w, struct nn_client *c);
+void nn_learn(struct sim_world *w, struct nn_client *c, const struct nn_call *call,
+              const Dfs__MetaReply *reply);
+
+/* sim_nn_check.c: I12, I13, I15, I16 */
+struct nn_entry *nn_entry_at(struct nn_world *nw, uint64_t index);
+void nn_check_applied(struct nn *nn, const struct raft_entry *e);
+void nn_check_reply(struct nn *nn, const struct raft_entry *e, const Dfs__MetaRequest *req,
+                    const struct fsm_reply *reply);
+void nn_check_end(struct sim_world *w);
+void nn_check_done(struct nn_world *nw);
+/* sim_nn_tree.c: NULL, or what is wrong with the tree (static storage). */
+const char *nn_check_tree(struct kv *kv, const struct state_rec *state);
+
+#endif

@@ -1,0 +1,312 @@
+/*
+ * What must hold of the namenodes: I4 with the state's hash and the answers, I12, I13, I15, I16. God
+ * looks at each entry when the first node applies it, and keeps it.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/error.h"
+#include "common/hash.h"
+#include "common/mem.h"
+#include "namenode/kv_mem.h"
+#include "tests/sim/sim_nn.h"
+#include "tests/unit/namenode/posix_model.h"
+
+#define FAIL(nn_, ...) sim_fail((nn_)->w, __VA_ARGS__)
+
+/* Room for that index; what is new is zeros. */
+static void *reach(void *items, size_t *cap, uint64_t index, size_t size)
+{
+    size_t old = *cap;
+
+    if (index < old)
+        return items;
+    *cap = (size_t)index * 2 + 16;
+    items = mem_realloc(items, *cap, size);
+    memset((uint8_t *)items + old * size, 0, (*cap - old) * size);
+    return items;
+}
+
+struct nn_entry *nn_entry_at(struct nn_world *nw, uint64_t index)
+{
+    nw->entries = reach(nw->entries, &nw->entry_cap, index, sizeof(*nw->entries));
+    return &nw->entries[index];
+}
+
+static struct nn_god_session *session_at(struct nn_world *nw, uint64_t session)
+{
+    nw->sessions = reach(nw->sessions, &nw->session_cap, session, sizeof(*nw->sessions));
+    return &nw->sessions[session];
+}
+
+static struct nn_act *act_at(struct nn_god_session *s, uint64_t seq)
+{
+    s->acts = reach(s->acts, &s->act_cap, seq, sizeof(*s->acts));
+    return &s->acts[seq];
+}
+
+/* ---- answers, when an entry is applied for the first time ---- */
+
+static void session_opened(struct nn *nn, const Dfs__MetaRequest *req,
+                           const struct fsm_reply *reply)
+{
+    struct nn_world *nw = nn_world_of(nn->w);
+    struct nn_god_session *s;
+    uint64_t id;
+
+    if (reply->status != 0)
+        return;
+    id = reply->msg->id->id;
+    if (id <= nw->session_max)
+        FAIL(nn, "I16: session %lu is given again", UL(id));
+    nw->session_max = id;
+    for (uint64_t i = 1; i < nw->session_cap; i++) {
+        s = &nw->sessions[i];
+        if (s->is_open && memcmp(s->uuid, req->session_open->client_uuid.data, 16) == 0)
+            s->is_open = false;
+    }
+    s = session_at(nw, id);
+    s->is_open = true;
+    s->floor = 1;
+    memcpy(s->uuid, req->session_open->client_uuid.data, sizeof(s->uuid));
+}
+
+static void session_ended(struct nn *nn, const Dfs__MetaRequest *req, const struct fsm_reply *reply)
+{
+    struct nn_god_session *s = session_at(nn_world_of(nn->w), req->session_end->session);
+
+    if ((reply->status == 0) != s->is_open)
+        FAIL(nn, "I13: session %lu, %s, is ended with %d", UL(req->session_end->session),
+             s->is_open ? "open" : "closed", reply->status);
+    nn->w->stats->sessions_evicted += reply->status == 0 && req->session_end->evicted;
+    s->is_open = false;
+}
+
+static void check_new_ids(struct nn *nn, const struct fsm_reply *reply)
+{
+    struct nn_world *nw = nn_world_of(nn->w);
+    const Dfs__MetaReply *m = reply->msg;
+
+    if (m->result_case != DFS__META_REPLY__RESULT_ENTRY || !m->entry->created)
+        return;
+    if (m->entry->attr->ino <= nw->ino_max)
+        FAIL(nn, "I16: inode %lu is given again", UL(m->entry->attr->ino));
+    nw->ino_max = m->entry->attr->ino;
+}
+
+/* I13. The floor is what the client said; what is below it has been answered, and is refused. */
+static void check_once(struct nn *nn, const struct raft_entry *e, const Dfs__MetaRequest *req,
+                       const struct fsm_reply *reply)
+{
+    struct nn_god_session *s = session_at(nn_world_of(nn->w), req->session);
+    uint64_t hash = hash64(reply->bytes, reply->len, 0), floor;
+    struct sim_stats *stats = nn->w->stats;
+    struct nn_act *act;
+
+    if (!s->is_open || reply->status == DFS_ESTALE_SESSION) {
+        stats->ended_session_ops++;
+        if (s->is_open || reply->status != DFS_ESTALE_SESSION)
+            FAIL(nn, "I13: session %lu is %s, the answer is %d", UL(req->session),
+                 s->is_open ? "open" : "not", reply->status);
+        return;
+    }
+    floor = req->ack_floor < s->seq_max + 1 ? req->ack_floor : s->seq_max + 1;
+    s->floor = floor > s->floor ? floor : s->floor;
+    floor = req->ack_floor > s->floor ? req->ack_floor : s->floor;
+    if (req->seq < floor) {
+        stats->below_floor++;
+        if (reply->status != -ESTALE || reply->msg->result_case != 0)
+            FAIL(nn, "I13: (%lu, %lu), below the floor %lu, is answered %d", UL(req->session),
+                 UL(req->seq), UL(floor), reply->status);
+        return;
+    }
+    act = act_at(s, req->seq);
+    if (act->done) {
+        stats->cached_replies++;
+        stats->cached_after_failover += act->term != e->term;
+        if (act->reply_hash != hash)
+            FAIL(nn, "I13: (%lu, %lu) was done at %lu; at %lu its answer is another, %d",
+                 UL(req->session), UL(req->seq), UL(act->index), UL(e->index), reply->status);
+        return;
+    }
+    *act = (struct nn_act){.done = true, .index = e->index, .term = e->term, .reply_hash = hash};
+    s->seq_max = req->seq > s->seq_max ? req->seq : s->seq_max;
+    check_new_ids(nn, reply);
+}
+
+/* A node that was not the first, but whose cache came with a snapshot. */
+static void note_installed_cache(struct nn *nn, const struct raft_entry *e,
+                                 const Dfs__MetaRequest *req)
+{
+    struct nn_god_session *s = session_at(nn_world_of(nn->w), req->session);
+    struct nn_act *act = act_at(s, req->seq);
+
+    if (nn->installed && act->done && act->index < e->index && req->seq >= s->floor)
+        nn->w->stats->cached_after_install++;
+}
+
+void nn_check_reply(struct nn *nn, const struct raft_entry *e, const Dfs__MetaRequest *req,
+                    const struct fsm_reply *reply)
+{
+    struct nn_world *nw = nn_world_of(nn->w);
+
+    nn->reply_hash = sim_mix(nn->reply_hash, (uint64_t)reply->status);
+    if (reply->bytes != NULL)
+        nn->reply_hash = sim_mix(nn->reply_hash, hash64(reply->bytes, reply->len, 0));
+    if (req->session != 0)
+        note_installed_cache(nn, e, req);
+    if (e->index <= nw->applied)
+        return;
+    if (req->session != 0)
+        check_once(nn, e, req, reply);
+    else if (req->op_case == DFS__META_REQUEST__OP_SESSION_OPEN)
+        session_opened(nn, req, reply);
+    else if (req->op_case == DFS__META_REQUEST__OP_SESSION_END)
+        session_ended(nn, req, reply);
+}
+
+void nn_check_applied(struct nn *nn, const struct raft_entry *e)
+{
+    struct nn_world *nw = nn_world_of(nn->w);
+    struct nn_entry *entry = nn_entry_at(nw, e->index);
+
+    if (e->index <= nw->applied) {
+        if (entry->reply_hash != nn->reply_hash)
+            FAIL(nn, "I4: node %u answers otherwise at %lu", nn->n->number + 1, UL(e->index));
+        return;
+    }
+    if (e->index != nw->applied + 1)
+        FAIL(nn, "I4: entry %lu was never applied", UL(nw->applied + 1));
+    nw->applied = e->index;
+    *entry = (struct nn_entry){
+        .term = e->term, .state_hash = nn->n->state.hash, .reply_hash = nn->reply_hash};
+    if (e->type == RAFT_ENTRY_NORMAL || e->type == RAFT_ENTRY_HASH)
+        entry->buf = raft_buf_ref(e->buf);
+}
+
+void nn_check_done(struct nn_world *nw)
+{
+    for (uint64_t i = 1; i <= nw->applied; i++) {
+        if (nw->entries[i].buf != NULL)
+            raft_buf_unref(nw->entries[i].buf);
+    }
+    for (size_t i = 0; i < nw->session_cap; i++)
+        free(nw->sessions[i].acts);
+    free(nw->sessions);
+    free(nw->entries);
+}
+
+/* ---- the end: the whole log into a fresh store ---- */
+
+struct replay {
+    struct sim_world *w;
+    struct kv *kv;
+    struct fsm *fsm;
+    struct model *model;
+    Dfs__LogBatch *batch;
+    uint64_t index;
+};
+
+static uint64_t store_hash(struct kv *kv)
+{
+    CLEANUP(kv_iter) struct kv_iter *it = NULL;
+    uint64_t hash = 0;
+
+    if (kv_iter_new(kv, &it) < 0)
+        return 0;
+    for (int r = kv_iter_seek(it, "", 0); r == 0 && it->valid; r = kv_iter_next(it)) {
+        hash = hash64(it->key, it->key_len, hash);
+        hash = hash64(it->value, it->value_len, hash);
+    }
+    return hash;
+}
+
+/* Whoever stands there holds the same bytes, and no others. */
+static void compare_nodes(const struct replay *rp)
+{
+    uint64_t hash = 0;
+    bool known = false;
+
+    for (unsigned i = 0; i < rp->w->node_count; i++) {
+        const struct sim_node *n = &rp->w->nodes[i];
+
+        if (!n->up || n->state.at.index != rp->index)
+            continue;
+        if (!known)
+            hash = store_hash(rp->kv);
+        known = true;
+        if (store_hash(nn_of(rp->w, n)->kv) != hash)
+            sim_fail(rp->w, "I12: node %u holds another state at %lu than its log gives", i + 1,
+                     UL(rp->index));
+    }
+}
+
+/* By the rules of POSIX, as a model that knows nothing of the state machine has them. */
+static void replay_model(void *ctx, const struct fsm_reply *reply)
+{
+    struct replay *rp = ctx;
+    const Dfs__MetaRequest *req = rp->batch->ops[reply->position];
+    bool is_name = req->op_case >= DFS__META_REQUEST__OP_CREATE &&
+                   req->op_case <= DFS__META_REQUEST__OP_SETATTR;
+    struct nn_act *act;
+    uint64_t ino = 0;
+    int status;
+
+    if (req->op_case == DFS__META_REQUEST__OP_REAP) {
+        Dfs__MetaRequest reap = *req;
+        Dfs__Cred root = DFS__CRED__INIT;
+
+        reap.cred = &root;
+        (void)model_apply(rp->model, &reap, 0, &ino);
+        return;
+    }
+    if (!is_name || reply->status == DFS_ESTALE_SESSION)
+        return;
+    act = act_at(session_at(nn_world_of(rp->w), req->session), req->seq);
+    if (act->index != rp->index || act->replayed)
+        return; /* Not when it was done. */
+    act->replayed = true;
+    status = model_apply(rp->model, req, 0, &ino);
+    if (status != reply->status)
+        sim_fail(rp->w, "POSIX: (%lu, %lu) at %lu is answered %d, the model says %d",
+                 UL(req->session), UL(req->seq), UL(rp->index), reply->status, status);
+}
+
+static void replay_entry(struct replay *rp)
+{
+    const struct nn_entry *e = nn_entry_at(nn_world_of(rp->w), rp->index);
+    int r;
+
+    if (e->buf != NULL)
+        rp->batch = dfs__log_batch__unpack(NULL, e->buf->len, e->buf->data);
+    r = fsm_apply(rp->fsm, rp->index, e->term, e->buf != NULL ? e->buf->data : NULL,
+                  e->buf != NULL ? e->buf->len : 0, replay_model, rp);
+    if (r < 0)
+        sim_fail(rp->w, "I12: entry %lu cannot be replayed, %d", UL(rp->index), r);
+    else if (fsm_state(rp->fsm)->hash != e->state_hash)
+        sim_fail(rp->w, "I12: entry %lu gives another state when it is replayed", UL(rp->index));
+    if (rp->batch != NULL)
+        dfs__log_batch__free_unpacked(STEAL(rp->batch), NULL);
+    compare_nodes(rp);
+}
+
+void nn_check_end(struct sim_world *w)
+{
+    struct nn_world *nw = nn_world_of(w);
+    struct replay rp = {.w = w, .model = MEM_NEW(struct model)};
+    const char *wrong;
+
+    (void)kv_mem_new(&rp.kv);
+    (void)fsm_open(rp.kv, &rp.fsm);
+    model_init(rp.model, 0);
+    for (rp.index = 1; rp.index <= nw->applied && !w->failed; rp.index++)
+        replay_entry(&rp);
+    wrong = nn_check_tree(rp.kv, fsm_state(rp.fsm));
+    if (wrong != NULL)
+        sim_fail(w, "I15: %s", wrong);
+    w->stats->replays++;
+    fsm_close(rp.fsm);
+    kv_close(rp.kv);
+    free(rp.model);
+}

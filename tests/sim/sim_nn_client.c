@@ -1,0 +1,402 @@
+/*
+ * Clients with real sessions, as libdfs/nn.c has them: a change keeps its (session, seq) until it is
+ * answered, whoever leads; the floor says which answers have arrived. And worse ones: they fall
+ * silent, forget all they did and begin anew, and the network keeps copies of what they once sent.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/error.h"
+#include "common/mem.h"
+#include "tests/sim/sim_nn.h"
+
+/* An event's number: which timer, of which client; for which call, at which sending of it. */
+static uint64_t number_of(enum nn_client_event what, const struct nn_client *c, uint32_t call,
+                          unsigned tries)
+{
+    return (uint64_t)what << 56 | (uint64_t)c->number << 48 | (uint64_t)(tries & 0xffff) << 32 |
+           call;
+}
+
+static void timer(struct sim_world *w, const struct nn_client *c, enum nn_client_event what,
+                  const struct nn_call *call, int64_t delay_ns)
+{
+    struct sim_event e = {.type = SIM_CLIENT};
+
+    e.number = number_of(what, c, call != NULL ? call->number : 0, call != NULL ? call->tries : 0);
+
+    sim_at(w, delay_ns, &e);
+}
+
+static void think_later(struct sim_world *w, const struct nn_client *c)
+{
+    timer(w, c, NN_TIMER_THINK, NULL, sim_between(w, 0, nn_world_of(w)->client_gap_ns));
+}
+
+/* ---- the network ---- */
+
+static bool is_lost(struct sim_world *w)
+{
+    return !w->quiet && sim_percent(w, w->loss_percent);
+}
+
+static void carry(struct sim_world *w, const struct sim_event *e, const uint8_t *bytes, size_t len)
+{
+    struct sim_event copy = *e;
+
+    copy.bytes = (uint8_t *)mem_memdup(bytes, len);
+    copy.len = len;
+    sim_at(w, sim_net_delay(w), &copy);
+}
+
+static void to_node(struct sim_world *w, unsigned node, const struct buf *bytes)
+{
+    struct sim_event e = {.type = SIM_REQUEST, .node = node};
+
+    if (is_lost(w))
+        return;
+    carry(w, &e, bytes->data, bytes->len);
+    if (!w->quiet && sim_percent(w, w->duplicate_percent))
+        carry(w, &e, bytes->data, bytes->len);
+}
+
+void nn_send_reply(struct nn *nn, const struct nn_envelope *to, const uint8_t *body, size_t len)
+{
+    struct sim_world *w = nn->w;
+    const struct nn_client *c = &nn_world_of(w)->clients[to->client];
+    struct sim_event e = {.type = SIM_CLIENT, .number = number_of(NN_REPLY, c, to->call, 0)};
+    CLEANUP_BUF struct buf bytes = {0};
+
+    w->stats->nn_replies++;
+    w->stats->redirects += to->status == DFS_ENOTLEADER && to->leader != 0;
+    w->stats->unknowns += to->status == DFS_EUNKNOWN_OUTCOME;
+    if (is_lost(w))
+        return;
+    buf_append(&bytes, to, sizeof(*to));
+    buf_append(&bytes, body, len);
+    carry(w, &e, bytes.data, bytes.len);
+}
+
+/* ---- calls ---- */
+
+static void call_end(struct nn_call *call)
+{
+    if (call->msg != NULL)
+        dfs__meta_request__free_unpacked(call->msg, NULL);
+    call->msg = NULL;
+    call->active = false;
+}
+
+static bool is_idle(const struct nn_client *c)
+{
+    for (unsigned i = 0; i < NN_CALLS_MAX; i++) {
+        if (c->calls[i].active)
+            return false;
+    }
+    return true;
+}
+
+static uint64_t floor_of(const struct nn_client *c)
+{
+    uint64_t floor = c->next_seq;
+
+    for (unsigned i = 0; i < NN_CALLS_MAX; i++) {
+        const struct nn_call *call = &c->calls[i];
+
+        if (call->active && call->seq != 0 && call->seq < floor)
+            floor = call->seq;
+    }
+    return floor;
+}
+
+static void pack_call(const struct nn_client *c, const struct nn_call *call, struct buf *out)
+{
+    struct nn_envelope head;
+    size_t len;
+
+    memset(&head, 0, sizeof(head));
+    head.kind = (uint8_t)call->kind;
+    head.client = (uint8_t)c->number;
+    head.call = call->number;
+    head.session = call->session;
+    buf_append(out, &head, sizeof(head));
+    if (call->kind == NN_OPEN)
+        buf_append(out, c->uuid, sizeof(c->uuid));
+    if (call->kind != NN_META)
+        return;
+    call->msg->session = call->session;
+    call->msg->seq = call->seq;
+    call->msg->ack_floor = call->seq != 0 ? floor_of(c) : 0;
+    len = dfs__meta_request__get_packed_size(call->msg);
+    (void)dfs__meta_request__pack(call->msg, buf_reserve(out, len));
+    buf_commit(out, len);
+}
+
+/* The network keeps a copy of some request, for much later. */
+static void keep_old(struct sim_world *w, struct nn_client *c, const struct buf *bytes)
+{
+    if (c->old.len > 0 || w->quiet || !(w->faults & SIM_FAULT_DUPLICATE) || !sim_percent(w, 20))
+        return;
+    buf_append(&c->old, bytes->data, bytes->len);
+    timer(w, c, NN_OLD_COPY, NULL, sim_between(w, 10 * SIM_MS, 3000 * SIM_MS));
+}
+
+static void call_send(struct sim_world *w, struct nn_client *c, struct nn_call *call)
+{
+    CLEANUP_BUF struct buf bytes = {0};
+
+    pack_call(c, call, &bytes);
+    call->redirected = false;
+    w->stats->retries += call->tries++ > 0;
+    to_node(w, c->believed % w->node_count, &bytes);
+    if (call->seq != 0)
+        keep_old(w, c, &bytes);
+    timer(w, c, NN_TIMER_RETRY, call, sim_between(w, 50 * SIM_MS, (w->quiet ? 200 : 700) * SIM_MS));
+}
+
+static struct nn_call *call_new(struct nn_client *c, enum nn_kind kind, unsigned max)
+{
+    for (unsigned i = 0; i < max; i++) {
+        struct nn_call *call = &c->calls[i];
+
+        if (call->active)
+            continue;
+        *call = (struct nn_call){.active = true,
+                                 .kind = kind,
+                                 .number = ++c->next_call,
+                                 .session = c->session,
+                                 .history = -1};
+        return call;
+    }
+    return NULL;
+}
+
+static struct nn_call *call_find(struct nn_client *c, uint32_t number)
+{
+    for (unsigned i = 0; i < NN_CALLS_MAX; i++) {
+        if (c->calls[i].active && c->calls[i].number == number)
+            return &c->calls[i];
+    }
+    return NULL;
+}
+
+/* What had no answer has none for ever. */
+static void lose_session(struct sim_world *w, struct nn_client *c)
+{
+    bool unanswered = false;
+
+    for (unsigned i = 0; i < NN_CALLS_MAX; i++) {
+        unanswered = unanswered || (c->calls[i].active && c->calls[i].seq != 0);
+        call_end(&c->calls[i]);
+    }
+    w->stats->sessions_lost += unanswered;
+    sim_trace(w, "client %u loses session %lu", c->number, UL(c->session));
+    c->session = 0;
+}
+
+/* ---- what it does ---- */
+
+static void begin_call(struct sim_world *w, struct nn_client *c, enum nn_kind kind)
+{
+    struct nn_call *call = call_new(c, kind, nn_world_of(w)->calls_at_once);
+
+    if (call == NULL)
+        return;
+    if (kind == NN_META) {
+        call->msg = nn_any_request(w, c);
+        if (call->msg->op_case >= DFS__META_REQUEST__OP_CREATE)
+            call->seq = c->next_seq++;
+    }
+    call_send(w, c, call);
+}
+
+/* Forgets all, as a client that was killed. */
+static void begin_anew(struct sim_world *w, struct nn_client *c)
+{
+    lose_session(w, c);
+    if (sim_percent(w, 50))
+        c->uuid[1]++; /* And what it was called. */
+}
+
+static void think(struct sim_world *w, struct nn_client *c)
+{
+    struct nn_world *nw = nn_world_of(w);
+
+    if (w->quiet)
+        return;
+    think_later(w, c);
+    if (w->now_ns < c->silent_until_ns)
+        return;
+    if (c->session == 0) {
+        if (is_idle(c))
+            begin_call(w, c, NN_OPEN);
+    } else if (sim_below(w, 1000) < 4) {
+        begin_anew(w, c);
+    } else if (is_idle(c) && sim_below(w, 1000) < 10) {
+        begin_call(w, c, NN_CLOSE);
+    } else if (sim_below(w, 1000) < 6) {
+        c->silent_until_ns = w->now_ns + sim_between(w, 0, 2 * nw->courtesy_ns);
+    } else if (sim_percent(w, 5)) {
+        begin_call(w, c, NN_RENEW);
+    } else {
+        begin_call(w, c, NN_META);
+    }
+}
+
+static void retry(struct sim_world *w, struct nn_client *c, uint32_t number, unsigned tries)
+{
+    struct nn_call *call = call_find(c, number);
+
+    if (call == NULL || (call->tries & 0xffff) != tries)
+        return; /* Answered, or sent again since. */
+    if (w->now_ns < c->silent_until_ns && !w->quiet) {
+        timer(w, c, NN_TIMER_RETRY, call, 100 * SIM_MS);
+        return;
+    }
+    if (!call->redirected)
+        c->believed = (unsigned)sim_below(w, w->node_count);
+    call_send(w, c, call);
+}
+
+static void send_old(struct sim_world *w, struct nn_client *c)
+{
+    const struct sim_node *leader = sim_some_leader(w);
+    unsigned node = leader != NULL && sim_percent(w, 70) ? leader->number
+                                                         : (unsigned)sim_below(w, w->node_count);
+
+    w->stats->late_copies++;
+    to_node(w, node, &c->old);
+    buf_done(&c->old);
+}
+
+/* ---- answers ---- */
+
+static void answered_meta(struct sim_world *w, struct nn_client *c, struct nn_call *call,
+                          const uint8_t *body, size_t len)
+{
+    Dfs__MetaReply *reply = dfs__meta_reply__unpack(NULL, len, body);
+
+    if (reply == NULL) {
+        sim_fail(w, "a reply to client %u cannot be read", c->number);
+        return;
+    }
+    if (reply->status == DFS_ESTALE_SESSION) {
+        lose_session(w, c);
+    } else if (reply->status != DFS_EBUSY_WINDOW) { /* Else it asks again. */
+        nn_learn(w, c, call, reply);
+        call_end(call);
+    }
+    dfs__meta_reply__free_unpacked(reply, NULL);
+}
+
+static void answered_open(struct sim_world *w, struct nn_client *c, struct nn_call *call,
+                          const uint8_t *body, size_t len)
+{
+    Dfs__MetaReply *reply = dfs__meta_reply__unpack(NULL, len, body);
+
+    if (reply == NULL || reply->status != 0 || reply->result_case != DFS__META_REPLY__RESULT_ID) {
+        sim_fail(w, "client %u cannot open a session", c->number);
+    } else {
+        c->session = reply->id->id;
+        c->next_seq = 1;
+        w->stats->sessions_opened++;
+    }
+    call_end(call);
+    dfs__meta_reply__free_unpacked(reply, NULL);
+}
+
+static void answered(struct sim_world *w, struct nn_client *c, uint32_t number,
+                     const struct sim_event *e)
+{
+    struct nn_call *call = call_find(c, number);
+    const uint8_t *body = e->bytes + sizeof(struct nn_envelope);
+    size_t len = e->len - sizeof(struct nn_envelope);
+    struct nn_envelope head;
+
+    memcpy(&head, e->bytes, sizeof(head));
+    if (call == NULL)
+        return;
+    if (head.status == DFS_ESTALE_SESSION) {
+        lose_session(w, c);
+    } else if (head.status < 0) { /* Not the leader, or nobody knows: it asks again. */
+        call->redirected = head.leader > 0;
+        if (head.leader > 0)
+            c->believed = head.leader - 1;
+        call->tries++;
+        timer(w, c, NN_TIMER_RETRY, call, sim_between(w, SIM_MS, 40 * SIM_MS));
+    } else if (call->kind == NN_META) {
+        answered_meta(w, c, call, body, len);
+    } else if (call->kind == NN_OPEN) {
+        answered_open(w, c, call, body, len);
+    } else {
+        if (call->kind == NN_CLOSE) {
+            c->session = 0;
+            w->stats->sessions_closed++;
+        }
+        call_end(call);
+    }
+}
+
+void nn_client_event(struct sim_world *w, const struct sim_event *e)
+{
+    struct nn_client *c = &nn_world_of(w)->clients[e->number >> 48 & 0xff];
+    uint32_t call = (uint32_t)e->number;
+
+    switch ((enum nn_client_event)(e->number >> 56)) {
+    case NN_TIMER_THINK:
+        think(w, c);
+        break;
+    case NN_TIMER_RETRY:
+        retry(w, c, call, e->number >> 32 & 0xffff);
+        break;
+    case NN_REPLY:
+        answered(w, c, call, e);
+        break;
+    case NN_OLD_COPY:
+        send_old(w, c);
+        break;
+    }
+}
+
+bool nn_clients_idle(const struct sim_world *w)
+{
+    const struct nn_world *nw = nn_world_of(w);
+
+    for (unsigned i = 0; i < nw->client_count; i++) {
+        if (!is_idle(&nw->clients[i]))
+            return false;
+    }
+    return true;
+}
+
+void nn_clients_begin(struct sim_world *w)
+{
+    struct nn_world *nw = nn_world_of(w);
+
+    nw->client_count = 2 + (unsigned)sim_below(w, NN_CLIENTS_MAX - 1);
+    nw->area_count = 1 + (unsigned)sim_below(w, NN_AREAS_MAX);
+    nw->calls_at_once = 1 + (unsigned)sim_below(w, NN_CALLS_MAX);
+    nw->names = 2 + (unsigned)sim_below(w, 5);
+    nw->client_gap_ns = sim_between(w, 5 * SIM_MS, 150 * SIM_MS);
+    nw->courtesy_ns = sim_between(w, 1000 * SIM_MS, 4000 * SIM_MS);
+    for (unsigned i = 0; i < nw->client_count; i++) {
+        struct nn_client *c = &nw->clients[i];
+
+        c->number = i;
+        c->uuid[0] = (uint8_t)(i + 1);
+        c->area = i % nw->area_count;
+        think_later(w, c);
+    }
+}
+
+void nn_clients_end(struct sim_world *w)
+{
+    struct nn_world *nw = nn_world_of(w);
+
+    for (unsigned i = 0; i < nw->client_count; i++) {
+        for (unsigned k = 0; k < NN_CALLS_MAX; k++)
+            call_end(&nw->clients[i].calls[k]);
+        buf_done(&nw->clients[i].old);
+    }
+}

@@ -1,0 +1,395 @@
+/*
+ * What a namenode does with requests of clients: as svc_meta.c, svc_session.c and node_propose.c do
+ * with real connections.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <utlist.h>
+
+#include "common/error.h"
+#include "common/mem.h"
+#include "tests/sim/sim_nn.h"
+
+enum { OF_NOBODY = 255, SWEEP_NS_PER_MS = 1000000 };
+
+static bool is_serving(const struct nn *nn)
+{
+    const struct sim_node *n = nn->n;
+
+    return n->role == RAFT_LEADER && n->leader_ready && n->state.at.index >= n->own_first;
+}
+
+static uint64_t clock_ns(const struct nn *nn)
+{
+    return (uint64_t)sim_clock(nn->w, nn->n);
+}
+
+/* ---- answers ---- */
+
+static void op_free(struct nn_op *op)
+{
+    DL_DELETE(op->nn->ops, op);
+    if (op->msg != NULL)
+        dfs__meta_request__free_unpacked(op->msg, NULL);
+    free(op);
+}
+
+static void answer(struct nn_op *op, int status, const Dfs__MetaReply *reply)
+{
+    struct nn_envelope to = op->from;
+    CLEANUP_BUF struct buf body = {0};
+
+    to.status = status;
+    to.leader = 0;
+    if (status == DFS_ENOTLEADER) {
+        struct raft_status st;
+
+        raft_status(op->nn->n->raft, &st);
+        to.leader = (uint32_t)st.leader.v;
+    }
+    if (reply != NULL) {
+        size_t len = dfs__meta_reply__get_packed_size(reply);
+
+        (void)dfs__meta_reply__pack(reply, buf_reserve(&body, len));
+        buf_commit(&body, len);
+    }
+    if (op->from.client != OF_NOBODY)
+        nn_send_reply(op->nn, &to, body.data, body.len);
+    op_free(op);
+}
+
+static void change_done(void *ctx, int status, const Dfs__MetaReply *reply)
+{
+    answer(ctx, status, reply);
+}
+
+/* ---- changes ---- */
+
+static void fail_waiter(void *ctx, struct waiter w, int status)
+{
+    (void)ctx;
+    w.done(w.ctx, status, NULL);
+}
+
+static int propose(struct nn *nn, enum raft_entry_type type, struct raft_buf *buf,
+                   struct raft_update *up)
+{
+    struct raft_event ev = {.type = RAFT_EV_PROPOSE,
+                            .propose = {.type = type, .bufs = &buf, .count = 1}};
+    int r = sim_node_step(nn->w, nn->n, &ev, up);
+
+    raft_buf_unref(buf);
+    if (r == 0)
+        nn->w->stats->proposals++;
+    else if (r == -EAGAIN)
+        nn->w->stats->proposals_full++;
+    return r;
+}
+
+static void flush_batch(struct nn *nn)
+{
+    struct raft_update up;
+    int r = RAFT_NOT_LEADER;
+
+    if (nn->proposals.count == 0)
+        return;
+    if (nn->n->role == RAFT_LEADER)
+        r = propose(nn, RAFT_ENTRY_NORMAL, proposals_payload(&nn->proposals, (int64_t)clock_ns(nn)),
+                    &up);
+    if (r < 0)
+        proposals_fail_gathered(&nn->proposals, r == RAFT_NOT_LEADER ? DFS_ENOTLEADER : r,
+                                fail_waiter, nn);
+    else
+        proposals_fly(&nn->proposals, &up);
+}
+
+static void gather(struct nn *nn, const Dfs__MetaRequest *req, struct nn_op *op)
+{
+    size_t len = dfs__meta_request__get_packed_size(req);
+
+    if (nn->n->role != RAFT_LEADER) {
+        answer(op, DFS_ENOTLEADER, NULL);
+        return;
+    }
+    if (!proposals_has_room(&nn->proposals, len))
+        flush_batch(nn);
+    (void)dfs__meta_request__pack(
+        req, proposals_add(&nn->proposals, len, (struct waiter){change_done, op}));
+}
+
+static void propose_session_open(struct nn *nn, const uint8_t *uuid, struct nn_op *op)
+{
+    Dfs__MetaRequest req = DFS__META_REQUEST__INIT;
+    Dfs__SessionOpenOp open = DFS__SESSION_OPEN_OP__INIT;
+    uint8_t bytes[16];
+    char name[] = "client";
+
+    memcpy(bytes, uuid, sizeof(bytes));
+    open.client_uuid = (ProtobufCBinaryData){.data = bytes, .len = sizeof(bytes)};
+    open.name = name;
+    req.op_case = DFS__META_REQUEST__OP_SESSION_OPEN;
+    req.session_open = &open;
+    gather(nn, &req, op);
+}
+
+static void propose_session_end(struct nn *nn, uint64_t session, bool evicted, struct nn_op *op)
+{
+    Dfs__MetaRequest req = DFS__META_REQUEST__INIT;
+    Dfs__SessionEndOp end = DFS__SESSION_END_OP__INIT;
+
+    end.session = session;
+    end.evicted = evicted;
+    req.op_case = DFS__META_REQUEST__OP_SESSION_END;
+    req.session_end = &end;
+    gather(nn, &req, op);
+}
+
+/* ---- reads ---- */
+
+static bool is_read(const Dfs__MetaRequest *m)
+{
+    return m->op_case >= DFS__META_REQUEST__OP_LOOKUP && m->op_case <= DFS__META_REQUEST__OP_LAYOUT;
+}
+
+/* Ends in nn_serve_read(), perhaps before this returns. */
+static void begin_read(struct nn_op *op)
+{
+    struct nn *nn = op->nn;
+
+    op->reads = true;
+    op->read_id = nn->w->read_count;
+    if (sim_read_at(nn->w, nn->n, &(uint64_t){0}) < 0)
+        answer(op, -EAGAIN, NULL);
+}
+
+static void look(struct nn_op *op)
+{
+    struct nn *nn = op->nn;
+    Dfs__MetaReply *reply;
+    int r = fsm_read(nn->fsm, op->msg, NULL, &reply);
+
+    if (r < 0) {
+        sim_fail(nn->w, "node %u cannot read its store, %d", nn->n->number + 1, r);
+        return;
+    }
+    nn->w->stats->nn_reads++;
+    answer(op, 0, reply);
+}
+
+void nn_serve_read(struct nn *nn, const struct raft_read *read)
+{
+    struct nn_op *op;
+
+    DL_FOREACH (nn->ops, op) {
+        if (op->reads && op->read_id == read->id)
+            break;
+    }
+    if (op == NULL)
+        return;
+    op->reads = false;
+    if (read->result < 0)
+        answer(op, DFS_ENOTLEADER, NULL);
+    else if (!op->unknown_session)
+        look(op);
+    else if (nn->sessions != NULL && sessions_renew(nn->sessions, op->from.session, clock_ns(nn)))
+        answer(op, -EAGAIN, NULL); /* Known by now. */
+    else
+        answer(op, DFS_ESTALE_SESSION, NULL);
+}
+
+/* ---- requests ---- */
+
+static struct nn_op *op_new(struct nn *nn, const struct nn_envelope *from)
+{
+    struct nn_op *op = MEM_NEW(struct nn_op);
+
+    op->nn = nn;
+    op->from = *from;
+    DL_APPEND(nn->ops, op);
+    return op;
+}
+
+static void serve_known(struct nn *nn, struct nn_op *op)
+{
+    int r;
+
+    if (op->from.kind == NN_RENEW) {
+        answer(op, 0, NULL);
+    } else if (is_read(op->msg)) {
+        begin_read(op);
+    } else {
+        r = fsm_check_request(op->msg, true);
+        if (r < 0)
+            sim_fail(nn->w, "a client's request is refused, %d", r);
+        else
+            gather(nn, op->msg, op);
+    }
+}
+
+void nn_serve(struct nn *nn, const struct sim_event *e)
+{
+    struct nn_envelope from;
+    const uint8_t *body = e->bytes + sizeof(from);
+    struct cluster_rec cluster;
+    struct nn_op *op;
+
+    memcpy(&from, e->bytes, sizeof(from));
+    op = op_new(nn, &from);
+    if (from.kind == NN_META)
+        op->msg = dfs__meta_request__unpack(NULL, e->len - sizeof(from), body);
+    if (!is_serving(nn) || nn->sessions == NULL) {
+        answer(op, DFS_ENOTLEADER, NULL);
+    } else if (fsm_cluster(nn->fsm, &cluster) < 0) {
+        answer(op, -EAGAIN, NULL); /* There is no root yet. */
+    } else if (from.kind == NN_OPEN) {
+        propose_session_open(nn, body, op);
+    } else if (from.kind == NN_CLOSE) {
+        propose_session_end(nn, from.session, false, op);
+    } else if (sessions_renew(nn->sessions, from.session, clock_ns(nn))) {
+        serve_known(nn, op);
+    } else {
+        op->unknown_session = true;
+        begin_read(op);
+    }
+}
+
+void nn_fail_all(struct nn *nn)
+{
+    struct nn_op *op, *next;
+
+    proposals_fail_all(&nn->proposals, fail_waiter, nn);
+    DL_FOREACH_SAFE (nn->ops, op, next) {
+        if (op->reads)
+            answer(op, DFS_ENOTLEADER, NULL);
+    }
+    sessions_free(STEAL(nn->sessions));
+}
+
+static void drop_waiter(void *ctx, struct waiter w, int status)
+{
+    (void)ctx;
+    (void)w;
+    (void)status;
+}
+
+/* The process has ended: nobody is told anything. */
+void nn_serve_stop(struct nn *nn)
+{
+    proposals_fail_all(&nn->proposals, drop_waiter, nn);
+    proposals_done(&nn->proposals);
+    nn->proposals = (struct proposals){0};
+    while (nn->ops != NULL)
+        op_free(nn->ops);
+    sessions_free(STEAL(nn->sessions));
+    nn->led = false;
+}
+
+/* ---- the end of a turn ---- */
+
+static int add_session(void *ctx, const struct session_rec *rec)
+{
+    struct nn *nn = ctx;
+
+    sessions_add(nn->sessions, rec->session, false, clock_ns(nn));
+    return 0;
+}
+
+static void propose_cluster(struct nn *nn)
+{
+    Dfs__MetaRequest req = DFS__META_REQUEST__INIT;
+    Dfs__ClusterInitOp op = DFS__CLUSTER_INIT_OP__INIT;
+    uint8_t uuid[16] = {7}, key[32] = {9};
+
+    op.cluster_uuid = (ProtobufCBinaryData){.data = uuid, .len = sizeof(uuid)};
+    op.data_key = (ProtobufCBinaryData){.data = key, .len = sizeof(key)};
+    op.copies = PG_COPIES;
+    op.min_write = PG_MIN_WRITE;
+    op.pgs_per_target = PGS_PER_TARGET;
+    req.op_case = DFS__META_REQUEST__OP_CLUSTER_INIT;
+    req.cluster_init = &op;
+    gather(nn, &req, op_new(nn, &(struct nn_envelope){.client = OF_NOBODY}));
+}
+
+static void begin_serving(struct nn *nn)
+{
+    nn->sessions = sessions_new();
+    (void)fsm_each_session(nn->fsm, add_session, nn);
+}
+
+static void propose_hash(struct nn *nn)
+{
+    Dfs__MetaRequest req = DFS__META_REQUEST__INIT;
+    Dfs__HashOp op = DFS__HASH_OP__INIT;
+    uint8_t bytes[FSM_BATCH_HEADER + FSM_BATCH_OP_HEADER_MAX + 64];
+    struct raft_update up;
+    size_t len;
+
+    op.index = nn->hash_due;
+    nn->hash_due = 0;
+    if (!is_serving(nn) || fsm_state_hash(nn->fsm, op.index, &op.hash) < 0)
+        return;
+    req.op_case = DFS__META_REQUEST__OP_HASH;
+    req.hash = &op;
+    len = fsm_batch_header((int64_t)clock_ns(nn), bytes);
+    len += fsm_batch_op_header(dfs__meta_request__get_packed_size(&req), bytes + len);
+    len += dfs__meta_request__pack(&req, bytes + len);
+    if (propose(nn, RAFT_ENTRY_HASH, raft_buf_copy(bytes, len), &up) == 0)
+        proposals_wrote(&nn->proposals, &up);
+}
+
+static void propose_reap(struct nn *nn)
+{
+    Dfs__MetaRequest req = DFS__META_REQUEST__INIT;
+    Dfs__ReapOp reap = DFS__REAP_OP__INIT;
+    size_t count;
+
+    if (fsm_list_reap(nn->fsm, 0, 1, &reap.ino, &count) < 0 || count == 0)
+        return;
+    reap.max_chunks = 16;
+    req.op_case = DFS__META_REQUEST__OP_REAP;
+    req.reap = &reap;
+    gather(nn, &req, op_new(nn, &(struct nn_envelope){.client = OF_NOBODY}));
+}
+
+/* Only a leader that is sure of itself may call others dead. */
+static void sweep(struct nn *nn)
+{
+    struct nn_world *nw = nn_world_of(nn->w);
+    uint64_t expired[NN_CLIENTS_MAX];
+    struct cluster_rec cluster;
+    struct raft_status st;
+    size_t n;
+
+    nn->swept_ns = nn->w->now_ns;
+    if (fsm_cluster(nn->fsm, &cluster) == -ENOENT)
+        propose_cluster(nn);
+    raft_status(nn->n->raft, &st);
+    if (nn->w->read_lease && !st.lease_valid)
+        return;
+    n = sessions_expired(nn->sessions, clock_ns(nn), (uint64_t)nw->courtesy_ns, expired,
+                         NN_CLIENTS_MAX);
+    for (size_t i = 0; i < n; i++)
+        propose_session_end(nn, expired[i], true,
+                            op_new(nn, &(struct nn_envelope){.client = OF_NOBODY}));
+    if (sim_percent(nn->w, 30))
+        propose_reap(nn);
+}
+
+void nn_serve_turn(struct nn *nn)
+{
+    bool serving = is_serving(nn);
+
+    if (nn->sessions != NULL && !serving)
+        sessions_free(STEAL(nn->sessions));
+    if (nn->sessions == NULL && serving)
+        begin_serving(nn);
+    if (serving && nn->w->now_ns - nn->swept_ns > 200 * (int64_t)SWEEP_NS_PER_MS)
+        sweep(nn);
+    proposals_durable(&nn->proposals, nn->n->durable_write);
+    if (proposals_is_due(&nn->proposals))
+        flush_batch(nn);
+    if (nn->hash_due != 0)
+        propose_hash(nn);
+}

@@ -1,0 +1,171 @@
+/*
+ * I15: the directory graph is a tree, every count is what counting gives, nothing hangs in the air.
+ * One walk over all inodes and entries; what else must hold of a whole tree (sums of subtrees) is
+ * checked here too.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include <uthash.h>
+
+#include "common/ids.h"
+#include "common/mem.h"
+#include "namenode/keys.h"
+#include "tests/sim/sim_nn.h"
+
+struct tree_inode {
+    struct inode_rec rec;
+    bool waits_for_reaper;
+    uint32_t names, subdirs;
+    uint64_t entries;
+    uint64_t name_in; /* the directory that has its (last) name */
+    UT_hash_handle hh;
+};
+
+struct tree {
+    struct tree_inode *inodes;
+    uint64_t inode_count, reap_count;
+    char wrong[160];
+};
+
+#define WRONG(t_, ...)                                                                             \
+    do {                                                                                           \
+        if ((t_)->wrong[0] == '\0')                                                                \
+            (void)snprintf((t_)->wrong, sizeof((t_)->wrong), __VA_ARGS__);                         \
+    } while (0)
+
+static struct tree_inode *find(const struct tree *t, uint64_t ino)
+{
+    struct tree_inode *i;
+
+    HASH_FIND(hh, t->inodes, &ino, sizeof(ino), i);
+    return i;
+}
+
+static void take_inode(struct tree *t, uint64_t ino, const struct kv_iter *it)
+{
+    struct tree_inode *i = MEM_NEW(struct tree_inode);
+
+    if (inode_rec_decode(ino, it->value, it->value_len, &i->rec) < 0)
+        WRONG(t, "inode %lu cannot be read", UL(ino));
+    i->rec.ino = ino;
+    HASH_ADD(hh, t->inodes, rec.ino, sizeof(i->rec.ino), i);
+    t->inode_count++;
+}
+
+static void take_entry(struct tree *t, uint64_t dir, const struct kv_iter *it)
+{
+    struct tree_inode *parent = find(t, dir), *i;
+    struct dentry_rec d;
+
+    if (dentry_rec_decode(it->value, it->value_len, &d) < 0) {
+        WRONG(t, "an entry of %lu cannot be read", UL(dir));
+        return;
+    }
+    i = find(t, d.ino);
+    if (parent == NULL || i == NULL || (i->rec.mode & S_IFMT) != d.type) {
+        WRONG(t, "an entry of %lu names %lu, which is not there, or of another type", UL(dir),
+              UL(d.ino));
+        return;
+    }
+    parent->entries++;
+    parent->subdirs += S_ISDIR(i->rec.mode);
+    i->names++;
+    i->name_in = dir;
+}
+
+static void walk(struct tree *t, struct kv *kv, char kind,
+                 void (*take)(struct tree *t, uint64_t id, const struct kv_iter *it))
+{
+    CLEANUP(kv_iter) struct kv_iter *it = NULL;
+
+    if (kv_iter_new(kv, &it) < 0 || kv_iter_seek(it, &kind, 1) < 0)
+        return;
+    while (it->valid && it->key[0] == (uint8_t)kind) {
+        take(t, key_get_u64(it->key + 1), it);
+        if (kv_iter_next(it) < 0)
+            return;
+    }
+}
+
+static void take_unlinked(struct tree *t, uint64_t ino, const struct kv_iter *it)
+{
+    struct tree_inode *i = find(t, ino);
+
+    (void)it;
+    t->reap_count++;
+    if (i == NULL)
+        WRONG(t, "%lu waits for the reaper and is not there", UL(ino));
+    else
+        i->waits_for_reaper = true;
+}
+
+/* Up from every directory comes to the root in fewer steps than there are inodes. */
+static void check_reaches_root(struct tree *t, const struct tree_inode *i)
+{
+    uint64_t steps = t->inode_count;
+
+    for (const struct tree_inode *at = i; at->rec.ino != INO_ROOT.v;) {
+        at = find(t, at->rec.parent);
+        if (at == NULL || steps-- == 0) {
+            WRONG(t, "directory %lu does not lie below the root", UL(i->rec.ino));
+            return;
+        }
+    }
+}
+
+static void check_dir(struct tree *t, const struct tree_inode *i)
+{
+    bool is_root = i->rec.ino == INO_ROOT.v;
+
+    if (i->rec.entry_count != i->entries)
+        WRONG(t, "directory %lu counts %lu entries, it has %lu", UL(i->rec.ino),
+              UL(i->rec.entry_count), UL(i->entries));
+    if (i->rec.nlink == 0) {
+        if (i->names + i->entries > 0)
+            WRONG(t, "directory %lu was removed and has names or entries", UL(i->rec.ino));
+        return;
+    }
+    if (i->rec.nlink != 2 + i->subdirs)
+        WRONG(t, "directory %lu counts %u links, it has %u directories", UL(i->rec.ino),
+              i->rec.nlink, i->subdirs);
+    if (i->names != (is_root ? 0 : 1) || (!is_root && i->name_in != i->rec.parent))
+        WRONG(t, "directory %lu has %u names, one in %lu; it says %lu", UL(i->rec.ino), i->names,
+              UL(i->name_in), UL(i->rec.parent));
+    check_reaches_root(t, i);
+}
+
+static void check_inode(struct tree *t, const struct tree_inode *i)
+{
+    if (i->waits_for_reaper != (i->rec.nlink == 0))
+        WRONG(t, "inode %lu with %u links: the reaper %s it", UL(i->rec.ino), i->rec.nlink,
+              i->waits_for_reaper ? "waits for" : "does not know");
+    if (S_ISDIR(i->rec.mode))
+        check_dir(t, i);
+    else if (i->rec.nlink != i->names)
+        WRONG(t, "inode %lu counts %u links, it has %u names", UL(i->rec.ino), i->rec.nlink,
+              i->names);
+}
+
+const char *nn_check_tree(struct kv *kv, const struct state_rec *state)
+{
+    static struct tree t;
+    struct tree_inode *i, *next;
+
+    t = (struct tree){0};
+    walk(&t, kv, 'I', take_inode);
+    walk(&t, kv, 'D', take_entry);
+    walk(&t, kv, 'g', take_unlinked);
+    HASH_ITER (hh, t.inodes, i, next)
+        check_inode(&t, i);
+    if (t.inode_count != state->inode_count || t.reap_count != state->reap_count)
+        WRONG(&t, "%lu inodes are counted, %lu unlinked; there are %lu and %lu",
+              UL(state->inode_count), UL(state->reap_count), UL(t.inode_count), UL(t.reap_count));
+    HASH_ITER (hh, t.inodes, i, next) {
+        HASH_DEL(t.inodes, i);
+        free(i);
+    }
+    return t.wrong[0] != '\0' ? t.wrong : NULL;
+}

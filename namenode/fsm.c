@@ -9,6 +9,7 @@
 #include "common/log.h"
 #include "common/mem.h"
 #include "namenode/fsm_impl.h"
+#include "namenode/mutants.h"
 
 static void *batch_alloc(void *arena, size_t size)
 {
@@ -50,6 +51,8 @@ int fsm_open(struct kv *kv, struct fsm **ret_fsm)
     }
     if (r < 0)
         return r;
+    if (MUTANT(IDS_NOT_IN_BATCH))
+        fsm->state.next_ino = INO_ROOT.v + 1;
     *ret_fsm = STEAL(fsm);
     return 0;
 }
@@ -112,10 +115,19 @@ static int write_out(struct fsm *fsm, struct tx *tx)
 
     kv_batch_clear(&fsm->batch);
     for (const struct omap_node *n = omap_first(&tx->overlay); n; n = omap_next(n)) {
+        if (MUTANT(DEDUP_IN_RAM) && n->key[0] == 'R')
+            continue;
         if (n->deleted)
             kv_batch_delete(&fsm->batch, n->key, n->key_len);
         else
             kv_batch_put(&fsm->batch, n->key, n->key_len, n->value, n->value_len);
+    }
+    if (MUTANT(APPLIED_APART)) {
+        int r = kv_write(fsm->kv, &fsm->batch);
+
+        if (r < 0)
+            return r;
+        kv_batch_clear(&fsm->batch);
     }
     key_state(&k);
     tx->state.hash = 0;
@@ -130,6 +142,8 @@ static void update_cache(struct fsm *fsm, const struct tx *tx)
 {
     for (const struct omap_node *n = omap_first(&tx->overlay); n; n = omap_next(n)) {
         if (!rec_cache_keeps(n->key[0]))
+            continue;
+        if (n->deleted && MUTANT(CACHE_KEEPS_DELETED))
             continue;
         if (n->deleted)
             rec_cache_remove(fsm->cache, n->key, n->key_len);
@@ -182,6 +196,8 @@ int fsm_apply(struct fsm *fsm, uint64_t index, uint64_t term, const uint8_t *bat
         Dfs__MetaReply *msg;
 
         tx->now_ns = tx->state.time_ns = MAX(tx->state.time_ns + 1, batch->time_ns);
+        if (MUTANT(LOCAL_CLOCK))
+            tx->now_ns = MUTANT_CLOCK();
         fsm_exec(tx, batch->ops[i], &msg, &replies[i].bytes, &replies[i].len);
         if (tx->fatal < 0)
             return tx->fatal;

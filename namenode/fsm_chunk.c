@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 
 #include "namenode/fsm_ops.h"
+#include "namenode/mutants.h"
 
 static void chunk_to_garbage(struct tx *tx, uint64_t ino, uint32_t index,
                              const struct chunk_rec *chunk)
@@ -383,6 +384,8 @@ int op_reap(struct tx *tx, const Dfs__MetaRequest *req, Dfs__MetaReply *reply)
         tx_inode_put(tx, &inode);
     if (r < 0)
         return r;
+    if (MUTANT(INO_REUSED) && inode.ino == tx->state.next_ino - 1)
+        tx->state.next_ino--;
     reply_id(tx, reply, inode.chunk_count, 0);
     return 0;
 }

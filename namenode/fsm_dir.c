@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include "namenode/fsm_ops.h"
+#include "namenode/mutants.h"
 
 int name_check(ProtobufCBinaryData name)
 {
@@ -291,7 +292,8 @@ int dir_rmdir(struct tx *tx, const struct cred *cred, uint64_t parent, ProtobufC
         return r;
     if (!S_ISDIR(victim.mode))
         return -ENOTDIR;
-    if (victim.entry_count > 0)
+    if (victim.entry_count > 0 &&
+        !(MUTANT(RMDIR_MISSES_CREATE) && victim.mtime_ns + META_BATCH_OPS_MAX > tx->now_ns))
         return -ENOTEMPTY;
 
     tx_dentry_delete(tx, dir.ino, name);

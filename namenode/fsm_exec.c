@@ -7,6 +7,7 @@
 
 #include "common/error.h"
 #include "namenode/fsm_ops.h"
+#include "namenode/mutants.h"
 
 static int op_hash(struct tx *tx, const Dfs__MetaRequest *req, Dfs__MetaReply *reply)
 {
@@ -144,7 +145,7 @@ static void unpack_free(void *arena, void *p)
 /* The client has the answers below floor. */
 static void raise_floor(struct tx *tx, struct session_rec *s, uint64_t floor)
 {
-    floor = MIN(floor, s->seq_max + 1);
+    floor = MUTANT(FLOOR_TOO_FAR) ? s->seq_max + 1 : MIN(floor, s->seq_max + 1);
     while (s->ack_floor < floor) {
         struct key k;
 
@@ -164,7 +165,7 @@ static int look_up_reply(struct tx *tx, const Dfs__MetaRequest *req, const struc
     size_t len;
     int r;
 
-    if (req->seq < MAX(s->ack_floor, req->ack_floor))
+    if (req->seq < MAX(s->ack_floor, req->ack_floor) && !MUTANT(FLOOR_IGNORED))
         return -ESTALE;
     if (req->seq - s->ack_floor >= SESSION_REPLIES_MAX)
         return DFS_EBUSY_WINDOW;
@@ -190,7 +191,7 @@ static Dfs__MetaReply *run_once(struct tx *tx, const Dfs__MetaRequest *req)
     int r;
 
     r = tx_session_get(tx, req->session, &s);
-    if (r < 0)
+    if (r < 0 || (MUTANT(SESSION_LOCAL_TIME) && MUTANT_CLOCK() - s.opened_ns > 3000000000))
         return reply_new(tx, DFS_ESTALE_SESSION);
     if (fsm_op_is_internal(req))
         return reply_new(tx, -EPERM);

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 
 #include "namenode/fsm_ops.h"
+#include "namenode/mutants.h"
 
 enum { FLAG_NOREPLACE = 1, FLAG_EXCHANGE = 2 };
 
@@ -85,7 +86,7 @@ static int rename_check_loops(struct tx *tx, const struct rename *rn)
 {
     int r = 0;
 
-    if (rn->to_dir == &rn->from_dir)
+    if (rn->to_dir == &rn->from_dir || MUTANT(RENAME_WITHOUT_LOOP_CHECK))
         return 0;
     if (S_ISDIR(rn->source.mode))
         r = is_below(tx, rn->to_dir, rn->source.ino);
@@ -133,7 +134,7 @@ static void place(struct tx *tx, uint64_t dir, ProtobufCBinaryData name, struct 
     struct dentry_rec d = {.ino = inode->ino, .type = inode->mode & S_IFMT};
 
     tx_dentry_put(tx, dir, name, &d);
-    if (S_ISDIR(inode->mode))
+    if (S_ISDIR(inode->mode) && !MUTANT(RENAME_KEEPS_PARENT))
         inode->parent = dir;
     inode->ctime_ns = tx->now_ns;
     tx_inode_put(tx, inode);
@@ -144,7 +145,8 @@ static void rename_replace(struct tx *tx, struct rename *rn)
     if (rn->has_target) {
         if (S_ISDIR(rn->target.mode))
             rn->to_dir->nlink--;
-        inode_unlinked(tx, &rn->target);
+        if (!MUTANT(RENAME_LEAKS_TARGET))
+            inode_unlinked(tx, &rn->target);
         rn->to_dir->entry_count--;
     }
     tx_dentry_delete(tx, rn->from_dir.ino, rn->op->name);

@@ -1,16 +1,17 @@
 # What namenode/ builds.
 
 # The metadata state machine and its store.
-noinst_LTLIBRARIES += libfsm.la
-libfsm_la_SOURCES = namenode/arena.c namenode/arena.h namenode/fsm.c namenode/fsm.h \
+FSM_SOURCES = namenode/arena.c namenode/arena.h namenode/fsm.c namenode/fsm.h \
 	namenode/fsm_check.c namenode/fsm_chunk.c namenode/fsm_cluster.c namenode/fsm_commit.c \
 	namenode/fsm_dir.c namenode/fsm_exec.c namenode/fsm_impl.h namenode/fsm_inode.c \
 	namenode/fsm_list.c namenode/fsm_ops.h namenode/fsm_read.c namenode/fsm_rename.c \
 	namenode/fsm_session.c namenode/fsm_tree.c namenode/fsm_tx.c namenode/fsm_tx.h namenode/fsm_xattr.c \
 	namenode/keys.c namenode/keys.h namenode/kv.c namenode/kv.h \
 	namenode/kv_manifest.c namenode/kv_manifest.h namenode/kv_mem.c \
-	namenode/kv_mem.h namenode/kv_rocks.c namenode/kv_rocks.h namenode/omap.c namenode/omap.h \
+	namenode/kv_mem.h namenode/kv_rocks.c namenode/kv_rocks.h namenode/mutants.h namenode/omap.c namenode/omap.h \
 	namenode/perm.c namenode/perm.h namenode/rec_cache.c namenode/rec_cache.h namenode/records.c namenode/records.h
+noinst_LTLIBRARIES += libfsm.la
+libfsm_la_SOURCES = $(FSM_SOURCES)
 libfsm_la_LIBADD = libproto.la libcommon.la $(ROCKSDB_LIBS)
 
 # Placement groups: who is in a chain.
@@ -19,10 +20,18 @@ libpgmgr_la_SOURCES = namenode/pg_mgr.c namenode/pg_mgr.h namenode/pg_mgr_impl.h
 	namenode/pg_decide.c namenode/pg_place.c
 
 # The Raft log on disk.
-noinst_LTLIBRARIES += libraftlog.la
-libraftlog_la_SOURCES = namenode/raft_log.c namenode/raft_log.h namenode/log_disk.h \
+RAFT_LOG_SOURCES = namenode/raft_log.c namenode/raft_log.h namenode/log_disk.h \
 	namenode/log_format.c namenode/log_format.h namenode/log_layout.c namenode/log_recover.c \
 	namenode/log_writer.c
+noinst_LTLIBRARIES += libraftlog.la
+libraftlog_la_SOURCES = $(RAFT_LOG_SOURCES)
+
+# Once more with their deliberate bugs, to test the tests.
+check_LTLIBRARIES += libnamenode_mutants.la
+libnamenode_mutants_la_SOURCES = $(FSM_SOURCES) $(RAFT_LOG_SOURCES) namenode/proposals.c \
+	namenode/sessions.c
+libnamenode_mutants_la_CPPFLAGS = $(AM_CPPFLAGS) -DNAMENODE_MUTANTS
+libnamenode_mutants_la_LIBADD = libraft.la libproto.la libcommon.la $(ROCKSDB_LIBS)
 
 # The replica: everything around Raft, snapshots, and the services.
 noinst_LTLIBRARIES += libnamenode.la

@@ -18,8 +18,8 @@
 #include "namenode/raft_snap.h"
 
 enum {
-    APPLY_ENTRIES_MAX = 512,        /* in one loop turn, so that heartbeats keep flowing... */
-    APPLY_NS_MAX = 5 * 1000000,     /* ...nor longer than this */
+    APPLY_ENTRIES_MAX = 512,    /* in one loop turn, so that heartbeats keep flowing... */
+    APPLY_NS_MAX = 5 * 1000000, /* ...nor longer than this */
     TICK_MS = 10,
     CARE_MS = 500, /* flush, compaction, and the like are looked after so often */
     KNOWN_NAMENODES_MAX = 64,

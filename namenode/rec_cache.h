@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "common/compiler.h"
+#include "namenode/mutants.h"
 
 struct rec_cache;
 
@@ -23,7 +24,7 @@ DEFINE_CLEANUP(rec_cache, rec_cache_free)
 /* Does it keep records of this kind at all? kind is the key's first byte. */
 static inline bool rec_cache_keeps(uint8_t kind)
 {
-    return kind == 'I' || kind == 'D' || kind == 'N';
+    return kind == 'I' || kind == 'D' || kind == 'N' || (kind == 'R' && MUTANT(DEDUP_IN_RAM));
 }
 
 /* NULL when it is not in here. The bytes live until the next put or remove. */

@@ -28,6 +28,14 @@ TESTS += tests/sim/sim_namenode
 tests_sim_sim_namenode_SOURCES = tests/sim/sim_namenode.c tests/sim/sim_main.c $(SIM_NN_SOURCES)
 tests_sim_sim_namenode_CFLAGS = $(TEST_CFLAGS)
 tests_sim_sim_namenode_LDADD = libnamenode.la
+
+check_PROGRAMS += tests/sim/sim_namenode_mutants
+TESTS += tests/sim/sim_namenode_mutants
+tests_sim_sim_namenode_mutants_SOURCES = tests/sim/sim_namenode_mutants.c tests/sim/sim_hunt.c \
+	$(SIM_NN_SOURCES)
+tests_sim_sim_namenode_mutants_CPPFLAGS = $(AM_CPPFLAGS) -DNAMENODE_MUTANTS
+tests_sim_sim_namenode_mutants_CFLAGS = $(TEST_CFLAGS)
+tests_sim_sim_namenode_mutants_LDADD = libnamenode_mutants.la
 # ---- end of namenodes ----
 
 # ---- the chain ----

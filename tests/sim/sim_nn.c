@@ -7,6 +7,7 @@
 
 #include "common/mem.h"
 #include "namenode/kv_mem.h"
+#include "namenode/mutants.h"
 
 struct nn_world *nn_world_of(const struct sim_world *w)
 {
@@ -17,6 +18,49 @@ struct nn *nn_of(const struct sim_world *w, const struct sim_node *n)
 {
     return &nn_world_of(w)->nodes[n->number];
 }
+
+#ifdef NAMENODE_MUTANTS
+/* The node whose code runs, for its clock. */
+static const struct nn *running;
+
+int64_t namenode_mutant_clock(void)
+{
+    return running != NULL ? sim_clock(running->w, running->n) : 0;
+}
+
+static void damage_checkpoint(struct nn *nn)
+{
+    struct kv_batch batch;
+    struct kv_iter *it;
+
+    if (!MUTANT(REPLY_NOT_IN_SNAPSHOT))
+        return;
+    kv_batch_init(&batch);
+    (void)kv_iter_new(nn->checkpoint, &it);
+    for (int r = kv_iter_seek(it, "R", 1); r == 0 && it->valid && it->key[0] == 'R';
+         r = kv_iter_next(it))
+        kv_batch_delete(&batch, it->key, it->key_len);
+    kv_iter_free(it);
+    (void)kv_write(nn->checkpoint, &batch);
+    (void)kv_flush(nn->checkpoint, true);
+    kv_batch_done(&batch);
+}
+
+static void run_as(const struct nn *nn)
+{
+    running = nn;
+}
+#else
+static void damage_checkpoint(struct nn *nn)
+{
+    (void)nn;
+}
+
+static void run_as(const struct nn *nn)
+{
+    (void)nn;
+}
+#endif
 
 static void set_up(struct sim_world *w)
 {
@@ -142,6 +186,7 @@ static void apply_batch(struct nn *nn, const struct raft_entry *e, bool is_ours)
     if (is_ours)
         a.batch = dfs__log_batch__unpack(NULL, e->buf->len, e->buf->data);
     nn->reply_hash = 0;
+    run_as(nn);
     nn->applying = proposals_take(&nn->proposals, e->index, e->term, fail_waiter, nn);
     r = fsm_apply(nn->fsm, e->index, e->term, is_ours ? e->buf->data : NULL,
                   is_ours ? e->buf->len : 0, on_reply, &a);
@@ -195,6 +240,7 @@ static void checkpoint(struct sim_world *w, struct sim_node *n)
 
     kv_close(STEAL(nn->checkpoint));
     (void)kv_mem_copy(nn->kv, &nn->checkpoint);
+    damage_checkpoint(nn);
 }
 
 static void install(struct sim_world *w, struct sim_node *n, const struct sim_node *source)

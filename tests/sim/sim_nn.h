@@ -177,6 +177,8 @@ struct nn_entry *nn_entry_at(struct nn_world *nw, uint64_t index);
 void nn_check_applied(struct nn *nn, const struct raft_entry *e);
 void nn_check_reply(struct nn *nn, const struct raft_entry *e, const Dfs__MetaRequest *req,
                     const struct fsm_reply *reply);
+void nn_check_answer(struct sim_world *w, const struct nn_call *call, int status,
+                     const uint8_t *bytes, size_t len);
 void nn_check_end(struct sim_world *w);
 void nn_check_done(struct nn_world *nw);
 /* sim_nn_tree.c: NULL, or what is wrong with the tree (static storage). */

@@ -166,6 +166,19 @@ void nn_check_reply(struct nn *nn, const struct raft_entry *e, const Dfs__MetaRe
         session_ended(nn, req, reply);
 }
 
+/* What a client is told is what was done, in an entry that was applied. */
+void nn_check_answer(struct sim_world *w, const struct nn_call *call, int status,
+                     const uint8_t *bytes, size_t len)
+{
+    struct nn_act *act = act_at(session_at(nn_world_of(w), call->session), call->seq);
+
+    if (status == DFS_EBUSY_WINDOW || status == DFS_ESTALE_SESSION)
+        return;
+    if (!act->done || act->reply_hash != hash64(bytes, len, 0))
+        sim_fail(w, "I13: (%lu, %lu), %s, is answered %d to the client, which is not its answer",
+                 UL(call->session), UL(call->seq), act->done ? "done" : "not done", status);
+}
+
 void nn_check_applied(struct nn *nn, const struct raft_entry *e)
 {
     struct nn_world *nw = nn_world_of(nn->w);

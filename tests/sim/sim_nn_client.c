@@ -281,6 +281,8 @@ static void answered_meta(struct sim_world *w, struct nn_client *c, struct nn_ca
         sim_fail(w, "a reply to client %u cannot be read", c->number);
         return;
     }
+    if (call->seq != 0)
+        nn_check_answer(w, call, reply->status, body, len);
     if (reply->status == DFS_ESTALE_SESSION) {
         lose_session(w, c);
     } else if (reply->status != DFS_EBUSY_WINDOW) { /* Else it asks again. */

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "namenode/mutants.h"
 #include "raft/mem.h"
 #include "tests/sim/sim_raft.h"
 
@@ -478,6 +479,9 @@ void sim_run(const struct sim_options *options, struct sim_stats *stats, struct 
     w->trace = options->trace;
     w->machine = options->machine;
     w->mutant = options->mutant;
+#ifdef NAMENODE_MUTANTS
+    namenode_mutant = options->nn_mutant;
+#endif
     w->stats = stats;
     set_up(w);
     run_until(w, sim_between(w, 3000 * SIM_MS, 20000 * SIM_MS), NULL);

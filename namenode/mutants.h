@@ -1,0 +1,55 @@
+/*
+ * Deliberate bugs of the log, the state machine and its sessions, one at a time, to test the tests.
+ * Only in libnamenode_mutants, which is built with NAMENODE_MUTANTS; elsewhere MUTANT() is false.
+ */
+#ifndef NAMENODE_MUTANTS_H
+#define NAMENODE_MUTANTS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#ifdef NAMENODE_MUTANTS
+
+enum namenode_mutant {
+    NAMENODE_MUTANT_NONE,
+    /* Sessions. */
+    NAMENODE_MUTANT_DEDUP_IN_RAM,
+    NAMENODE_MUTANT_REPLY_NOT_IN_SNAPSHOT,
+    NAMENODE_MUTANT_FLOOR_TOO_FAR,
+    NAMENODE_MUTANT_FLOOR_IGNORED,
+    NAMENODE_MUTANT_SESSION_LOCAL_TIME,
+    /* The state machine. */
+    NAMENODE_MUTANT_APPLIED_APART,
+    NAMENODE_MUTANT_LOCAL_CLOCK,
+    NAMENODE_MUTANT_CACHE_KEEPS_DELETED,
+    NAMENODE_MUTANT_IDS_NOT_IN_BATCH,
+    NAMENODE_MUTANT_INO_REUSED,
+    NAMENODE_MUTANT_RMDIR_MISSES_CREATE,
+    NAMENODE_MUTANT_RENAME_WITHOUT_LOOP_CHECK,
+    NAMENODE_MUTANT_RENAME_LEAKS_TARGET,
+    NAMENODE_MUTANT_RENAME_KEEPS_PARENT,
+    /* The log. */
+    NAMENODE_MUTANT_RING_WITH_BODY,
+    NAMENODE_MUTANT_SEGMENT_WITHOUT_SEED,
+    NAMENODE_MUTANT_RECORD_WITHOUT_EPOCH,
+    NAMENODE_MUTANT_RETRY_SYNC,
+    NAMENODE_MUTANT_APPEND_WITHOUT_SYNC,
+    NAMENODE_MUTANT_TRUNCATE_EARLY,
+    NAMENODE_MUTANT_DAMAGE_IS_TORN,
+};
+
+extern unsigned namenode_mutant;
+/* Of the process; no two replicas have the same. */
+int64_t namenode_mutant_clock(void);
+
+#define MUTANT(name) (namenode_mutant == NAMENODE_MUTANT_##name)
+#define MUTANT_CLOCK() namenode_mutant_clock()
+
+#else
+
+#define MUTANT(name) false
+#define MUTANT_CLOCK() INT64_C(0)
+
+#endif
+
+#endif

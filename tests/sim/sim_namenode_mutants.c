@@ -1,0 +1,31 @@
+/*
+ * Does the simulator of namenodes find bugs? Log, state machine and sessions are built with deliberate
+ * ones (namenode/mutants.h); each must be caught. Those of the core: sim_raft_mutants.
+ */
+#include "namenode/mutants.h"
+#include "tests/sim/sim_main.h"
+
+static const struct sim_mutant mutants[] = {
+    {0, NAMENODE_MUTANT_DEDUP_IN_RAM, "replies kept in memory alone"},
+    {0, NAMENODE_MUTANT_REPLY_NOT_IN_SNAPSHOT, "a snapshot without the replies"},
+    {0, NAMENODE_MUTANT_FLOOR_TOO_FAR, "a floor above what the client said"},
+    {0, NAMENODE_MUTANT_FLOOR_IGNORED, "a request below the floor is done again"},
+    {0, NAMENODE_MUTANT_SESSION_LOCAL_TIME, "a session that ends by a local clock"},
+    {0, NAMENODE_MUTANT_APPLIED_APART, "the applied index in a batch of its own"},
+    {0, NAMENODE_MUTANT_LOCAL_CLOCK, "times by a local clock"},
+    {0, NAMENODE_MUTANT_CACHE_KEEPS_DELETED, "a cache that keeps what was deleted"},
+    {0, NAMENODE_MUTANT_IDS_NOT_IN_BATCH, "id counters in memory alone"},
+    {0, NAMENODE_MUTANT_INO_REUSED, "the number of a removed inode is given again"},
+    {0, NAMENODE_MUTANT_RMDIR_MISSES_CREATE, "rmdir misses a create in the same entry"},
+    {0, NAMENODE_MUTANT_RENAME_WITHOUT_LOOP_CHECK, "rename of a directory into itself"},
+    {0, NAMENODE_MUTANT_RENAME_LEAKS_TARGET, "rename forgets what it replaces"},
+    {0, NAMENODE_MUTANT_RENAME_KEEPS_PARENT, "rename leaves a directory's parent as it was"},
+};
+
+unsigned namenode_mutant;
+
+int main(int argc, char **argv)
+{
+    return sim_hunt_main(argc, argv, &sim_namenodes, mutants, sizeof(mutants) / sizeof(mutants[0]),
+                         1);
+}

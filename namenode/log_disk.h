@@ -36,6 +36,9 @@ struct log_layout {
     uint64_t spares[LOG_SPARES_MAX]; /* Numbers of spare files that are ready. */
     unsigned spare_count;
     uint64_t next_spare;
+    /* After recovery: the newest entries, which the header ring does not have; then empty. */
+    struct log_ring_entry *tail;
+    size_t tail_count, tail_capacity;
 };
 
 void log_layout_done(struct log_layout *l);

@@ -5,6 +5,7 @@
 
 #include "common/bytes.h"
 #include "common/crc32c.h"
+#include "namenode/mutants.h"
 
 enum {
     META_MAGIC = 0x316d6c64,    /* "dlm1" */
@@ -180,5 +181,6 @@ int log_ring_decode(const uint8_t in[LOG_RING_ENTRY], struct log_ring_entry *ret
 
 bool log_is_void(const struct log_meta *m, uint64_t epoch, uint64_t index)
 {
-    return epoch > m->epoch || (epoch < m->epoch && index >= m->truncate_from);
+    return !MUTANT(RECORD_WITHOUT_EPOCH) &&
+           (epoch > m->epoch || (epoch < m->epoch && index >= m->truncate_from));
 }

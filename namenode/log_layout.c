@@ -14,6 +14,7 @@ void log_layout_done(struct log_layout *l)
 {
     log_layout_cut(l, 0);
     free(l->segments);
+    free(l->tail);
     *l = (struct log_layout){0};
 }
 

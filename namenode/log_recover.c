@@ -24,6 +24,7 @@
 #include "common/mem.h"
 #include "common/rng.h"
 #include "namenode/log_disk.h"
+#include "namenode/mutants.h"
 
 enum { ZERO_BYTES = 1 << 20, READ_BYTES = 64 << 10 };
 
@@ -44,6 +45,16 @@ struct recovery {
     uint32_t last_crc;   /* of the entry before; 0: not known */
     bool is_outdated;    /* the meta slots are older than what was written after them */
 };
+
+static void tail_add(struct log_layout *l, const struct log_record *rec)
+{
+    if (l->tail_count == l->tail_capacity) {
+        l->tail_capacity = l->tail_capacity ? 2 * l->tail_capacity : 64;
+        l->tail = mem_realloc(l->tail, l->tail_capacity, sizeof(*l->tail));
+    }
+    l->tail[l->tail_count++] = (struct log_ring_entry){
+        .index = rec->index, .term = rec->term, .epoch = rec->epoch, .entry_crc = rec->entry_crc};
+}
 
 static void meta_path(char out[LOG_PATH_MAX], const char *dir)
 {
@@ -66,7 +77,7 @@ int log_meta_write(struct vfs *vfs, const char *dir, const struct log_meta *m)
         r = vfs_pwrite(f, block, sizeof(block), copy * (uint64_t)LOG_BLOCK);
         if (r < 0)
             return r;
-        r = vfs_sync(f);
+        r = MUTANT(TRUNCATE_EARLY) ? 0 : vfs_sync(f);
         if (r < 0)
             return r;
     }
@@ -348,6 +359,7 @@ static void walk_segment(struct recovery *rc, const struct buf *bytes, struct lo
         if (!log_record_intact(bytes->data + seg->used, &rec))
             return;
         log_segment_add(seg, rec.entry_crc, rec.len);
+        tail_add(rc->l, &rec);
         rc->last_crc = rec.entry_crc;
         rc->l->last_index = rec.index;
     }
@@ -375,6 +387,20 @@ static void look_behind(struct recovery *rc, const struct found_segment *s, cons
     }
     if (proof)
         rc->durable_to = MAX(rc->durable_to, seen);
+}
+
+/* The entries up to this one are in the ring, the tail begins after it. */
+static void cut_tail(struct log_layout *l, const struct log_ring_entry *e)
+{
+    size_t at;
+
+    if (l->tail_count == 0 || e->index < l->tail[0].index || e->index > l->last_index)
+        return;
+    at = (size_t)(e->index - l->tail[0].index);
+    if (e->epoch != l->tail[at].epoch || e->entry_crc != l->tail[at].entry_crc)
+        return; /* Of what stood there before a truncation. */
+    l->tail_count -= at + 1;
+    memmove(l->tail, l->tail + at + 1, l->tail_count * sizeof(*l->tail));
 }
 
 static int look_in_ring(struct recovery *rc)
@@ -405,8 +431,12 @@ static int look_in_ring(struct recovery *rc)
             continue;
         }
         note_epoch(rc, e.epoch);
-        if (e.index > rc->l->last_index && !log_is_void(&rc->l->meta, e.epoch, e.index))
+        if (log_is_void(&rc->l->meta, e.epoch, e.index))
+            continue;
+        if (e.index > rc->l->last_index)
             rc->durable_to = MAX(rc->durable_to, e.index);
+        else
+            cut_tail(rc->l, &e);
     }
     if (bad > 0)
         log_warn("headers in the ring are torn or damaged: they tell nothing until they are "
@@ -441,6 +471,7 @@ static int walk(struct recovery *rc)
             continue;
         }
         seg = log_layout_add(l, &s->header);
+        l->tail_count = 0; /* What is before a later segment was synced. */
         walk_segment(rc, &bytes, seg);
         look_behind(rc, s, &bytes, seg->used);
     }
@@ -516,13 +547,45 @@ static int begin(struct recovery *rc)
     return 0;
 }
 
+/*
+ * What the ring does not name was perhaps never synced, or its sync failed: then the kernel shows the
+ * bytes and takes them for written, though they are not. From here on they count as durable, so
+ * they are written once more.
+ */
+static int write_tail_again(struct recovery *rc)
+{
+    CLEANUP(vfs_file) struct vfs_file *f = NULL;
+    const struct log_segment *s = &rc->l->segments[rc->l->count - 1];
+    CLEANUP_BUF struct buf bytes = {0};
+    char path[LOG_PATH_MAX];
+    uint64_t from;
+    int r;
+
+    if (rc->l->tail_count == 0)
+        return 0;
+    from = s->slots[s->count - rc->l->tail_count].sector * (uint64_t)LOG_SECTOR;
+    log_path(path, rc->dir, "seg", s->header.seq);
+    r = vfs_open(rc->vfs, path, O_RDWR, 0, &f);
+    if (r < 0)
+        return r;
+    r = vfs_pread_all(f, buf_reserve(&bytes, (size_t)(s->used - from)), (size_t)(s->used - from),
+                      from);
+    if (r < 0)
+        return r;
+    r = vfs_pwrite(f, bytes.data, (size_t)(s->used - from), from);
+    return r < 0 ? r : vfs_sync(f);
+}
+
 static int finish(struct recovery *rc)
 {
     struct log_layout *l = rc->l;
     struct log_meta m = l->meta;
     int r;
 
-    rc->durable_to = MAX(rc->durable_to, m.faulty_to);
+    r = write_tail_again(rc);
+    if (r < 0)
+        return r;
+    rc->durable_to = MUTANT(DAMAGE_IS_TORN) ? 0 : MAX(rc->durable_to, m.faulty_to);
     m.faulty_from = rc->durable_to > l->last_index ? l->last_index + 1 : 0;
     m.faulty_to = m.faulty_from ? rc->durable_to : 0;
     /* First the damage is noted, then its traces may go; what is torn is void from here on. */

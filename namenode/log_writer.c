@@ -14,6 +14,7 @@
 #include "common/limits.h"
 #include "common/mem.h"
 #include "namenode/log_disk.h"
+#include "namenode/mutants.h"
 
 enum { WRITE_BYTES_MAX = 2 << 20 }; /* A longer batch is written in parts. */
 
@@ -75,9 +76,12 @@ static int segment_write(struct log_writer *w, const uint8_t *data, size_t len, 
 {
     int r = vfs_pwrite(w->segment, data, len, offset);
 
-    if (r < 0 || w->direct)
+    if (r < 0 || w->direct || MUTANT(APPEND_WITHOUT_SYNC))
         return r;
-    return vfs_sync(w->segment);
+    r = vfs_sync(w->segment);
+    if (r < 0 && MUTANT(RETRY_SYNC))
+        r = vfs_sync(w->segment);
+    return r;
 }
 
 /* Everything gathered, in one write and one sync. */

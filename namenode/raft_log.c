@@ -14,6 +14,7 @@
 #include "common/rng.h"
 #include "common/worker.h"
 #include "namenode/log_disk.h"
+#include "namenode/mutants.h"
 
 enum {
     RING_IDLE_MS = 5,          /* A quiet log writes its headers after so long... */
@@ -213,6 +214,15 @@ static void job_start(struct raft_log *log)
     for (size_t i = 0; i < log->ring_count; i++)
         ring_add(&job->ring, &job->ring_count, &job->ring_capacity, &log->ring[i]);
     log->ring_count = 0;
+    if (MUTANT(RING_WITH_BODY)) {
+        for (size_t i = 0; i < job->op_count; i++) {
+            if (job->ops[i].type == LOG_OP_APPEND)
+                ring_add(&job->ring, &job->ring_count, &job->ring_capacity,
+                         &(struct log_ring_entry){.index = job->ops[i].append.record.index,
+                                                  .term = job->ops[i].append.record.term,
+                                                  .epoch = job->ops[i].append.record.epoch});
+        }
+    }
     if (log->ring_dirty && now_ns(log) - log->ring_synced_ns > RING_SYNC_NS)
         job->ring_sync = true;
     log->running = job;
@@ -321,6 +331,14 @@ static int fetch_read(struct log_fetch *f, uint8_t *bytes)
 
         r = log_record_take(bytes + off, (size_t)(f->end - begin - off), &f->header, f->first + i,
                             &f->entries[i]);
+        if (r == 0 && log_entry_crc(&f->entries[i]) != f->slots[i].entry_crc) {
+            raft_buf_unref(STEAL(f->entries[i].buf)); /* What stood there before a truncation. */
+            r = -EBADMSG;
+        }
+        if (r < 0 && i > 0) {
+            f->count = i; /* Not written yet, and not asked for: read ahead. */
+            return 0;
+        }
         if (r < 0)
             return r;
     }
@@ -448,7 +466,7 @@ static void begin_segment(struct raft_log *log, uint64_t first_index, size_t rec
 
     op->segment.header = (struct log_segment_header){
         .seq = log->layout.next_seq++,
-        .seed = rng_system_u64(),
+        .seed = MUTANT(SEGMENT_WITHOUT_SEED) ? 1 : rng_system_u64(),
         .epoch = log->layout.meta.epoch,
         .first_index = first_index,
         .bytes = MAX(log->config.segment_bytes, need),
@@ -677,6 +695,8 @@ static int start_threads(struct raft_log *log)
         return r;
     log->idle_timer = loop_timer_new(log->config.loop, on_idle, log);
     prepare_spare(log);
+    if (log->ring_count > 0)
+        loop_timer_start(log->idle_timer, RING_IDLE_MS, 0);
     return 0;
 }
 
@@ -698,6 +718,9 @@ int raft_log_open(const struct raft_log_config *config, struct raft_log_boot *re
                        &log->writer);
     if (r < 0)
         return r;
+    for (size_t i = 0; i < l->tail_count; i++)
+        ring_add(&log->ring, &log->ring_count, &log->ring_capacity, &l->tail[i]);
+    log->layout.tail_count = 0;
     r = start_threads(log);
     if (r < 0)
         return r;

@@ -430,6 +430,10 @@ tests_unit_namenode_test_raft_log_crash_SOURCES = tests/unit/namenode/test_raft_
 	$(LOG_FIXTURE_SOURCES)
 tests_unit_namenode_test_raft_log_crash_CFLAGS = $(TEST_CFLAGS)
 tests_unit_namenode_test_raft_log_crash_LDADD = libraftlog.la libraft.la libcommon.la $(CMOCKA_LIBS)
+check_PROGRAMS += tests/unit/namenode/test_raft_log_again
+TESTS += tests/unit/namenode/test_raft_log_again
+tests_unit_namenode_test_raft_log_again_CFLAGS = $(TEST_CFLAGS)
+tests_unit_namenode_test_raft_log_again_LDADD = libraftlog.la libraft.la libcommon.la $(CMOCKA_LIBS)
 
 # ---- raft ----
 # The stories of the core share replicas that are moved by hand.

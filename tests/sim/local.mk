@@ -21,7 +21,7 @@ tests_sim_sim_raft_mutants_LDADD = libraft_mutants.la
 # ---- namenodes ----
 SIM_NN_SOURCES = tests/sim/sim_nn.h tests/sim/sim_nn.c tests/sim/sim_nn_serve.c \
 	tests/sim/sim_nn_client.c tests/sim/sim_nn_request.c tests/sim/sim_nn_check.c \
-	tests/sim/sim_nn_tree.c tests/unit/namenode/posix_model.c tests/unit/namenode/posix_model.h \
+	tests/sim/sim_nn_tree.c tests/sim/sim_nn_log.c tests/unit/namenode/posix_model.c tests/unit/namenode/posix_model.h \
 	$(SIM_RAFT_SOURCES)
 check_PROGRAMS += tests/sim/sim_namenode
 TESTS += tests/sim/sim_namenode

@@ -20,6 +20,13 @@ static const struct sim_mutant mutants[] = {
     {0, NAMENODE_MUTANT_RENAME_WITHOUT_LOOP_CHECK, "rename of a directory into itself"},
     {0, NAMENODE_MUTANT_RENAME_LEAKS_TARGET, "rename forgets what it replaces"},
     {0, NAMENODE_MUTANT_RENAME_KEEPS_PARENT, "rename leaves a directory's parent as it was"},
+    {0, NAMENODE_MUTANT_RING_WITH_BODY, "the header ring written with the body"},
+    {0, NAMENODE_MUTANT_SEGMENT_WITHOUT_SEED, "a recycled segment without a seed in its CRCs"},
+    {0, NAMENODE_MUTANT_RECORD_WITHOUT_EPOCH, "records of an older life count"},
+    {0, NAMENODE_MUTANT_RETRY_SYNC, "a failed sync tried again"},
+    {0, NAMENODE_MUTANT_APPEND_WITHOUT_SYNC, "entries told durable without a sync"},
+    {0, NAMENODE_MUTANT_TRUNCATE_EARLY, "votes and truncations told durable without a sync"},
+    {0, NAMENODE_MUTANT_DAMAGE_IS_TORN, "a damaged entry treated as absent"},
 };
 
 unsigned namenode_mutant;

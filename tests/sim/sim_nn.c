@@ -67,6 +67,8 @@ static void set_up(struct sim_world *w)
     struct nn_world *nw = MEM_NEW(struct nn_world);
 
     w->machine_world = nw;
+    if (sim_percent(w, 25))
+        w->storage = &nn_log_storage;
     for (unsigned i = 0; i < SIM_NODES_MAX; i++) {
         struct nn *nn = &nw->nodes[i];
 

@@ -150,6 +150,9 @@ struct nn_world {
 struct nn *nn_of(const struct sim_world *w, const struct sim_node *n);
 struct nn_world *nn_world_of(const struct sim_world *w);
 
+/* sim_nn_log.c: the log on disk */
+extern const struct sim_storage nn_log_storage;
+
 /* sim_nn_serve.c: requests at a node */
 void nn_serve(struct nn *nn, const struct sim_event *e);
 void nn_serve_turn(struct nn *nn);

@@ -77,7 +77,12 @@ enum {
     X(exchanges, "renames that exchanged two directories")                                         \
     X(not_empty, "directories not removed because of a file in them")                              \
     X(reaped, "inodes taken apart")                                                                \
-    X(replays, "logs replayed into a fresh store")
+    X(replays, "logs replayed into a fresh store")                                                 \
+    X(real_recoveries, "logs recovered from real files")                                           \
+    X(real_tears, "power cuts within a write of the log")                                          \
+    X(real_segments_cut, "log segments cut away")                                                  \
+    X(real_damages, "damage found in a log's files, and told from a torn write")                   \
+    X(real_disk_errors, "processes ended by a disk error")
 
 struct sim_stats {
 #define SIM_FIELD(name, text) uint64_t name;
@@ -139,6 +144,26 @@ struct sim_machine {
 };
 
 extern const struct sim_machine sim_toy, sim_namenodes;
+
+/*
+ * A log that really writes, under the one that the simulator keeps: sim_raft_disk.c knows what must
+ * have survived, this what has. NULL: what survives is decided there.
+ */
+struct sim_storage {
+    /* The node starts: durable, hard_state and faulty_to are what is found, or the world fails. */
+    void (*open)(struct sim_world *w, struct sim_node *n);
+    void (*write)(struct sim_world *w, struct sim_node *n, const struct raft_update *up);
+    /* All that was written is durable. False: the disk failed, and the process with it. */
+    bool (*sync)(struct sim_world *w, struct sim_node *n);
+    void (*crash)(struct sim_world *w, struct sim_node *n, bool power);
+    /* Cuts up to index, or less; returns the first that is left. */
+    uint64_t (*compact)(struct sim_world *w, struct sim_node *n, uint64_t index);
+    raft_entries_read_fn *read; /* ctx: the node */
+    void (*recovered)(struct sim_world *w, struct sim_node *n);
+    /* Of a node that is down. False: it could not be done. */
+    bool (*damage)(struct sim_world *w, struct sim_node *n);
+    void (*done)(struct sim_world *w, struct sim_node *n);
+};
 
 struct sim_options {
     uint64_t seed;
@@ -243,7 +268,7 @@ struct sim_node {
     uint64_t own_first; /* Leader: of its NOOP. */
     bool leader_ready;
     uint64_t durable_write; /* Of the last sync. */
-    void *machine;          /* Its own. */
+    void *storage;          /* Its own. */
     int64_t proof_ns; /* When the newest of its heartbeats that were answered left, by its clock. */
 };
 
@@ -274,6 +299,7 @@ struct sim_read {
 struct sim_world {
     const struct sim_machine *machine;
     void *machine_world;
+    const struct sim_storage *storage; /* NULL: none */
     uint64_t rng;
     int64_t now_ns;
     bool trace;
@@ -334,6 +360,8 @@ void sim_disk_write(struct sim_world *w, struct sim_node *n, const struct raft_u
 void sim_disk_sync(struct sim_world *w, struct sim_node *n);
 uint64_t sim_disk_synced(struct sim_node *n);
 void sim_disk_crash(struct sim_world *w, struct sim_node *n, bool power);
+/* What was under way is no more: the disk was looked at. */
+void sim_disk_forget(struct sim_node *n);
 void sim_disk_done(struct sim_node *n);
 
 /* sim_raft_node.c: the rim */

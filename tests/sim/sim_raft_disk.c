@@ -101,6 +101,8 @@ void sim_disk_write(struct sim_world *w, struct sim_node *n, const struct raft_u
         raft_buf_ref(wr.entries[i].buf);
     }
     write_to(&n->log, &wr, SIZE_MAX);
+    if (w->storage != NULL)
+        w->storage->write(w, n, up);
     n->writes = raft_grow(n->writes, n->write_count, &n->write_cap, sizeof(*n->writes));
     n->writes[n->write_count++] = wr;
     sim_disk_sync(w, n);
@@ -147,6 +149,11 @@ void sim_disk_crash(struct sim_world *w, struct sim_node *n, bool power)
     size_t kept = power ? sim_below(w, n->write_count + 1) : n->write_count;
     size_t kept_states = power && sim_percent(w, 50) ? n->write_count : kept;
 
+    n->syncing = 0;
+    if (w->storage != NULL) { /* The next start will see. */
+        w->storage->crash(w, n, power);
+        return;
+    }
     if (kept < n->write_count)
         w->stats->lost_writes++;
     for (size_t i = 0; i < kept; i++)
@@ -159,6 +166,11 @@ void sim_disk_crash(struct sim_world *w, struct sim_node *n, bool power)
         if (n->writes[i].hard_state_changed)
             n->hard_state = n->writes[i].hard_state;
     }
+    drop_writes(n, n->write_count);
+}
+
+void sim_disk_forget(struct sim_node *n)
+{
     drop_writes(n, n->write_count);
     n->syncing = 0;
 }

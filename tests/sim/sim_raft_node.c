@@ -38,6 +38,10 @@ static int read_entries(void *ctx, uint64_t first, size_t entry_max, size_t byte
         return -EAGAIN;
     if (first < n->durable.first)
         return -ENOENT;
+    if (w->storage != NULL && sim_log_find(&n->durable, first) != NULL) {
+        w->stats->disk_reads++;
+        return w->storage->read(n, first, entry_max, bytes_max, entries);
+    }
     for (; count < entry_max; count++) {
         const struct raft_entry *e = sim_log_find(&n->durable, first + count);
 
@@ -106,6 +110,8 @@ static void note_role(struct sim_world *w, struct sim_node *n, const struct raft
         check_leader(w, n, up->term);
     }
     if (n->role == RAFT_RECOVERING && up->role != RAFT_RECOVERING) {
+        if (w->storage != NULL)
+            w->storage->recovered(w, n);
         n->faulty_to = 0;
         w->stats->repairs++;
     }
@@ -226,9 +232,12 @@ int sim_node_step(struct sim_world *w, struct sim_node *n, struct raft_event *ev
 void sim_node_start(struct sim_world *w, struct sim_node *n)
 {
     struct raft_config config = make_config(w, n);
-    struct raft_boot boot = {.hard_state = n->hard_state, .applied = n->flushed.at};
+    struct raft_boot boot = {.applied = n->flushed.at};
     struct raft_update up;
 
+    if (w->storage != NULL)
+        w->storage->open(w, n);
+    boot.hard_state = n->hard_state;
     if (n->durable.count > 0)
         boot.log_first = n->durable.first;
     if (n->faulty_to > sim_log_last(&n->durable)) {
@@ -352,11 +361,27 @@ static void on_deliver(struct sim_world *w, struct sim_node *n, const struct sim
     raft_msg_done(&msg);
 }
 
+/* A write or sync failed: the process ends, and is started again. */
+static void die_of_disk(struct sim_world *w, struct sim_node *n)
+{
+    struct sim_event e = {.type = SIM_RESTART, .node = n->number};
+
+    sim_node_crash(w, n, sim_percent(w, 50));
+    sim_at(w, sim_between(w, SIM_MS, 500 * SIM_MS), &e);
+}
+
 static void on_synced(struct sim_world *w, struct sim_node *n)
 {
     struct raft_event ev = {.type = RAFT_EV_DURABLE};
     struct raft_update up;
 
+    if (w->storage != NULL) {
+        n->syncing = n->write_count; /* All that waits goes with it. */
+        if (!w->storage->sync(w, n)) {
+            die_of_disk(w, n);
+            return;
+        }
+    }
     ev.write_id = n->durable_write = sim_disk_synced(n);
     (void)sim_node_step(w, n, &ev, &up);
     sim_disk_sync(w, n);
@@ -442,6 +467,8 @@ void sim_node_compact(struct sim_world *w, struct sim_node *n, uint64_t keep)
     if (n->state.at.index <= keep)
         return;
     ev.index = n->state.at.index - keep + 1;
+    if (w->storage != NULL)
+        ev.index = w->storage->compact(w, n, ev.index - 1);
     sim_log_cut(&n->durable, ev.index);
     sim_log_cut(&n->log, ev.index);
     if (sim_node_step(w, n, &ev, &up) < 0)

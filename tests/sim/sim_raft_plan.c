@@ -119,9 +119,14 @@ static void damage(struct sim_world *w, struct sim_node *n)
     }
     if (n->durable.count == 0)
         return;
-    from = last - sim_below(w, n->durable.count < 6 ? n->durable.count : 6);
-    sim_trace(w, "node %u: entries %lu..%lu are damaged", n->number + 1, UL(from), UL(last));
-    sim_log_truncate(&n->durable, from);
+    if (w->storage != NULL) {
+        if (!w->storage->damage(w, n))
+            return;
+    } else {
+        from = last - sim_below(w, n->durable.count < 6 ? n->durable.count : 6);
+        sim_trace(w, "node %u: entries %lu..%lu are damaged", n->number + 1, UL(from), UL(last));
+        sim_log_truncate(&n->durable, from);
+    }
     n->faulty_to = last;
     w->stats->damages++;
 }
@@ -462,6 +467,8 @@ static void tear_down(struct sim_world *w)
         w->machine->tear_down(w);
     for (unsigned i = 0; i < w->node_count; i++) {
         raft_free(w->nodes[i].raft);
+        if (w->storage != NULL)
+            w->storage->done(w, &w->nodes[i]);
         sim_disk_done(&w->nodes[i]);
     }
     sim_events_free(w);

@@ -18,6 +18,7 @@ enum namenode_mutant {
     NAMENODE_MUTANT_FLOOR_TOO_FAR,
     NAMENODE_MUTANT_FLOOR_IGNORED,
     NAMENODE_MUTANT_SESSION_LOCAL_TIME,
+    NAMENODE_MUTANT_READ_UNPROVED, /* Of the services: no read of raft's before it. */
     /* The state machine. */
     NAMENODE_MUTANT_APPLIED_APART,
     NAMENODE_MUTANT_LOCAL_CLOCK,

@@ -19,23 +19,26 @@ tests_sim_sim_raft_mutants_CFLAGS = $(TEST_CFLAGS)
 tests_sim_sim_raft_mutants_LDADD = libraft_mutants.la
 
 # ---- namenodes ----
+# Two models of POSIX, that of the state machine's test and that of liblin, meet in one program.
+SIM_NN_CPPFLAGS = -Dmodel_init=posix_model_init
 SIM_NN_SOURCES = tests/sim/sim_nn.h tests/sim/sim_nn.c tests/sim/sim_nn_serve.c \
 	tests/sim/sim_nn_client.c tests/sim/sim_nn_request.c tests/sim/sim_nn_check.c \
-	tests/sim/sim_nn_tree.c tests/sim/sim_nn_log.c tests/unit/namenode/posix_model.c tests/unit/namenode/posix_model.h \
+	tests/sim/sim_nn_tree.c tests/sim/sim_nn_log.c tests/sim/sim_nn_history.c tests/unit/namenode/posix_model.c tests/unit/namenode/posix_model.h \
 	$(SIM_RAFT_SOURCES)
 check_PROGRAMS += tests/sim/sim_namenode
 TESTS += tests/sim/sim_namenode
 tests_sim_sim_namenode_SOURCES = tests/sim/sim_namenode.c tests/sim/sim_main.c $(SIM_NN_SOURCES)
+tests_sim_sim_namenode_CPPFLAGS = $(AM_CPPFLAGS) $(SIM_NN_CPPFLAGS)
 tests_sim_sim_namenode_CFLAGS = $(TEST_CFLAGS)
-tests_sim_sim_namenode_LDADD = libnamenode.la
+tests_sim_sim_namenode_LDADD = tests/lin/liblin.la libnamenode.la
 
 check_PROGRAMS += tests/sim/sim_namenode_mutants
 TESTS += tests/sim/sim_namenode_mutants
 tests_sim_sim_namenode_mutants_SOURCES = tests/sim/sim_namenode_mutants.c tests/sim/sim_hunt.c \
 	$(SIM_NN_SOURCES)
-tests_sim_sim_namenode_mutants_CPPFLAGS = $(AM_CPPFLAGS) -DNAMENODE_MUTANTS
+tests_sim_sim_namenode_mutants_CPPFLAGS = $(AM_CPPFLAGS) $(SIM_NN_CPPFLAGS) -DNAMENODE_MUTANTS
 tests_sim_sim_namenode_mutants_CFLAGS = $(TEST_CFLAGS)
-tests_sim_sim_namenode_mutants_LDADD = libnamenode_mutants.la
+tests_sim_sim_namenode_mutants_LDADD = tests/lin/liblin.la libnamenode_mutants.la
 # ---- end of namenodes ----
 
 # ---- the chain ----

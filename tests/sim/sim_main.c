@@ -140,6 +140,9 @@ static int run_range(struct run *run)
     printf("# %" PRIu64 " schedules (%.0f/s), %" PRIu64 " events, %.1f hours of virtual time\n",
            seed - run->from, (double)(seed - run->from) / took, run->stats.events,
            (double)run->stats.virtual_ns / 3.6e12);
+    if (run->program->has_namenodes)
+        printf("# %" PRIu64 " histories are linearizable, %" PRIu64 " were too hard to check\n",
+               run->stats.histories, run->stats.undecided);
     printf("# longest recovery after trouble: %.1f s of virtual time\n",
            (double)run->stats.recovery_max_ns / 1e9);
     return run->failed ? 1 : 0;

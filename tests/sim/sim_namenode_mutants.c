@@ -11,6 +11,7 @@ static const struct sim_mutant mutants[] = {
     {0, NAMENODE_MUTANT_FLOOR_TOO_FAR, "a floor above what the client said"},
     {0, NAMENODE_MUTANT_FLOOR_IGNORED, "a request below the floor is done again"},
     {0, NAMENODE_MUTANT_SESSION_LOCAL_TIME, "a session that ends by a local clock"},
+    {0, NAMENODE_MUTANT_READ_UNPROVED, "a read by who only believes to lead"},
     {0, NAMENODE_MUTANT_APPLIED_APART, "the applied index in a batch of its own"},
     {0, NAMENODE_MUTANT_LOCAL_CLOCK, "times by a local clock"},
     {0, NAMENODE_MUTANT_CACHE_KEEPS_DELETED, "a cache that keeps what was deleted"},

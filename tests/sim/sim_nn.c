@@ -7,6 +7,7 @@
 
 #include "common/mem.h"
 #include "namenode/kv_mem.h"
+#include "namenode/log_format.h"
 #include "namenode/mutants.h"
 
 struct nn_world *nn_world_of(const struct sim_world *w)
@@ -18,6 +19,8 @@ struct nn *nn_of(const struct sim_world *w, const struct sim_node *n)
 {
     return &nn_world_of(w)->nodes[n->number];
 }
+
+enum { REAL_LOG_PERCENT = 20 }; /* of the schedules; each takes four times as long */
 
 #ifdef NAMENODE_MUTANTS
 /* The node whose code runs, for its clock. */
@@ -50,6 +53,11 @@ static void run_as(const struct nn *nn)
 {
     running = nn;
 }
+
+static unsigned real_log_percent(void)
+{
+    return namenode_mutant >= NAMENODE_MUTANT_RING_WITH_BODY ? 100 : REAL_LOG_PERCENT;
+}
 #else
 static void damage_checkpoint(struct nn *nn)
 {
@@ -60,6 +68,11 @@ static void run_as(const struct nn *nn)
 {
     (void)nn;
 }
+
+static unsigned real_log_percent(void)
+{
+    return REAL_LOG_PERCENT;
+}
 #endif
 
 static void set_up(struct sim_world *w)
@@ -67,8 +80,9 @@ static void set_up(struct sim_world *w)
     struct nn_world *nw = MEM_NEW(struct nn_world);
 
     w->machine_world = nw;
-    if (sim_percent(w, 25))
+    if (sim_percent(w, real_log_percent()))
         w->storage = &nn_log_storage;
+    nw->segment_bytes = LOG_SEGMENT_DATA + LOG_SECTOR * (3 + sim_below(w, 16));
     for (unsigned i = 0; i < SIM_NODES_MAX; i++) {
         struct nn *nn = &nw->nodes[i];
 

@@ -78,7 +78,8 @@ struct nn_call {
     Dfs__MetaRequest *msg; /* NULL unless NN_META */
     unsigned tries;
     bool redirected; /* to whom it goes next is told */
-    int history;     /* -1: not recorded */
+    bool recorded;   /* in the history, once it is over */
+    int64_t called_ns;
 };
 
 struct nn_client {
@@ -100,6 +101,9 @@ struct nn_area {
     uint64_t root; /* 0: not made yet */
     uint64_t dirs[16], files[16];
     unsigned dir_count, file_count;
+    unsigned op_count; /* in the history */
+    bool history_ended;
+    int64_t history_end_ns;
 };
 
 /* What became of a (session, seq). */
@@ -125,6 +129,8 @@ struct nn_entry {
     uint64_t state_hash, reply_hash;
 };
 
+struct lin_history;
+
 struct nn_world {
     struct nn nodes[SIM_NODES_MAX];
     struct nn_client clients[NN_CLIENTS_MAX];
@@ -134,6 +140,7 @@ struct nn_world {
     int64_t client_gap_ns;
     int64_t courtesy_ns; /* silence after which a session is evicted */
     unsigned calls_at_once, names;
+    uint64_t segment_bytes; /* of the log */
 
     /* God. */
     struct nn_entry *entries; /* by index */
@@ -142,6 +149,7 @@ struct nn_world {
     struct nn_god_session *sessions;
     size_t session_cap;
     uint64_t ino_max, session_max;
+    struct lin_history *history; /* NULL: empty */
 };
 
 #define UL(v) ((unsigned long)(v))
@@ -184,6 +192,14 @@ void nn_check_answer(struct sim_world *w, const struct nn_call *call, int status
                      const uint8_t *bytes, size_t len);
 void nn_check_end(struct sim_world *w);
 void nn_check_done(struct nn_world *nw);
+/* sim_nn_history.c: linearizability */
+void nn_history_begin(struct sim_world *w, const struct nn_client *c, struct nn_call *call);
+/* reply NULL: there is none, and what became of it is not known. */
+void nn_history_end(struct sim_world *w, const struct nn_client *c, struct nn_call *call,
+                    const Dfs__MetaReply *reply);
+void nn_history_check(struct sim_world *w);
+void nn_history_done(struct nn_world *nw);
+
 /* sim_nn_tree.c: NULL, or what is wrong with the tree (static storage). */
 const char *nn_check_tree(struct kv *kv, const struct state_rec *state);
 

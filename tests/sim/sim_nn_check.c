@@ -206,6 +206,7 @@ void nn_check_done(struct nn_world *nw)
     }
     for (size_t i = 0; i < nw->session_cap; i++)
         free(nw->sessions[i].acts);
+    nn_history_done(nw);
     free(nw->sessions);
     free(nw->entries);
 }
@@ -319,6 +320,7 @@ void nn_check_end(struct sim_world *w)
     if (wrong != NULL)
         sim_fail(w, "I15: %s", wrong);
     w->stats->replays++;
+    nn_history_check(w);
     fsm_close(rp.fsm);
     kv_close(rp.kv);
     free(rp.model);

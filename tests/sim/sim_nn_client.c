@@ -162,11 +162,8 @@ static struct nn_call *call_new(struct nn_client *c, enum nn_kind kind, unsigned
 
         if (call->active)
             continue;
-        *call = (struct nn_call){.active = true,
-                                 .kind = kind,
-                                 .number = ++c->next_call,
-                                 .session = c->session,
-                                 .history = -1};
+        *call = (struct nn_call){
+            .active = true, .kind = kind, .number = ++c->next_call, .session = c->session};
         return call;
     }
     return NULL;
@@ -188,6 +185,8 @@ static void lose_session(struct sim_world *w, struct nn_client *c)
 
     for (unsigned i = 0; i < NN_CALLS_MAX; i++) {
         unanswered = unanswered || (c->calls[i].active && c->calls[i].seq != 0);
+        if (c->calls[i].active)
+            nn_history_end(w, c, &c->calls[i], NULL);
         call_end(&c->calls[i]);
     }
     w->stats->sessions_lost += unanswered;
@@ -207,6 +206,7 @@ static void begin_call(struct sim_world *w, struct nn_client *c, enum nn_kind ki
         call->msg = nn_any_request(w, c);
         if (call->msg->op_case >= DFS__META_REQUEST__OP_CREATE)
             call->seq = c->next_seq++;
+        nn_history_begin(w, c, call);
     }
     call_send(w, c, call);
 }
@@ -286,6 +286,7 @@ static void answered_meta(struct sim_world *w, struct nn_client *c, struct nn_ca
     if (reply->status == DFS_ESTALE_SESSION) {
         lose_session(w, c);
     } else if (reply->status != DFS_EBUSY_WINDOW) { /* Else it asks again. */
+        nn_history_end(w, c, call, reply);
         nn_learn(w, c, call, reply);
         call_end(call);
     }

@@ -31,6 +31,16 @@ static ProtobufCBinaryData any_name(struct sim_world *w)
     return bytes_of(name);
 }
 
+/* Entries of the log of many lengths. */
+static ProtobufCBinaryData any_target(struct sim_world *w)
+{
+    size_t len = 1 + sim_below(w, 1500);
+    uint8_t *data = mem_alloc(len);
+
+    memset(data, 'x', len);
+    return (ProtobufCBinaryData){.data = data, .len = len};
+}
+
 static uint64_t any_dir(struct sim_world *w, const struct nn_area *a)
 {
     if (a->dir_count == 0 || sim_percent(w, 35))
@@ -54,7 +64,7 @@ static void any_create(struct sim_world *w, const struct nn_area *a, Dfs__MetaRe
     req->create->mode = type | 0755;
     req->create->exclusive = exclusive;
     if (type == S_IFLNK)
-        req->create->target = bytes_of("target");
+        req->create->target = any_target(w);
 }
 
 static void any_rename(struct sim_world *w, const struct nn_area *a, Dfs__MetaRequest *req)
@@ -79,9 +89,9 @@ static void any_change(struct sim_world *w, const struct nn_area *a, Dfs__MetaRe
         any_create(w, a, req, S_IFREG, false);
     } else if (which < 42) {
         any_create(w, a, req, S_IFDIR, true);
-    } else if (which < 45) {
+    } else if (which < 48) {
         any_create(w, a, req, S_IFLNK, true);
-    } else if (which < 55) {
+    } else if (which < 56) {
         NEW_OP(req, UNLINK, unlink, Dfs__UnlinkOp, dfs__unlink_op__init);
         req->unlink->parent = any_dir(w, a);
         req->unlink->name = any_name(w);
@@ -202,6 +212,10 @@ void nn_learn(struct sim_world *w, struct nn_client *c, const struct nn_call *ca
     const Dfs__Attr *attr;
 
     count_rare(w, call->msg, reply);
+    /* From other answers too, but the checker of histories takes it from these alone. */
+    if (call->msg->op_case != DFS__META_REQUEST__OP_CREATE &&
+        call->msg->op_case != DFS__META_REQUEST__OP_LOOKUP)
+        return;
     if (reply->status != 0 || reply->result_case != DFS__META_REPLY__RESULT_ENTRY ||
         reply->entry->attr == NULL)
         return;

@@ -78,6 +78,8 @@ enum {
     X(not_empty, "directories not removed because of a file in them")                              \
     X(reaped, "inodes taken apart")                                                                \
     X(replays, "logs replayed into a fresh store")                                                 \
+    X(histories, "histories that are linearizable")                                                \
+    X(unknown_ops, "histories with operations whose outcome is not known")                         \
     X(real_recoveries, "logs recovered from real files")                                           \
     X(real_tears, "power cuts within a write of the log")                                          \
     X(real_segments_cut, "log segments cut away")                                                  \
@@ -90,6 +92,7 @@ struct sim_stats {
     SIM_NN_SOMETIMES(SIM_FIELD)
 #undef SIM_FIELD
     uint64_t events;
+    uint64_t undecided; /* Histories that were too hard to check. */
     int64_t virtual_ns;
     int64_t recovery_max_ns; /* The longest from quiet to whole. */
 };

@@ -92,17 +92,27 @@ int sim_hunt_main(int argc, char **argv, const struct sim_machine *machine,
 {
     struct hunt *hunt =
         mmap(NULL, sizeof(*hunt), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    unsigned failed = 0;
+    unsigned failed = 0, only = 0, test = 0;
+    bool all = false;
 
-    if (argc == 3 && strcmp(argv[1], "--hunts") == 0)
-        hunts = (unsigned)strtoul(argv[2], NULL, 10);
+    for (int i = 1; i + 1 < argc; i += 2) {
+        unsigned value = (unsigned)strtoul(argv[i + 1], NULL, 10);
+
+        all = true;
+        if (strcmp(argv[i], "--hunts") == 0)
+            hunts = value;
+        else if (strcmp(argv[i], "--only") == 0)
+            only = value;
+    }
     if (hunt == MAP_FAILED || hunts == 0 || hunts > HUNTS_MAX) {
         printf("Bail out! no shared memory, or not 1 to %u hunts\n", (unsigned)HUNTS_MAX);
         return 1;
     }
     hunt->machine = machine;
-    printf("1..%u\n", count);
-    for (unsigned i = 0; i < count; i++)
-        failed += !run_mutant(i + 1, &mutants[i], hunts, hunt);
+    for (unsigned i = 0; i < count; i++) {
+        if (only == i + 1 || (only == 0 && (all || !mutants[i].slow)))
+            failed += !run_mutant(++test, &mutants[i], hunts, hunt);
+    }
+    printf("1..%u\n", test);
     return failed ? 1 : 0;
 }

@@ -83,7 +83,7 @@ static void run_replays(struct run *run)
     struct sim_result result;
     bool same = true;
 
-    for (uint64_t seed = run->from; seed < run->from + REPLAYS; seed++) {
+    for (uint64_t seed = run->from; seed <= run->to && seed < run->from + REPLAYS; seed++) {
         (void)run_one(run, seed, &result);
         same = is_same_again(run, seed, &result) && same;
     }
@@ -181,8 +181,8 @@ int sim_main(int argc, char **argv, const struct sim_program *program)
     struct sim_result result;
 
     (void)signal(SIGABRT, tell_seed);
-    if (few != NULL)
-        run.to = strtoull(few, NULL, 10);
+    if (few != NULL) /* Of 10,000 short ones; of those that are longer, as much less. */
+        run.to = strtoull(few, NULL, 10) * program->schedules / 10000 + 1;
     if (!read_arguments(&run, argc, argv)) {
         (void)fprintf(stderr,
                       "usage: %s [--seeds A-B] [--seconds S] [--twice] | --seed N [--trace]\n",

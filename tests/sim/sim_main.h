@@ -15,7 +15,8 @@ struct sim_program {
 
 /*
  *   --seeds A-B                   TAP; without arguments the range of `make check`, 1 to `schedules`
- *                                 or to $DFS_SIM_SCHEDULES (a sanitizer makes each ten times slower)
+ *                                 or to $DFS_SIM_SCHEDULES of each 10,000 (a sanitizer makes them ten
+ *                                 times slower)
  *   --seconds S                   ends after the block of seeds in which so much time is over
  *   --twice                       each seed twice: both runs must be the same, event by event
  *   --seed N [--trace]            one schedule, told event by event
@@ -26,12 +27,14 @@ int sim_main(int argc, char **argv, const struct sim_program *program);
 struct sim_mutant {
     unsigned number;    /* of the core, or 0 */
     unsigned nn_number; /* of the namenode, or 0 */
+    bool slow;          /* takes too many schedules for `make check` */
     const char *name;
 };
 
 /*
- * Hunts each mutant and prints the table. [--hunts N]: so many times, to give the median of how many
- * schedules it takes; hunts is what it is without that. 0, or 1 if one was not caught.
+ * Hunts each mutant that is not slow, and prints the table. [--hunts N]: the slow ones too, and each so
+ * many times, to give the median of how many schedules it takes; hunts is what it is without that.
+ * [--only K]: the Kth alone. 0, or 1 if one was not caught.
  */
 int sim_hunt_main(int argc, char **argv, const struct sim_machine *machine,
                   const struct sim_mutant *mutants, unsigned count, unsigned hunts);

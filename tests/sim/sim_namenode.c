@@ -8,8 +8,8 @@ int main(int argc, char **argv)
         .holds = "hold I1 to I16 and recover",
         .machine = &sim_namenodes,
         .has_namenodes = true,
-        .schedules = 400,
-        .block = 100,
+        .schedules = 200,
+        .block = 50,
     };
 
     return sim_main(argc, argv, &program);

@@ -232,7 +232,7 @@ static void crash(struct sim_world *w, struct sim_node *n, bool power)
     if (l->log == NULL)
         return;
     if (n->write_count > 0 && sim_percent(w, 70)) {
-        vfs_fake_stop_after(l->disk, sim_below(w, 12));
+        vfs_fake_stop_after(l->disk, sim_below(w, 6));
         pump(l, sim_percent(w, 30));
         w->stats->real_tears += power && vfs_fake_is_stopped(l->disk);
     } else if (n->write_count == 0 && sim_percent(w, 50)) {
@@ -261,7 +261,7 @@ static bool sync_log(struct sim_world *w, struct sim_node *n)
     struct nn_log *l = n->storage;
     uint64_t want = n->writes[n->write_count - 1].id;
 
-    if (!w->quiet && w->faults & SIM_FAULT_SLOW_DISK && sim_below(w, 400) == 0)
+    if (!w->quiet && w->faults & SIM_FAULT_SLOW_DISK && sim_below(w, 150) == 0)
         vfs_fake_fail(l->disk, sim_percent(w, 70) ? VFS_FAKE_SYNC : VFS_FAKE_WRITE, sim_below(w, 4),
                       EIO, false);
     pump(l, sim_percent(w, 30));

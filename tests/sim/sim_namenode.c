@@ -1,4 +1,5 @@
 /* Runs many schedules of simulated namenodes and their clients, see sim_main.h. */
+#include "common/log.h"
 #include "tests/sim/sim_main.h"
 
 int main(int argc, char **argv)
@@ -12,5 +13,6 @@ int main(int argc, char **argv)
         .block = 50,
     };
 
+    log_init("sim_namenode", LOG_LEVEL_ERROR); /* Damage is warned of, and happens often. */
     return sim_main(argc, argv, &program);
 }

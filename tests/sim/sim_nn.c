@@ -49,6 +49,24 @@ static void damage_checkpoint(struct nn *nn)
     kv_batch_done(&batch);
 }
 
+/* Over the old store, and not flushed. */
+static bool install_in_place(struct nn *nn, struct kv *snapshot)
+{
+    struct kv_batch batch;
+    struct kv_iter *it;
+
+    if (!MUTANT(INSTALL_IN_PLACE))
+        return false;
+    kv_batch_init(&batch);
+    (void)kv_iter_new(snapshot, &it);
+    for (int r = kv_iter_seek(it, "", 0); r == 0 && it->valid; r = kv_iter_next(it))
+        kv_batch_put(&batch, it->key, it->key_len, it->value, it->value_len);
+    kv_iter_free(it);
+    (void)kv_write(nn->kv, &batch);
+    kv_batch_done(&batch);
+    return true;
+}
+
 static void run_as(const struct nn *nn)
 {
     running = nn;
@@ -62,6 +80,13 @@ static unsigned real_log_percent(void)
 static void damage_checkpoint(struct nn *nn)
 {
     (void)nn;
+}
+
+static bool install_in_place(struct nn *nn, struct kv *snapshot)
+{
+    (void)nn;
+    (void)snapshot;
+    return false;
 }
 
 static void run_as(const struct nn *nn)
@@ -261,11 +286,14 @@ static void checkpoint(struct sim_world *w, struct sim_node *n)
 
 static void install(struct sim_world *w, struct sim_node *n, const struct sim_node *source)
 {
+    struct kv *snapshot = nn_of(w, source)->checkpoint;
     struct nn *nn = nn_of(w, n);
 
     fsm_close(STEAL(nn->fsm));
-    kv_close(STEAL(nn->kv));
-    (void)kv_mem_copy(nn_of(w, source)->checkpoint, &nn->kv);
+    if (!install_in_place(nn, snapshot)) {
+        kv_close(STEAL(nn->kv));
+        (void)kv_mem_copy(snapshot, &nn->kv);
+    }
     nn->installed = true;
     open_state(nn);
     if (nn->fsm != NULL)

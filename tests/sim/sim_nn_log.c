@@ -25,7 +25,8 @@ struct nn_log {
     struct rng rng;
     uint64_t durable;   /* the last write_id that was told */
     bool ring_is_whole; /* The header ring says, durably, what is there. */
-    bool failed, is_damaged;
+    uint64_t faulty_to; /* What it says is lost, until it says durably that nothing is. */
+    bool failed, is_damaged, is_recovered;
 };
 
 static void on_durable(void *ctx, uint64_t write_id)
@@ -137,7 +138,7 @@ static void check_found(struct sim_world *w, const struct sim_node *n, const str
         sim_fail(w, "I5: node %u had %lu..%lu durable; it finds %lu..%lu, faulty up to %lu", id,
                  UL(n->durable.first), UL(sim_log_last(&n->durable)), UL(got->first),
                  UL(sim_log_last(got)), UL(boot->faulty_to));
-    if (boot->faulty_to > 0 && !l->is_damaged && n->faulty_to == 0)
+    if (boot->faulty_to > l->faulty_to && !l->is_damaged)
         sim_fail(w, "I11: node %u takes a torn write, after %lu, for damage up to %lu", id,
                  UL(sim_log_last(got)), UL(boot->faulty_to));
 }
@@ -193,7 +194,8 @@ static void open_log(struct sim_world *w, struct sim_node *n)
     w->stats->real_damages += l->is_damaged && boot.faulty_to > 0;
     if (!boot.is_new)
         check_found(w, n, l, &boot, &got);
-    l->is_damaged = false;
+    l->is_damaged = l->is_recovered = false;
+    l->faulty_to = boot.faulty_to;
     sim_log_done(&n->durable);
     n->durable = got;
     n->hard_state = boot.hard_state;
@@ -222,6 +224,8 @@ static void pump(struct nn_log *l, bool idle)
 {
     raft_log_pump(l->log, idle);
     l->ring_is_whole = idle && !l->failed;
+    if (l->is_recovered && !l->failed)
+        l->faulty_to = 0;
 }
 
 /* Within a write, more often than not: some of its calls reach the disk, the next does not. */
@@ -316,6 +320,7 @@ static void recovered(struct sim_world *w, struct sim_node *n)
 
     (void)w;
     raft_log_set_recovered(l->log);
+    l->is_recovered = true;
 }
 
 /* ---- rot ---- */

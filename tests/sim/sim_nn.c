@@ -310,6 +310,7 @@ static void update(struct sim_world *w, struct sim_node *n, const struct raft_up
         nn_fail_all(nn);
     nn->led = leads;
     nn->led_term = up->term;
+    nn->transferring = up->transferring;
 }
 
 static void read_ended(struct sim_world *w, struct sim_node *n, const struct raft_read *read)

@@ -62,7 +62,7 @@ struct nn {
     struct batch *applying;
     struct sessions *sessions; /* NULL unless serving */
     struct nn_op *ops;
-    bool led;
+    bool led, transferring;
     uint64_t led_term;
     uint64_t hash_due;
     int64_t swept_ns;

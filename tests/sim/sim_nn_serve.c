@@ -393,7 +393,7 @@ void nn_serve_turn(struct nn *nn)
     if (serving && nn->w->now_ns - nn->swept_ns > 200 * (int64_t)SWEEP_NS_PER_MS)
         sweep(nn);
     proposals_durable(&nn->proposals, nn->n->durable_write);
-    if (proposals_is_due(&nn->proposals))
+    if (proposals_is_due(&nn->proposals) && !nn->transferring)
         flush_batch(nn);
     if (nn->hash_due != 0)
         propose_hash(nn);

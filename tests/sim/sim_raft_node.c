@@ -302,7 +302,6 @@ static void apply_one(struct sim_world *w, struct sim_node *n, const struct raft
 {
     n->state.at.index = e->index;
     n->state.at.term = e->term;
-    n->state.hash = w->machine->apply(w, n, e);
     if (e->type == RAFT_ENTRY_CONF) {
         (void)raft_conf_decode(e->buf->data, e->buf->len, &n->state.at.conf);
         w->stats->confs_committed++;
@@ -310,6 +309,7 @@ static void apply_one(struct sim_world *w, struct sim_node *n, const struct raft
             raft_conf_find(&n->state.at.conf, (struct raft_id){n->number + 1}) == NULL)
             w->stats->leaders_removed++;
     }
+    n->state.hash = w->machine->apply(w, n, e); /* It may flush, the members of this point too. */
     check_applied(w, n, e);
 }
 

@@ -41,6 +41,7 @@ int fsm_open(struct kv *kv, struct fsm **ret_fsm)
         kv_value_done(kv, &v);
     } else if (r == -ENOENT) {
         fsm->state = (struct state_rec){
+            .format = FSM_FORMAT_FIRST,
             .next_ino = INO_ROOT.v + 1,
             .next_chunk = 1,
             .next_session = 1,
@@ -48,6 +49,11 @@ int fsm_open(struct kv *kv, struct fsm **ret_fsm)
             .next_pg = 1,
         };
         r = 0;
+    }
+    if (r == -EPROTONOSUPPORT || (r == 0 && fsm->state.format > FSM_FORMAT)) {
+        log_error("the metadata were written by a newer release: this one cannot read them",
+                  "format=%u known=%u", fsm->state.format, (unsigned)FSM_FORMAT);
+        r = -EPROTONOSUPPORT;
     }
     if (r < 0)
         return r;
@@ -93,8 +99,12 @@ static int check_batch(const struct fsm *fsm, const Dfs__LogBatch *batch)
         const Dfs__MetaRequest *req = batch->ops[i];
         uint64_t ours;
 
-        if (!fsm_op_of(req))
+        if (!fsm_op_of(req) ||
+            (req->op_case == DFS__META_REQUEST__OP_FORMAT && req->format->format > FSM_FORMAT)) {
+            log_error("the log holds what this release does not know", "operation=%d",
+                      (int)req->op_case);
             return -EBADMSG;
+        }
         if (req->op_case == DFS__META_REQUEST__OP_HASH &&
             fsm_state_hash(fsm, req->hash->index, &ours) == 0 && ours != req->hash->hash) {
             log_error("metadata state differs from the leader's",
@@ -205,6 +215,7 @@ int fsm_apply(struct fsm *fsm, uint64_t index, uint64_t term, const uint8_t *bat
         replies[i].status = msg->status;
         replies[i].msg = msg;
     }
+    usage_write_out(tx);
     tx->state.index = index;
     tx->state.term = term;
     r = write_out(fsm, tx);

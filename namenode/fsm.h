@@ -35,6 +35,18 @@ enum {
     FSM_HASH_RING = 8192,       /* state hashes remembered */
     FSM_CACHE_BYTES = 64 << 20, /* inode and entry records in memory, until fsm_set_cache() */
 };
+
+/*
+ * What the log and the state may hold. A replica that does not know an operation, or that would do
+ * it otherwise, must never get it: what is new belongs to a format, and is refused until FormatOp
+ * has raised the state to it. The leader proposes that once every replica knows the format
+ * (namenode/README.md, "Mixed versions").
+ */
+enum {
+    FSM_FORMAT_FIRST = 1, /* release 0.1 */
+    FSM_FORMAT_USAGE = 2, /* counters of directories */
+    FSM_FORMAT = FSM_FORMAT_USAGE,
+};
 /* The chunk index has 32 bits. Past it: EFBIG. */
 #define FSM_FILE_SIZE_MAX FILE_SIZE_MAX
 
@@ -72,7 +84,8 @@ struct fsm_event {
 };
 typedef void (*fsm_event_fn)(void *ctx, const struct fsm_event *event);
 
-/* kv is borrowed and outlives the fsm. -EBADMSG: its records are not ours or damaged. -EIO. */
+/* kv is borrowed and outlives the fsm. -EBADMSG: its records are not ours or damaged.
+ * -EPROTONOSUPPORT: a newer program wrote it. -EIO. */
 int fsm_open(struct kv *kv, struct fsm **ret_fsm);
 void fsm_close(struct fsm *fsm);
 DEFINE_CLEANUP(fsm, fsm_close)
@@ -136,7 +149,7 @@ struct fsm_space {
 
 /*
  * Answers what is not logged: lookup getattr readlink readdir getxattr listxattr statfs open
- * layout. (close is the service's own affair: status 0. A change: status -EPROTO.) space may be
+ * layout usage. (close is the service's own affair: status 0. A change: status -EPROTO.) space may be
  * NULL. *ret_reply is the fsm's and lives until its next fsm_read() or fsm_apply(); the caller may
  * change fields in place. Errors of the operation are in its status.
  */

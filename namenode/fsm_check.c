@@ -30,6 +30,8 @@ int fsm_check_request(const Dfs__MetaRequest *req, bool client)
         return req->remove_tree->limit == 0 || req->remove_tree->from.len > TREE_NEXT_BYTES_MAX
                    ? -EINVAL
                    : 0;
+    case DFS__META_REQUEST__OP_FORMAT:
+        return req->format->format > FSM_FORMAT ? -EINVAL : 0;
     case DFS__META_REQUEST__OP_PG_EPOCH:
         return req->pg_epoch->pg ? 0 : -EINVAL;
     default:

@@ -155,6 +155,7 @@ int op_truncate(struct tx *tx, const Dfs__MetaRequest *req, Dfs__MetaReply *repl
     const Dfs__TruncateOp *op = req->truncate;
     struct cred cred = cred_of(req);
     struct inode_rec inode;
+    uint64_t old_size;
     int r;
 
     r = file_get(tx, op->ino, &inode);
@@ -174,7 +175,9 @@ int op_truncate(struct tx *tx, const Dfs__MetaRequest *req, Dfs__MetaReply *repl
         if (r < 0)
             return r;
     }
+    old_size = inode.size;
     inode.size = op->size;
+    usage_resized(tx, &inode, old_size);
     inode.data_version++;
     inode.mtime_ns = inode.ctime_ns = tx->now_ns;
     if (cred.uid != 0) {

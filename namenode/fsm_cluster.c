@@ -63,6 +63,16 @@ int op_cluster_init(struct tx *tx, const Dfs__MetaRequest *req, Dfs__MetaReply *
     return 0;
 }
 
+/* A number that is known here (fsm.c has looked). */
+int op_format(struct tx *tx, const Dfs__MetaRequest *req, Dfs__MetaReply *reply)
+{
+    (void)reply;
+    if (req->format->format <= tx->state.format)
+        return 0;
+    tx->state.format = req->format->format;
+    return usage_rebuild(tx);
+}
+
 int op_namenode_set(struct tx *tx, const Dfs__MetaRequest *req, Dfs__MetaReply *reply)
 {
     const Dfs__NamenodeSetOp *op = req->namenode_set;

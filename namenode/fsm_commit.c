@@ -93,7 +93,7 @@ int op_commit(struct tx *tx, const Dfs__MetaRequest *req, Dfs__MetaReply *reply)
     const Dfs__CommitOp *op = req->commit;
     bool missing = false;
     struct inode_rec inode;
-    uint64_t size = 0;
+    uint64_t old_size, size = 0;
     int r;
 
     r = file_get(tx, op->ino, &inode);
@@ -111,7 +111,9 @@ int op_commit(struct tx *tx, const Dfs__MetaRequest *req, Dfs__MetaReply *reply)
         if (r < 0)
             return r;
     }
+    old_size = inode.size;
     inode.size = size;
+    usage_resized(tx, &inode, old_size);
     commit_inline(tx, op, &inode);
     if (op->mtime_ns != 0)
         inode.mtime_ns = op->mtime_ns;

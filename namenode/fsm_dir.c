@@ -43,10 +43,11 @@ void dir_changed(struct tx *tx, struct inode_rec *dir)
     tx_inode_put(tx, dir);
 }
 
-void inode_unlinked(struct tx *tx, struct inode_rec *inode)
+void inode_unlinked(struct tx *tx, uint64_t dir, struct inode_rec *inode)
 {
     struct key k;
 
+    usage_unlinked(tx, dir, inode);
     inode->nlink = S_ISDIR(inode->mode) ? 0 : inode->nlink - 1;
     inode->ctime_ns = tx->now_ns;
     tx_inode_put(tx, inode);
@@ -119,6 +120,7 @@ static void new_inode(struct tx *tx, const struct cred *cred, const struct inode
         key_id64(&k, 'L', inode.ino);
         tx_put(tx, &k, op->target.data, op->target.len);
     }
+    usage_created(tx, dir->ino, &inode);
     tx_inode_put(tx, &inode);
     tx->state.inode_count++;
     *ret_inode = inode;
@@ -226,6 +228,7 @@ int op_link(struct tx *tx, const Dfs__MetaRequest *req, Dfs__MetaReply *reply)
     if (inode.nlink >= LINK_COUNT_MAX)
         return -EMLINK;
 
+    usage_linked(tx, dir.ino, &inode);
     inode.nlink++;
     inode.ctime_ns = tx->now_ns;
     tx_inode_put(tx, &inode);
@@ -274,7 +277,7 @@ int dir_unlink(struct tx *tx, const struct cred *cred, uint64_t parent, Protobuf
         return -EISDIR;
 
     tx_dentry_delete(tx, dir.ino, name);
-    inode_unlinked(tx, &inode);
+    inode_unlinked(tx, dir.ino, &inode);
     dir.entry_count--;
     dir_changed(tx, &dir);
     *ret_inode = inode;
@@ -297,7 +300,7 @@ int dir_rmdir(struct tx *tx, const struct cred *cred, uint64_t parent, ProtobufC
         return -ENOTEMPTY;
 
     tx_dentry_delete(tx, dir.ino, name);
-    inode_unlinked(tx, &victim);
+    inode_unlinked(tx, dir.ino, &victim);
     dir.entry_count--;
     dir.nlink--;
     dir_changed(tx, &dir);

@@ -80,6 +80,8 @@ fsm_op_fn fsm_op_of(const Dfs__MetaRequest *req)
         return op_hash;
     case DFS__META_REQUEST__OP_NOOP:
         return op_noop;
+    case DFS__META_REQUEST__OP_FORMAT:
+        return op_format;
     case DFS__META_REQUEST__OP__NOT_SET:
     case DFS__META_REQUEST__OP_LOOKUP:
     case DFS__META_REQUEST__OP_GETATTR:
@@ -91,6 +93,7 @@ fsm_op_fn fsm_op_of(const Dfs__MetaRequest *req)
     case DFS__META_REQUEST__OP_OPEN:
     case DFS__META_REQUEST__OP_CLOSE:
     case DFS__META_REQUEST__OP_LAYOUT:
+    case DFS__META_REQUEST__OP_USAGE:
     case _DFS__META_REQUEST__OP__CASE_IS_INT_SIZE:
         return NULL;
     }

@@ -6,6 +6,7 @@
 #define NAMENODE_FSM_OPS_H
 
 #include "namenode/fsm_tx.h"
+#include "namenode/fsm_usage.h"
 #include "namenode/perm.h"
 
 typedef int (*fsm_op_fn)(struct tx *tx, const Dfs__MetaRequest *req, Dfs__MetaReply *reply);
@@ -29,8 +30,9 @@ int dir_rmdir(struct tx *tx, const struct cred *cred, uint64_t parent, ProtobufC
               struct inode_rec *ret_inode);
 /* An entry came or went. */
 void dir_changed(struct tx *tx, struct inode_rec *dir);
-/* One link less; with none left (directories at once) the inode goes to the reaper. */
-void inode_unlinked(struct tx *tx, struct inode_rec *inode);
+/* Its name in dir has gone: one link less; with none left (directories at once) the inode goes to
+ * the reaper. */
+void inode_unlinked(struct tx *tx, uint64_t dir, struct inode_rec *inode);
 
 /* fsm_rename.c */
 int op_rename(struct tx *tx, const Dfs__MetaRequest *req, Dfs__MetaReply *reply);
@@ -82,6 +84,7 @@ int op_namenode_set(struct tx *tx, const Dfs__MetaRequest *req, Dfs__MetaReply *
 int op_target_add(struct tx *tx, const Dfs__MetaRequest *req, Dfs__MetaReply *reply);
 int op_target_set(struct tx *tx, const Dfs__MetaRequest *req, Dfs__MetaReply *reply);
 int op_pg_create(struct tx *tx, const Dfs__MetaRequest *req, Dfs__MetaReply *reply);
+int op_format(struct tx *tx, const Dfs__MetaRequest *req, Dfs__MetaReply *reply);
 int op_pg_epoch(struct tx *tx, const Dfs__MetaRequest *req, Dfs__MetaReply *reply);
 
 /* fsm_exec.c: what the log may hold; NULL for anything else. */

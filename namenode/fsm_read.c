@@ -212,6 +212,36 @@ static int read_statfs(struct fsm *fsm, const struct fsm_space *space, Dfs__Meta
     return 0;
 }
 
+static int read_usage(struct tx *tx, const Dfs__MetaRequest *req, Dfs__MetaReply *reply)
+{
+    struct cred cred = cred_of(req);
+    struct inode_rec inode;
+    struct usage_rec u;
+    int r;
+
+    r = tx_inode_get(tx, req->usage->ino, &inode);
+    if (r < 0)
+        return r;
+    if (S_ISDIR(inode.mode)) {
+        if (tx->state.format < FSM_FORMAT_USAGE)
+            return -EOPNOTSUPP;
+        r = perm_access(&cred, &inode, PERM_READ);
+        if (r == 0)
+            r = usage_get(tx, inode.ino, &u);
+        if (r < 0)
+            return r;
+    } else {
+        u = usage_of_file(&inode);
+    }
+    reply->usage = ARENA_NEW(&tx->arena, Dfs__UsageReply);
+    dfs__usage_reply__init(reply->usage);
+    reply->usage->files = u.files;
+    reply->usage->dirs = u.dirs;
+    reply->usage->bytes = u.bytes;
+    reply->result_case = DFS__META_REPLY__RESULT_USAGE;
+    return 0;
+}
+
 static int dispatch(struct fsm *fsm, const Dfs__MetaRequest *req, const struct fsm_space *space,
                     Dfs__MetaReply *reply)
 {
@@ -235,6 +265,8 @@ static int dispatch(struct fsm *fsm, const Dfs__MetaRequest *req, const struct f
         return read_listxattr(tx, req, reply);
     if (req->op_case == DFS__META_REQUEST__OP_STATFS)
         return read_statfs(fsm, space, reply);
+    if (req->op_case == DFS__META_REQUEST__OP_USAGE)
+        return read_usage(tx, req, reply);
     if (req->op_case == DFS__META_REQUEST__OP_CLOSE)
         return 0;
     return -EPROTO;
@@ -247,6 +279,7 @@ int fsm_read(struct fsm *fsm, const Dfs__MetaRequest *req, const struct fsm_spac
     int status;
 
     tx_reset(&fsm->read);
+    fsm->read.state = fsm->state;
     reply = ARENA_NEW(&fsm->read.arena, Dfs__MetaReply);
     dfs__meta_reply__init(reply);
     status = dispatch(fsm, req, space, reply);

@@ -129,11 +129,13 @@ static int rename_check_allowed(const struct rename *rn)
     return 0;
 }
 
-static void place(struct tx *tx, uint64_t dir, ProtobufCBinaryData name, struct inode_rec *inode)
+static void place(struct tx *tx, uint64_t from, uint64_t dir, ProtobufCBinaryData name,
+                  struct inode_rec *inode)
 {
     struct dentry_rec d = {.ino = inode->ino, .type = inode->mode & S_IFMT};
 
     tx_dentry_put(tx, dir, name, &d);
+    usage_moved(tx, from, dir, inode);
     if (S_ISDIR(inode->mode) && !MUTANT(RENAME_KEEPS_PARENT))
         inode->parent = dir;
     inode->ctime_ns = tx->now_ns;
@@ -146,11 +148,11 @@ static void rename_replace(struct tx *tx, struct rename *rn)
         if (S_ISDIR(rn->target.mode))
             rn->to_dir->nlink--;
         if (!MUTANT(RENAME_LEAKS_TARGET))
-            inode_unlinked(tx, &rn->target);
+            inode_unlinked(tx, rn->to_dir->ino, &rn->target);
         rn->to_dir->entry_count--;
     }
     tx_dentry_delete(tx, rn->from_dir.ino, rn->op->name);
-    place(tx, rn->to_dir->ino, rn->op->new_name, &rn->source);
+    place(tx, rn->from_dir.ino, rn->to_dir->ino, rn->op->new_name, &rn->source);
     rn->from_dir.entry_count--;
     rn->to_dir->entry_count++;
     if (S_ISDIR(rn->source.mode)) {
@@ -161,8 +163,8 @@ static void rename_replace(struct tx *tx, struct rename *rn)
 
 static void rename_exchange(struct tx *tx, struct rename *rn)
 {
-    place(tx, rn->to_dir->ino, rn->op->new_name, &rn->source);
-    place(tx, rn->from_dir.ino, rn->op->name, &rn->target);
+    place(tx, rn->from_dir.ino, rn->to_dir->ino, rn->op->new_name, &rn->source);
+    place(tx, rn->to_dir->ino, rn->from_dir.ino, rn->op->name, &rn->target);
     if (S_ISDIR(rn->source.mode)) {
         rn->from_dir.nlink--;
         rn->to_dir->nlink++;

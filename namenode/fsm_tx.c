@@ -6,6 +6,7 @@
 
 #include "common/log.h"
 #include "common/mem.h"
+#include "namenode/fsm_usage.h"
 
 void tx_init(struct tx *tx, struct kv *kv, struct rec_cache *cache)
 {
@@ -15,6 +16,7 @@ void tx_init(struct tx *tx, struct kv *kv, struct rec_cache *cache)
 
 void tx_done(struct tx *tx)
 {
+    usage_reset(tx);
     omap_done(&tx->overlay);
     arena_done(&tx->arena);
     free(tx->events);
@@ -22,6 +24,7 @@ void tx_done(struct tx *tx)
 
 void tx_reset(struct tx *tx)
 {
+    usage_reset(tx); /* Before the arena that it lies in. */
     omap_clear(&tx->overlay);
     arena_reset(&tx->arena);
     tx->event_count = 0;
@@ -172,7 +175,7 @@ void tx_event(struct tx *tx, struct fsm_event event)
 }
 
 /* A record that does not decode was damaged on our own disk: nothing can be built on it. */
-static int damaged(struct tx *tx, const struct key *k)
+int tx_damaged(struct tx *tx, const struct key *k)
 {
     log_error("metadata record does not decode", "kind=%c key_len=%zu", k->b[0], k->len);
     return tx_fail(tx, -EBADMSG);
@@ -186,7 +189,7 @@ static int damaged(struct tx *tx, const struct key *k)
             return get_r_;                                                                         \
         get_r_ = (decode_);                                                                        \
         tx_value_done((tx_), &value_);                                                             \
-        return get_r_ < 0 ? damaged((tx_), &(key_)) : 0;                                           \
+        return get_r_ < 0 ? tx_damaged((tx_), &(key_)) : 0;                                        \
     } while (0)
 
 static int inode_get(struct tx *tx, uint64_t ino, struct inode_rec *ret_rec)

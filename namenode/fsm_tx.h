@@ -20,6 +20,8 @@
 #include "namenode/omap.h"
 #include "namenode/rec_cache.h"
 
+struct usage_node;
+
 struct tx {
     struct kv *kv;
     struct rec_cache *cache; /* of kv as it is, without the overlay */
@@ -31,6 +33,7 @@ struct tx {
     int fatal;          /* 0, or the negative code that ends everything */
     struct fsm_event *events;
     size_t event_count, event_cap;
+    struct usage_node *usage; /* fsm_usage.h */
 };
 
 void tx_init(struct tx *tx, struct kv *kv, struct rec_cache *cache);
@@ -59,6 +62,8 @@ int tx_scan(struct tx *tx, const struct key *from, size_t prefix_len, tx_scan_fn
 
 /* Damage: ends the batch. Returns code. */
 int tx_fail(struct tx *tx, int code);
+/* The record of the key does not decode. */
+int tx_damaged(struct tx *tx, const struct key *k);
 
 void tx_event(struct tx *tx, struct fsm_event event);
 

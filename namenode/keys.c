@@ -45,6 +45,12 @@ void key_chunk_page(struct key *k, uint64_t ino, uint32_t page)
     put_u32(k, page);
 }
 
+void key_link(struct key *k, uint64_t ino, uint64_t parent)
+{
+    key_id64(k, 'K', ino);
+    put_u64(k, parent);
+}
+
 void key_pg_chunk(struct key *k, char kind, uint32_t pg, uint64_t chunk_id)
 {
     key_id32(k, kind, pg);

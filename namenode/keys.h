@@ -11,6 +11,7 @@
  *   n uuid         session of a client      P pg           placement group
  *   T target       target                   t uuid         target of a disk
  *   A replica      namenode                 Z state | cluster | restored
+ *   U ino          what lies below a dir    K ino parent   names of a file in a directory
  */
 #ifndef NAMENODE_KEYS_H
 #define NAMENODE_KEYS_H
@@ -28,13 +29,15 @@ struct key {
     uint8_t b[KEY_BYTES_MAX];
 };
 
-/* The letter and one id: I F L g N B A (64 bits), P T (32 bits). As prefix: C X R; c G. */
+/* The letter and one id: I F L g N B A U (64 bits), P T (32 bits). As prefix: C X R K; c G. */
 void key_id64(struct key *k, char kind, uint64_t id);
 void key_id32(struct key *k, char kind, uint32_t id);
 /* R session seq. */
 void key_reply(struct key *k, uint64_t session, uint64_t seq);
 /* C ino page. */
 void key_chunk_page(struct key *k, uint64_t ino, uint32_t page);
+/* K ino parent. */
+void key_link(struct key *k, uint64_t ino, uint64_t parent);
 /* c, G. */
 void key_pg_chunk(struct key *k, char kind, uint32_t pg, uint64_t chunk_id);
 /* D, X; len <= NAME_BYTES_MAX. */

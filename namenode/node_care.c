@@ -172,6 +172,32 @@ static void promote_learners(struct node *n)
     }
 }
 
+/* ---- the format of the log ---- */
+
+static void on_format_reply(void *ctx, int status, const Dfs__MetaReply *reply)
+{
+    struct node *n = ctx;
+
+    n->format_proposed = false;
+    if (status == 0 && reply->status == 0)
+        log_info("the metadata have a new format", "format=%u", fsm_state(n->fsm)->format);
+}
+
+/* Until then everything is as the release before did it. */
+static void care_for_format(struct node *n)
+{
+    Dfs__MetaRequest req = DFS__META_REQUEST__INIT;
+    Dfs__FormatOp op = DFS__FORMAT_OP__INIT;
+
+    if (n->format_proposed || fsm_state(n->fsm)->format >= FSM_FORMAT)
+        return;
+    op.format = FSM_FORMAT;
+    req.op_case = DFS__META_REQUEST__OP_FORMAT;
+    req.format = &op;
+    n->format_proposed = true;
+    node_propose(n, &req, on_format_reply, n);
+}
+
 /* ---- the birth of a cluster ---- */
 
 static void on_init_reply(void *ctx, int status, const Dfs__MetaReply *reply)
@@ -210,6 +236,8 @@ static void care_for_cluster(struct node *n)
     struct raft_uuid uuid;
     int r = fsm_cluster(n->fsm, &rec);
 
+    if (node_is_serving(n))
+        care_for_format(n); /* Before a new cluster's first operation. */
     if (r == 0) {
         bool is_restored = fsm_restored(n->fsm, &restored) == 0;
 

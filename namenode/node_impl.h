@@ -104,7 +104,7 @@ struct node {
     struct peer_space spaces[RAFT_MEMBERS_MAX];
     unsigned space_count;
     bool waits_for_fetch; /* entries to apply are being read from disk */
-    bool init_proposed;
+    bool init_proposed, format_proposed;
 
     /* Data directories of the namenodes: as the state machine has them, as messages said. */
     struct known_namenode known[KNOWN_NAMENODES_MAX], seen[KNOWN_NAMENODES_MAX];

@@ -10,7 +10,7 @@
 
 #include "rpc/meta.pb-c.h"
 
-enum { RECORD_VERSION = 1, TARGET_VERSION = 2 };
+enum { RECORD_VERSION = 1, TARGET_VERSION = 2, STATE_VERSION = 2 };
 
 enum inode_flags { INODE_INLINE = 1, INODE_TRUNC_PENDING = 2, INODE_FLAGS_ALL = 3 };
 
@@ -209,6 +209,50 @@ int dentry_rec_decode(const uint8_t *data, size_t len, struct dentry_rec *ret_re
     rec.ino = get64(&r);
     rec.type = get32(&r);
     if (reader_end(&r) < 0)
+        return -EBADMSG;
+    *ret_rec = rec;
+    return 0;
+}
+
+size_t usage_rec_encode(const struct usage_rec *rec, uint8_t *out)
+{
+    struct writer w = writer_begin(out);
+
+    put(&w, rec->files, 8);
+    put(&w, rec->dirs, 8);
+    put(&w, rec->bytes, 8);
+    return (size_t)(w.p - out);
+}
+
+int usage_rec_decode(const uint8_t *data, size_t len, struct usage_rec *ret_rec)
+{
+    struct reader r = reader_begin(data, len);
+    struct usage_rec rec = {0};
+
+    rec.files = get64(&r);
+    rec.dirs = get64(&r);
+    rec.bytes = get64(&r);
+    if (reader_end(&r) < 0)
+        return -EBADMSG;
+    *ret_rec = rec;
+    return 0;
+}
+
+size_t link_rec_encode(const struct link_rec *rec, uint8_t *out)
+{
+    struct writer w = writer_begin(out);
+
+    put(&w, rec->names, 4);
+    return (size_t)(w.p - out);
+}
+
+int link_rec_decode(const uint8_t *data, size_t len, struct link_rec *ret_rec)
+{
+    struct reader r = reader_begin(data, len);
+    struct link_rec rec = {0};
+
+    rec.names = get32(&r);
+    if (reader_end(&r) < 0 || rec.names == 0)
         return -EBADMSG;
     *ret_rec = rec;
     return 0;
@@ -538,13 +582,23 @@ size_t state_rec_encode(const struct state_rec *rec, uint8_t *out)
     put(&w, rec->garbage_count, 8);
     put(&w, rec->session_count, 8);
     put(&w, rec->reap_count, 8);
+    if (rec->format > 1) {
+        out[0] = STATE_VERSION;
+        put(&w, rec->format, 4);
+    }
     return (size_t)(w.p - out);
 }
 
 int state_rec_decode(const uint8_t *data, size_t len, struct state_rec *ret_rec)
 {
-    struct reader r = reader_begin(data, len);
-    struct state_rec rec = {0};
+    uint8_t version = len > 0 ? data[0] : 0;
+    struct reader r = reader_begin_version(data, len, version);
+    struct state_rec rec = {.format = 1};
+
+    if (version > STATE_VERSION)
+        return -EPROTONOSUPPORT;
+    if (version == 0)
+        return -EBADMSG;
 
     rec.index = get64(&r);
     rec.term = get64(&r);
@@ -562,7 +616,9 @@ int state_rec_decode(const uint8_t *data, size_t len, struct state_rec *ret_rec)
     rec.garbage_count = get64(&r);
     rec.session_count = get64(&r);
     rec.reap_count = get64(&r);
-    if (reader_end(&r) < 0)
+    if (version > 1)
+        rec.format = get32(&r);
+    if (reader_end(&r) < 0 || (version > 1 && rec.format <= 1))
         return -EBADMSG;
     *ret_rec = rec;
     return 0;

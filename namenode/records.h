@@ -28,7 +28,8 @@ struct inode_rec {
     uint64_t rdev, size;
     int64_t atime_ns, mtime_ns, ctime_ns, btime_ns;
     uint64_t data_version, dir_version;
-    uint64_t parent;      /* directories: of their one entry; root: itself */
+    uint64_t parent;      /* directories: of their one entry; root: itself. Other inodes: where they
+                             count (fsm_usage.h); 0 without links and in a store of format 1 */
     uint64_t entry_count; /* directories */
     uint32_t chunk_count; /* entries of the chunk map */
     uint32_t xattr_bytes; /* of all names (each with its NUL) and values; 0: no xattrs */
@@ -41,6 +42,18 @@ struct inode_rec {
 struct dentry_rec {
     uint64_t ino;
     uint32_t type; /* S_IFMT bits */
+};
+
+/* What lies in the tree below a directory; none: nothing does. All sums are modulo 2^64. */
+struct usage_rec {
+    uint64_t files; /* all that is no directory */
+    uint64_t dirs;
+    uint64_t bytes; /* st_size of the regular files */
+};
+
+/* How many of a file's names are in one directory; only for files of several names. */
+struct link_rec {
+    uint32_t names;
 };
 
 struct chunk_rec {
@@ -138,6 +151,7 @@ struct state_rec {
     uint64_t fence_version; /* grows with every eviction */
     uint64_t map_version;   /* grows with every change of a PG or target */
     uint64_t inode_count, chunk_count, garbage_count, session_count, reap_count;
+    uint32_t format; /* of everything in the store and, from here on, the log (fsm.h) */
 };
 
 /* Encoders: out has room for REC_BYTES_MAX; they return the length. Ids that are in the key are not
@@ -146,6 +160,10 @@ size_t inode_rec_encode(const struct inode_rec *rec, uint8_t *out);
 int inode_rec_decode(uint64_t ino, const uint8_t *data, size_t len, struct inode_rec *ret_rec);
 size_t dentry_rec_encode(const struct dentry_rec *rec, uint8_t *out);
 int dentry_rec_decode(const uint8_t *data, size_t len, struct dentry_rec *ret_rec);
+size_t usage_rec_encode(const struct usage_rec *rec, uint8_t *out);
+int usage_rec_decode(const uint8_t *data, size_t len, struct usage_rec *ret_rec);
+size_t link_rec_encode(const struct link_rec *rec, uint8_t *out);
+int link_rec_decode(const uint8_t *data, size_t len, struct link_rec *ret_rec);
 size_t chunk_page_encode(const struct chunk_page *page, uint8_t *out);
 int chunk_page_decode(const uint8_t *data, size_t len, struct chunk_page *ret_page);
 size_t chunk_owner_rec_encode(const struct chunk_owner_rec *rec, uint8_t *out);
@@ -168,6 +186,8 @@ size_t restored_rec_encode(const struct restored_rec *rec, uint8_t *out);
 int restored_rec_decode(const uint8_t *data, size_t len, struct restored_rec *ret_rec);
 /* The hash stands at this offset of the bytes, so that it can be filled in last. */
 enum { STATE_REC_HASH_AT = 17 };
+/* With format 1 the bytes are those of the first release, which had no such field. A later version
+ * than this program's is -EPROTONOSUPPORT. */
 size_t state_rec_encode(const struct state_rec *rec, uint8_t *out);
 int state_rec_decode(const uint8_t *data, size_t len, struct state_rec *ret_rec);
 

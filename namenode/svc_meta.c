@@ -44,7 +44,7 @@ static void meta_op_free(struct meta_op *op)
 
 static bool is_read(const Dfs__MetaRequest *m)
 {
-    return m->op_case >= DFS__META_REQUEST__OP_LOOKUP && m->op_case <= DFS__META_REQUEST__OP_LAYOUT;
+    return m->op_case >= DFS__META_REQUEST__OP_LOOKUP && m->op_case <= DFS__META_REQUEST__OP_USAGE;
 }
 
 /* ---- reads ---- */

@@ -227,7 +227,7 @@ EXTRA_DIST += tests/configure.sh tests/dist.sh tests/install.sh
 # The tests of the state machine share a fixture.
 check_LTLIBRARIES += tests/unit/namenode/libfsmfixture.la
 tests_unit_namenode_libfsmfixture_la_SOURCES = tests/unit/namenode/fsm_fixture.c \
-	tests/unit/namenode/fsm_fixture.h
+	tests/unit/namenode/fsm_fixture.h tests/unit/namenode/usage_walk.c tests/unit/namenode/usage_walk.h
 tests_unit_namenode_libfsmfixture_la_CFLAGS = $(TEST_CFLAGS)
 tests_unit_namenode_libfsmfixture_la_LIBADD = libfsm.la $(CMOCKA_LIBS)
 
@@ -284,6 +284,11 @@ TESTS += tests/unit/namenode/test_fsm_tree
 tests_unit_namenode_test_fsm_tree_CFLAGS = $(TEST_CFLAGS)
 tests_unit_namenode_test_fsm_tree_LDADD = tests/unit/namenode/libfsmfixture.la
 # ---- end of trees ----
+
+check_PROGRAMS += tests/unit/namenode/test_fsm_usage
+TESTS += tests/unit/namenode/test_fsm_usage
+tests_unit_namenode_test_fsm_usage_CFLAGS = $(TEST_CFLAGS)
+tests_unit_namenode_test_fsm_usage_LDADD = tests/unit/namenode/libfsmfixture.la
 
 check_PROGRAMS += tests/unit/namenode/test_fsm_xattr
 TESTS += tests/unit/namenode/test_fsm_xattr

@@ -86,6 +86,14 @@ static void make_cluster(struct replica *r)
     apply(r, &req);
 }
 
+static void set_format(struct replica *r)
+{
+    REQUEST(FORMAT, format, DFS__FORMAT_OP__INIT);
+
+    op.format = FSM_FORMAT;
+    apply(r, &req);
+}
+
 static void make_session(struct replica *r)
 {
     char name[] = "c";
@@ -180,6 +188,7 @@ static void give_xattr(struct replica *r, uint64_t ino)
 
 static void make_state(struct replica *r)
 {
+    set_format(r);
     make_cluster(r);
     make_session(r);
     make_target(r);
@@ -200,7 +209,7 @@ static void make_state(struct replica *r)
 static bool is_answered(const Dfs__MetaRequest *req)
 {
     return req->op_case >= DFS__META_REQUEST__OP_LOOKUP &&
-           req->op_case <= DFS__META_REQUEST__OP_LAYOUT;
+           req->op_case <= DFS__META_REQUEST__OP_USAGE;
 }
 
 static void check_reply(const Dfs__MetaReply *reply)

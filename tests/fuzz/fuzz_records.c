@@ -24,7 +24,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     if (size == 0)
         return 0;
-    kind = *data++ % 11;
+    kind = *data++ % 13;
     size--;
     if (kind == 0)
         ROUND_TRIP(inode_rec, 1, );
@@ -46,8 +46,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         ROUND_TRIP(namenode_rec, 1, );
     else if (kind == 9)
         ROUND_TRIP(cluster_rec, );
-    else
+    else if (kind == 10)
         ROUND_TRIP(state_rec, );
+    else if (kind == 11)
+        ROUND_TRIP(usage_rec, );
+    else
+        ROUND_TRIP(link_rec, );
     if (len != size || memcmp(out, data, size) != 0)
         abort();
     return 0;

@@ -11,6 +11,7 @@
 #include "namenode/keys.h"
 #include "namenode/kv_mem.h"
 #include "namenode/kv_rocks.h"
+#include "tests/unit/namenode/usage_walk.h"
 
 static const struct kv_rocks_options small_store = {.cache_bytes = 8 << 20,
                                                     .memtable_bytes = 4 << 20};
@@ -42,7 +43,15 @@ static void init_cluster(struct fx *f)
     assert_int_equal(fx_apply(f, &req), 0);
 }
 
-static int setup(void **state, bool on_rocks)
+int fx_set_format(struct fx *f, uint32_t format)
+{
+    REQ(FORMAT, format, DFS__FORMAT_OP__INIT);
+
+    body.format = format;
+    return fx_apply(f, &req);
+}
+
+static int setup(void **state, bool on_rocks, uint32_t format)
 {
     struct fx *f = calloc(1, sizeof(*f));
     char path[128];
@@ -56,19 +65,26 @@ static int setup(void **state, bool on_rocks)
     f->cred.groups = f->groups;
     f->time_ns = 1000000000;
     open_fsm(f);
+    if (format > FSM_FORMAT_FIRST)
+        assert_int_equal(fx_set_format(f, format), 0);
     init_cluster(f);
     *state = f;
     return 0;
 }
 
+int fx_setup_format(void **state, bool on_rocks, uint32_t format)
+{
+    return setup(state, on_rocks, format);
+}
+
 int fx_setup_mem(void **state)
 {
-    return setup(state, false);
+    return setup(state, false, FSM_FORMAT);
 }
 
 int fx_setup_rocks(void **state)
 {
-    return setup(state, true);
+    return setup(state, true, FSM_FORMAT);
 }
 
 int fx_teardown(void **state)
@@ -356,6 +372,15 @@ int fx_open(struct fx *f, uint64_t ino, uint32_t flags)
     return fx_read(f, &req);
 }
 
+const Dfs__UsageReply *fx_usage(struct fx *f, uint64_t ino)
+{
+    REQ(USAGE, usage, DFS__USAGE_OP__INIT);
+
+    body.ino = ino;
+    assert_int_equal(fx_read(f, &req), 0);
+    return f->reply->usage;
+}
+
 const Dfs__Attr *fx_attr(struct fx *f, uint64_t ino)
 {
     REQ(GETATTR, getattr, DFS__GETATTR_OP__INIT);
@@ -578,4 +603,6 @@ void fx_check_tree(struct fx *f)
     kv_iter_free(it);
     assert_int_equal(inodes, fsm_state(f->fsm)->inode_count);
     assert_int_equal(reaping, fsm_state(f->fsm)->reap_count);
+    if (fsm_state(f->fsm)->format >= FSM_FORMAT_USAGE)
+        usage_walk_check(f->kv, fsm_state(f->fsm)->next_ino);
 }

@@ -33,6 +33,8 @@ struct fx {
 
 int fx_setup_mem(void **state);
 int fx_setup_rocks(void **state);
+/* A store as an earlier release made it. */
+int fx_setup_format(void **state, bool on_rocks, uint32_t format);
 int fx_teardown(void **state);
 
 #define ON_BOTH_STORES(test)                                                                       \
@@ -85,6 +87,8 @@ int fx_reap(struct fx *f, uint64_t ino, uint32_t max_chunks);
 int fx_setxattr(struct fx *f, uint64_t ino, const char *name, const char *value, uint32_t flags);
 int fx_lookup(struct fx *f, uint64_t parent, const char *name);
 int fx_open(struct fx *f, uint64_t ino, uint32_t flags);
+int fx_set_format(struct fx *f, uint32_t format);
+const Dfs__UsageReply *fx_usage(struct fx *f, uint64_t ino);
 /* The attributes now. */
 const Dfs__Attr *fx_attr(struct fx *f, uint64_t ino);
 
@@ -102,7 +106,8 @@ struct fx_kv_counts fx_kv_counts(void);
 /* The whole store, as one hash: what two replicas must have in common. */
 uint64_t fx_store_hash(struct kv *kv);
 
-/* I15: the directory graph is a tree, link and entry counts are right, nothing hangs in the air. */
+/* I15: the directory graph is a tree, link and entry counts are right, nothing hangs in the air,
+ * and the counters of directories say what lies below them. */
 void fx_check_tree(struct fx *f);
 
 #endif

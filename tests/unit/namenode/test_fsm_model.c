@@ -11,6 +11,7 @@
 #include "namenode/kv_mem.h"
 #include "tests/unit/namenode/fsm_fixture.h"
 #include "tests/unit/namenode/posix_model.h"
+#include "tests/unit/namenode/usage_walk.h"
 
 enum { OPS_PER_SEED = 400, SEEDS_MEM = 150, SEEDS_ROCKS = 4, BATCH_MAX = 8 };
 
@@ -348,6 +349,8 @@ static void replicas_hold_the_same_bytes(void **state)
         free(bytes);
         assert_int_equal(hash_now(fs[0]), hash_now(fs[1]));
         assert_int_equal(hash_now(fs[0]), hash_now(fs[2]));
+        if (step % 10 == 9)
+            fx_check_tree(fs[0]);
         if (step % 100 == 99) {
             assert_int_equal(fsm_flush(fs[2]->fsm, true), 0);
             fx_reopen(fs[1]);
@@ -406,6 +409,7 @@ static void replay_after_a_crash_comes_to_the_same_state(void **state)
         }
         /* Not the hash of the index: one that was just flushed is not replayed. */
         assert_int_equal(fx_store_hash(steady->kv), fx_store_hash(crashing->kv));
+        usage_walk_check(crashing->kv, fsm_state(crashing->fsm)->next_ino);
     }
     assert_int_equal(fx_store_hash(steady->kv), fx_store_hash(crashing->kv));
     for (unsigned i = 0; i < STEPS; i++)

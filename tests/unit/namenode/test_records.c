@@ -138,6 +138,8 @@ static int decode_nth(unsigned n, const uint8_t *data, size_t len)
         struct fence_rec fence;
         struct namenode_rec namenode;
         struct cluster_rec cluster;
+        struct usage_rec usage;
+        struct link_rec link;
         struct state_rec state;
     } r;
 
@@ -162,6 +164,10 @@ static int decode_nth(unsigned n, const uint8_t *data, size_t len)
         return namenode_rec_decode(1, data, len, &r.namenode);
     case 9:
         return cluster_rec_decode(data, len, &r.cluster);
+    case 10:
+        return usage_rec_decode(data, len, &r.usage);
+    case 11:
+        return link_rec_decode(data, len, &r.link);
     default:
         return state_rec_decode(data, len, &r.state);
     }
@@ -179,7 +185,9 @@ static size_t encode_nth(unsigned n)
     static const struct fence_rec fence = {.done = true};
     static const struct namenode_rec namenode = {.addr = "a:1"};
     static const struct cluster_rec cluster = {.data_key_len = 3, .data_key = "key"};
-    static const struct state_rec state = {.index = 1};
+    static const struct usage_rec usage = {.bytes = 1};
+    static const struct link_rec link = {.names = 2};
+    static const struct state_rec state = {.index = 1}, state_2 = {.index = 1, .format = 2};
 
     switch (n) {
     case 0:
@@ -202,22 +210,30 @@ static size_t encode_nth(unsigned n)
         return namenode_rec_encode(&namenode, bytes);
     case 9:
         return cluster_rec_encode(&cluster, bytes);
-    default:
+    case 10:
+        return usage_rec_encode(&usage, bytes);
+    case 11:
+        return link_rec_encode(&link, bytes);
+    case 12:
         return state_rec_encode(&state, bytes);
+    default:
+        return state_rec_encode(&state_2, bytes);
     }
 }
 
 static void truncated_longer_and_unknown_records_are_refused(void **state)
 {
     (void)state;
-    for (unsigned n = 0; n < 11; n++) {
+    for (unsigned n = 0; n < 14; n++) {
         size_t len = encode_nth(n);
 
         bytes[len] = 0;
         for (size_t try_len = 0; try_len <= len + 1; try_len++)
             assert_int_equal(decode_nth(n, bytes, try_len), try_len == len ? 0 : -EBADMSG);
-        bytes[0] = 2; /* A version of the future. */
+        bytes[0] = n < 13 ? 2 : 1; /* Another version's bytes. */
         assert_int_equal(decode_nth(n, bytes, len), -EBADMSG);
+        bytes[0] = 3; /* A version of the future. */
+        assert_int_equal(decode_nth(n, bytes, len), n < 12 ? -EBADMSG : -EPROTONOSUPPORT);
     }
 }
 
@@ -231,6 +247,28 @@ static void state_hash_stands_where_it_is_said_to(void **state)
     bytes[STATE_REC_HASH_AT] = 0x99;
     assert_int_equal(state_rec_decode(bytes, state_rec_encode(&in, bytes), &out), 0);
     assert_int_equal(out.hash, in.hash);
+}
+
+/* A replica of the first release holds, and hashes, the same bytes. */
+static void state_of_the_first_format_has_its_old_bytes(void **state)
+{
+    struct state_rec in = {.reap_count = 7, .format = 1}, out;
+    size_t len = state_rec_encode(&in, bytes);
+
+    (void)state;
+    assert_int_equal(bytes[0], 1);
+    assert_int_equal(len, 121);
+    assert_int_equal(state_rec_decode(bytes, len, &out), 0);
+    assert_int_equal(out.format, 1);
+    in.format = 2;
+    len = state_rec_encode(&in, bytes);
+    assert_int_equal(state_rec_decode(bytes, len, &out), 0);
+    assert_int_equal(out.format, 2);
+    assert_int_equal(out.reap_count, 7);
+    in.format = 0x01010101;
+    len = state_rec_encode(&in, bytes);
+    assert_int_equal(state_rec_decode(bytes, len, &out), 0); /* The state machine refuses it. */
+    assert_int_equal(out.format, 0x01010101);
 }
 
 static void keys_sort_by_id_and_name(void **state)
@@ -260,6 +298,7 @@ int main(void)
         cmocka_unit_test(maintenance_or_a_rack_makes_a_newer_record),
         cmocka_unit_test(truncated_longer_and_unknown_records_are_refused),
         cmocka_unit_test(state_hash_stands_where_it_is_said_to),
+        cmocka_unit_test(state_of_the_first_format_has_its_old_bytes),
         cmocka_unit_test(keys_sort_by_id_and_name),
     };
 

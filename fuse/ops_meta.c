@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/statvfs.h>
 
+#include "common/compiler.h"
 #include "common/mem.h"
 #include "fuse/mount.h"
 #include "fuse/removed.h"
@@ -245,7 +246,7 @@ static void reply_statfs(void *ctx, int status, const struct ll_statfs *s)
     st.f_bfree = s->bytes_free / st.f_frsize;
     st.f_bavail = st.f_bfree;
     st.f_files = s->inodes_max;
-    st.f_ffree = s->inodes_max - s->inodes_used;
+    st.f_ffree = s->inodes_max - MIN(s->inodes_used, s->inodes_max);
     st.f_favail = st.f_ffree;
     fuse_reply_statfs(op->req, &st);
     mount_op_free(op);
@@ -256,8 +257,7 @@ static void do_statfs(fuse_req_t req, fuse_ino_t ino)
     struct mount *m = mount_of(req);
     struct mount_op *op = mount_op_new(m, req);
 
-    (void)ino;
-    ll_statfs(m->ll, &op->call, reply_statfs, op);
+    ll_statfs(m->ll, &op->call, mount_ino(m, ino), reply_statfs, op);
 }
 
 void ops_meta_fill(struct fuse_lowlevel_ops *ops)

@@ -668,16 +668,21 @@ static void take_statfs(void *ctx, int status, const struct ll_statfs *s)
 
 static void statfs_start(struct op *op)
 {
-    ll_statfs(op->dfs->ll, &op->call, take_statfs, op);
+    ll_statfs(op->dfs->ll, &op->call, op->attr.ino, take_statfs, op);
 }
 
 int dfs_statvfs(struct dfs *dfs, struct dfs_statvfs *ret_st)
+{
+    return dfs_statvfs_path(dfs, "/", ret_st);
+}
+
+int dfs_statvfs_path(struct dfs *dfs, const char *path, struct dfs_statvfs *ret_st)
 {
     struct op op;
     int r;
 
     op_init(&op, dfs, statfs_start);
-    r = op_run(&op);
+    r = op_run_path(&op, path, true, false);
     if (r == 0)
         *ret_st = (struct dfs_statvfs){
             .bytes_total = op.statfs.bytes_total,

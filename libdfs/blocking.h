@@ -61,6 +61,7 @@ struct op {
     struct ino other_dir;
     char other_name[256];
     struct ll_statfs statfs;
+    struct ll_usage usage;
     void *extra;
 };
 

@@ -80,6 +80,15 @@ struct dfs_removed {
     char failed[1024];
 };
 
+/* What lies in the tree below a directory, the directory itself not counted. A file of several
+ * names counts once, in one of the directories that have a name of it. */
+struct dfs_usage {
+    uint64_t files; /* all that is no directory */
+    uint64_t dirs;
+    uint64_t bytes;                     /* sizes of the regular files, holes included */
+    uint64_t quota_inodes, quota_bytes; /* set on this directory; 0: no limit */
+};
+
 /* The release of the library, e.g. "0.1.0". Static storage. */
 DFS_API const char *dfs_version(void);
 
@@ -140,6 +149,23 @@ DFS_API int dfs_setxattr(struct dfs *dfs, const char *path, const char *name, co
 DFS_API ssize_t dfs_listxattr(struct dfs *dfs, const char *path, char *list, size_t size);
 DFS_API int dfs_removexattr(struct dfs *dfs, const char *path, const char *name);
 DFS_API int dfs_statvfs(struct dfs *dfs, struct dfs_statvfs *ret_st);
+/* The same; where quotas lie above path, what the tightest of them allows and leaves. */
+DFS_API int dfs_statvfs_path(struct dfs *dfs, const char *path, struct dfs_statvfs *ret_st);
+
+/* ---- trees: kept by the namenode, the answer takes as long for any tree ---- */
+/*
+ * Of a directory that may be read; of anything else, what it counts for itself. As of what has been
+ * published: files that are being written count at their next dfs_fsync() or dfs_close().
+ * -EOPNOTSUPP a namenode of an older release is in the group
+ */
+DFS_API int dfs_usage(struct dfs *dfs, const char *path, struct dfs_usage *ret_usage);
+/*
+ * The most that may lie in the tree: inodes (files and directories together) and bytes. 0: no
+ * limit; DFS_QUOTA_KEEP: as it was. What would grow past it fails with -EDQUOT from then on; less
+ * than there is already is no error. -EPERM: not uid 0; -ENOTDIR; -EOPNOTSUPP as above
+ */
+#define DFS_QUOTA_KEEP UINT64_MAX
+DFS_API int dfs_set_quota(struct dfs *dfs, const char *path, uint64_t inodes, uint64_t bytes);
 
 /* ---- directories: one thread at a time per struct dfs_dir ---- */
 DFS_API int dfs_opendir(struct dfs *dfs, const char *path, struct dfs_dir **ret_dir);

@@ -86,6 +86,12 @@ struct ll_statfs {
     uint64_t bytes_total, bytes_free, inodes_used, inodes_max;
 };
 typedef void (*ll_statfs_fn)(void *ctx, int status, const struct ll_statfs *s);
+#define LL_QUOTA_KEEP UINT64_MAX
+struct ll_usage {
+    uint64_t files, dirs, bytes;
+    uint64_t quota_inodes, quota_bytes; /* of this directory; 0: no limit */
+};
+typedef void (*ll_usage_fn)(void *ctx, int status, const struct ll_usage *u);
 
 /*
  * Connects, authenticates, opens the session, learns the cluster map. With fail_fast the first
@@ -161,7 +167,14 @@ void ll_setxattr(struct ll *ll, struct ll_call *call, const struct ll_cred *cred
                  void *ctx);
 void ll_removexattr(struct ll *ll, struct ll_call *call, const struct ll_cred *cred, struct ino ino,
                     const char *name, ll_status_fn fn, void *ctx);
-void ll_statfs(struct ll *ll, struct ll_call *call, ll_statfs_fn fn, void *ctx);
+/* Of the cluster, or of the tightest quota that ino lies under. */
+void ll_statfs(struct ll *ll, struct ll_call *call, struct ino ino, ll_statfs_fn fn, void *ctx);
+/* What lies below a directory; of anything else, the file itself. -EACCES: no directory to read. */
+void ll_usage(struct ll *ll, struct ll_call *call, const struct ll_cred *cred, struct ino ino,
+              ll_usage_fn fn, void *ctx);
+/* 0: no limit; LL_QUOTA_KEEP: as it was. */
+void ll_set_quota(struct ll *ll, struct ll_call *call, const struct ll_cred *cred, struct ino ino,
+                  uint64_t inodes, uint64_t bytes, ll_usage_fn fn, void *ctx);
 
 /* ---- files ---- */
 /* flags as open(2): access mode, O_TRUNC. keep_cache: nothing changed since the last open

@@ -70,7 +70,7 @@ static void on_space(void *ctx, int status, const Dfs__MetaReply *reply)
     if (status == 0 && reply->result_case != DFS__META_REPLY__RESULT_STATFS)
         status = -EIO;
     if (status == 0 && f->end > size && f->end - size > reply->statfs->bytes_free)
-        status = -ENOSPC;
+        status = reply->statfs->by_quota ? -EDQUOT : -ENOSPC;
     if (status < 0)
         finish(f, status);
     else

@@ -259,7 +259,6 @@ struct meta_call {
         ll_status_fn status;
         ll_bytes_fn bytes;
         ll_dir_fn dir;
-        ll_statfs_fn statfs;
     } fn;
     void *ctx;
     /* utimens: what to put back when it is refused. */
@@ -277,20 +276,12 @@ static struct meta_call *meta_call_new(struct ll *ll, void *ctx)
     return m;
 }
 
-/* The status that the application sees. */
-static int outcome(int status, const Dfs__MetaReply *reply)
-{
-    if (status == 0)
-        status = reply->status;
-    return dfs_error_is_own(status) ? -EIO : status;
-}
-
 static void attr_replied(void *ctx, int status, const Dfs__MetaReply *reply)
 {
     struct meta_call *m = ctx;
     struct ll_attr attr;
 
-    status = outcome(status, reply);
+    status = ll_outcome(status, reply);
     if (status == 0 &&
         (reply->result_case != DFS__META_REPLY__RESULT_ENTRY || reply->entry->attr == NULL))
         status = -EIO;
@@ -310,7 +301,7 @@ static void status_replied(void *ctx, int status, const Dfs__MetaReply *reply)
 {
     struct meta_call *m = ctx;
 
-    m->fn.status(m->ctx, outcome(status, reply));
+    m->fn.status(m->ctx, ll_outcome(status, reply));
     free(m);
 }
 
@@ -318,7 +309,7 @@ static void bytes_replied(void *ctx, int status, const Dfs__MetaReply *reply)
 {
     struct meta_call *m = ctx;
 
-    status = outcome(status, reply);
+    status = ll_outcome(status, reply);
     if (status == 0 && reply->result_case != DFS__META_REPLY__RESULT_VALUE)
         status = -EIO;
     if (status < 0)
@@ -555,7 +546,7 @@ static void renamed(void *ctx, int status, const Dfs__MetaReply *reply)
     struct ll_attr attr;
     bool replaced = false;
 
-    status = outcome(status, reply);
+    status = ll_outcome(status, reply);
     if (status == 0 && reply->result_case == DFS__META_REPLY__RESULT_ENTRY &&
         reply->entry->removed != NULL) {
         ll_attr_from_wire(reply->entry->removed, &attr);
@@ -611,7 +602,7 @@ static void dir_replied(void *ctx, int status, const Dfs__MetaReply *reply)
     char *names, *at;
     size_t n, bytes = 0;
 
-    status = outcome(status, reply);
+    status = ll_outcome(status, reply);
     if (status == 0 && reply->result_case != DFS__META_REPLY__RESULT_DIR)
         status = -EIO;
     if (status < 0) {
@@ -685,7 +676,7 @@ static void names_replied(void *ctx, int status, const Dfs__MetaReply *reply)
     char *list, *at;
     size_t bytes = 0;
 
-    status = outcome(status, reply);
+    status = ll_outcome(status, reply);
     if (status == 0 && reply->result_case != DFS__META_REPLY__RESULT_NAMES)
         status = -EIO;
     if (status < 0) {
@@ -752,40 +743,4 @@ void ll_removexattr(struct ll *ll, struct ll_call *call, const struct ll_cred *c
     r.req.op_case = DFS__META_REQUEST__OP_REMOVEXATTR;
     r.req.removexattr = &op;
     nn_call(ll->nn, call, &r.req, status_replied, m);
-}
-
-static void statfs_replied(void *ctx, int status, const Dfs__MetaReply *reply)
-{
-    struct meta_call *m = ctx;
-    struct ll_statfs st;
-
-    status = outcome(status, reply);
-    if (status == 0 && reply->result_case != DFS__META_REPLY__RESULT_STATFS)
-        status = -EIO;
-    if (status < 0) {
-        m->fn.statfs(m->ctx, status, NULL);
-    } else {
-        st = (struct ll_statfs){
-            .bytes_total = reply->statfs->bytes_total,
-            .bytes_free = reply->statfs->bytes_free,
-            .inodes_used = reply->statfs->inodes_used,
-            .inodes_max = reply->statfs->inodes_max,
-        };
-        m->fn.statfs(m->ctx, 0, &st);
-    }
-    free(m);
-}
-
-void ll_statfs(struct ll *ll, struct ll_call *call, ll_statfs_fn fn, void *ctx)
-{
-    struct meta_request r;
-    Dfs__StatfsOp op = DFS__STATFS_OP__INIT;
-    struct meta_call *m = meta_call_new(ll, ctx);
-
-    m->fn.statfs = fn;
-    meta_request_init(&r, NULL);
-    op.ino = INO_ROOT.v;
-    r.req.op_case = DFS__META_REQUEST__OP_STATFS;
-    r.req.statfs = &op;
-    nn_call(ll->nn, call, &r.req, statfs_replied, m);
 }

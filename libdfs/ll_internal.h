@@ -84,6 +84,8 @@ void ll_meta_call(struct ll *ll, struct ll_call *call, Dfs__MetaRequest *req,
 /* ---- wire.c: protobuf to ours and back ---- */
 
 void ll_attr_from_wire(const Dfs__Attr *wire, struct ll_attr *ret_attr);
+/* The status that the application sees. */
+int ll_outcome(int status, const Dfs__MetaReply *reply);
 
 /* A request of one operation with its credential, all in the caller's frame. */
 struct meta_request {

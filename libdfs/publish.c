@@ -145,6 +145,21 @@ static void settle_chunks(const struct commit_call *c, bool done)
     }
 }
 
+/*
+ * A quota: asked again, it would be refused again. What is in chunks beyond the end of the file
+ * stays unpublished; who waits is told, once.
+ */
+static void growth_refused(struct inode *i, const struct commit_call *c)
+{
+    for (size_t k = 0; k < c->index_count; k++) {
+        struct layout_slot *s = layout_find(&i->layout, c->indexes[k]);
+
+        if (s != NULL && (uint64_t)c->indexes[k] * CHUNK_SIZE >= i->size)
+            s->fresh = false;
+    }
+    wb_growth_refused(i);
+}
+
 static void on_published(struct inode *i, const struct commit_call *c, const Dfs__Attr *attr)
 {
     struct writeback *wb = &i->wb;
@@ -229,6 +244,8 @@ static void on_commit(void *ctx, int status, const Dfs__MetaReply *reply)
         release_inline(c, false);
         if (c->is_inline)
             i->known = false; /* Which content it has now, the namenode knows. */
+        if (status == -EDQUOT)
+            growth_refused(i, c);
         if (wb->mtime_ns == 0 && wb->mtime_flying_ns != 0)
             wb->mtime_ns = c->mtime_ns;
         wb->changed_since_ns = loop_now_ns(i->ll->loop);

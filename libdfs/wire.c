@@ -1,4 +1,7 @@
+#include <errno.h>
+
 #include "common/compiler.h"
+#include "common/error.h"
 #include "common/limits.h"
 #include "libdfs/ll_internal.h"
 
@@ -44,4 +47,11 @@ void meta_request_init(struct meta_request *m, const struct ll_cred *cred)
     /* protobuf-c has no const for what is only packed. */
     m->cred.groups = (uint32_t *)(uintptr_t)cred->groups;
     m->cred.kernel_checked = cred->kernel_checked;
+}
+
+int ll_outcome(int status, const Dfs__MetaReply *reply)
+{
+    if (status == 0)
+        status = reply->status;
+    return dfs_error_is_own(status) ? -EIO : status;
 }

@@ -32,22 +32,33 @@ struct alloc_call {
     uint32_t first, count;
 };
 
-/* Nothing can be written there: the bytes are lost, and that is told. */
-static void fail_range(struct inode *i, uint64_t start, uint64_t end, int error)
+/* After some of it was lost. */
+static void find_local_end(struct writeback *wb)
 {
-    struct writeback *wb = &i->wb;
-    const struct extent *last_dirty, *last_flying;
+    const struct extent *last_dirty = extent_before(&wb->dirty.pieces, UINT64_MAX);
+    const struct extent *last_flying = extent_before(&wb->flying, UINT64_MAX);
 
-    dirty_cut(&wb->dirty, start, end);
-    inode_account(i);
-    inode_set_error(i, error);
-    last_dirty = extent_before(&wb->dirty.pieces, UINT64_MAX);
-    last_flying = extent_before(&wb->flying, UINT64_MAX);
     wb->local_end = wb->acked_end;
     if (last_dirty != NULL)
         wb->local_end = MAX(wb->local_end, last_dirty->end);
     if (last_flying != NULL)
         wb->local_end = MAX(wb->local_end, last_flying->end);
+}
+
+/* Nothing can be written there: the bytes are lost, and that is told. */
+static void fail_range(struct inode *i, uint64_t start, uint64_t end, int error)
+{
+    dirty_cut(&i->wb.dirty, start, end);
+    inode_account(i);
+    inode_set_error(i, error);
+    find_local_end(&i->wb);
+}
+
+void wb_growth_refused(struct inode *i)
+{
+    i->wb.acked_end = 0;
+    find_local_end(&i->wb);
+    read_cache_drop(i, i->size, UINT64_MAX);
 }
 
 static void on_alloc(void *ctx, int status, const Dfs__MetaReply *reply)

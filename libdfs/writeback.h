@@ -127,6 +127,8 @@ void wb_cut(struct inode *i, uint64_t size);
 /* Ends of own writes that the namenode's size has reached are not ours to remember any more: it may
  * shrink again by another client's hand. */
 void wb_forget_published(struct inode *i);
+/* The file must not grow: what was acknowledged beyond its size does not count any more. */
+void wb_growth_refused(struct inode *i);
 /* Everything dirty is lost, with this error. */
 void wb_fail_all(struct inode *i, int error);
 /* Bytes of [at, end) in flight: where they lie and how many follow each other; NULL. */

@@ -169,6 +169,9 @@ int op_truncate(struct tx *tx, const Dfs__MetaRequest *req, Dfs__MetaReply *repl
     if (op->size > inode.size &&
         (inode.trunc_pending || (inode.is_inline && op->size > INLINE_MAX)))
         return -EAGAIN;
+    r = quota_check_growth(tx, &inode, op->size);
+    if (r < 0)
+        return r;
 
     if (op->size < inode.size) {
         r = shrink(tx, &inode, op->size);
@@ -273,6 +276,8 @@ int op_alloc(struct tx *tx, const Dfs__MetaRequest *req, Dfs__MetaReply *reply)
     r = file_get(tx, op->ino, &inode);
     if (r == 0)
         r = alloc_check(tx, op);
+    if (r == 0) /* What is to be written there will end in it at least. */
+        r = quota_check_growth(tx, &inode, op->first_index * (uint64_t)CHUNK_SIZE + 1);
     if (r < 0)
         return r;
 

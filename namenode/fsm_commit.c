@@ -103,6 +103,8 @@ int op_commit(struct tx *tx, const Dfs__MetaRequest *req, Dfs__MetaReply *reply)
         r = materialize(tx, inode.ino, op, true, &missing);
     if (r == 0)
         r = commit_size(op, &inode, missing, &size);
+    if (r == 0)
+        r = quota_check_growth(tx, &inode, size);
     if (r < 0)
         return r;
 

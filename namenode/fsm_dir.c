@@ -186,6 +186,9 @@ int op_create(struct tx *tx, const Dfs__MetaRequest *req, Dfs__MetaReply *reply)
         return -EPERM;
     if (type == S_IFDIR && dir.nlink == UINT32_MAX)
         return -EMLINK;
+    r = quota_check_new(tx, dir.ino, type);
+    if (r < 0)
+        return r;
 
     new_inode(tx, &cred, &dir, op, type, &inode);
     d = (struct dentry_rec){.ino = inode.ino, .type = type};
@@ -227,6 +230,9 @@ int op_link(struct tx *tx, const Dfs__MetaRequest *req, Dfs__MetaReply *reply)
         return -ENOENT;
     if (inode.nlink >= LINK_COUNT_MAX)
         return -EMLINK;
+    r = quota_check_link(tx, dir.ino, &inode);
+    if (r < 0)
+        return r;
 
     usage_linked(tx, dir.ino, &inode);
     inode.nlink++;

@@ -5,6 +5,7 @@
 #ifndef NAMENODE_FSM_OPS_H
 #define NAMENODE_FSM_OPS_H
 
+#include "namenode/fsm_quota.h"
 #include "namenode/fsm_tx.h"
 #include "namenode/fsm_usage.h"
 #include "namenode/perm.h"
@@ -63,6 +64,10 @@ int chunk_refs(struct tx *tx, uint64_t ino, uint32_t first, uint32_t count,
 
 /* fsm_commit.c */
 int op_commit(struct tx *tx, const Dfs__MetaRequest *req, Dfs__MetaReply *reply);
+
+/* fsm_quota.c */
+int op_set_quota(struct tx *tx, const Dfs__MetaRequest *req, Dfs__MetaReply *reply);
+int read_usage(struct tx *tx, const Dfs__MetaRequest *req, Dfs__MetaReply *reply);
 
 /* fsm_xattr.c */
 int op_setxattr(struct tx *tx, const Dfs__MetaRequest *req, Dfs__MetaReply *reply);

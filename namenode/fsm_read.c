@@ -196,7 +196,8 @@ static int read_layout(struct tx *tx, const Dfs__MetaRequest *req, Dfs__MetaRepl
                       &reply->layout->n_chunks);
 }
 
-static int read_statfs(struct fsm *fsm, const struct fsm_space *space, Dfs__MetaReply *reply)
+static int read_statfs(struct fsm *fsm, const Dfs__MetaRequest *req, const struct fsm_space *space,
+                       Dfs__MetaReply *reply)
 {
     Dfs__StatfsReply *s = ARENA_NEW(&fsm->read.arena, Dfs__StatfsReply);
 
@@ -209,37 +210,7 @@ static int read_statfs(struct fsm *fsm, const struct fsm_space *space, Dfs__Meta
     }
     reply->result_case = DFS__META_REPLY__RESULT_STATFS;
     reply->statfs = s;
-    return 0;
-}
-
-static int read_usage(struct tx *tx, const Dfs__MetaRequest *req, Dfs__MetaReply *reply)
-{
-    struct cred cred = cred_of(req);
-    struct inode_rec inode;
-    struct usage_rec u;
-    int r;
-
-    r = tx_inode_get(tx, req->usage->ino, &inode);
-    if (r < 0)
-        return r;
-    if (S_ISDIR(inode.mode)) {
-        if (tx->state.format < FSM_FORMAT_USAGE)
-            return -EOPNOTSUPP;
-        r = perm_access(&cred, &inode, PERM_READ);
-        if (r == 0)
-            r = usage_get(tx, inode.ino, &u);
-        if (r < 0)
-            return r;
-    } else {
-        u = usage_of_file(&inode);
-    }
-    reply->usage = ARENA_NEW(&tx->arena, Dfs__UsageReply);
-    dfs__usage_reply__init(reply->usage);
-    reply->usage->files = u.files;
-    reply->usage->dirs = u.dirs;
-    reply->usage->bytes = u.bytes;
-    reply->result_case = DFS__META_REPLY__RESULT_USAGE;
-    return 0;
+    return quota_statfs(&fsm->read, req->statfs->ino, s);
 }
 
 static int dispatch(struct fsm *fsm, const Dfs__MetaRequest *req, const struct fsm_space *space,
@@ -264,7 +235,7 @@ static int dispatch(struct fsm *fsm, const Dfs__MetaRequest *req, const struct f
     if (req->op_case == DFS__META_REQUEST__OP_LISTXATTR)
         return read_listxattr(tx, req, reply);
     if (req->op_case == DFS__META_REQUEST__OP_STATFS)
-        return read_statfs(fsm, space, reply);
+        return read_statfs(fsm, req, space, reply);
     if (req->op_case == DFS__META_REQUEST__OP_USAGE)
         return read_usage(tx, req, reply);
     if (req->op_case == DFS__META_REQUEST__OP_CLOSE)

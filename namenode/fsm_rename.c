@@ -199,6 +199,9 @@ int op_rename(struct tx *tx, const Dfs__MetaRequest *req, Dfs__MetaReply *reply)
         return 0;
     }
     r = rename_check_allowed(&rn);
+    if (r == 0)
+        r = quota_check_rename(tx, rn.from_dir.ino, rn.to_dir->ino, &rn.source,
+                               rn.has_target ? &rn.target : NULL, rn.exchange);
     if (r < 0)
         return r;
 

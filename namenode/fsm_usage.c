@@ -4,19 +4,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include <uthash.h>
-
 #include "namenode/fsm_ops.h"
-
-/* A directory that the batch has come across. In the arena; the table is tx->usage. */
-struct usage_node {
-    uint64_t ino;
-    struct usage_node *above; /* NULL: the root */
-    struct usage_rec rec;
-    bool is_stored; /* the store has a record */
-    bool changed;
-    UT_hash_handle hh;
-};
 
 static bool is_kept(const struct tx *tx)
 {
@@ -27,7 +15,8 @@ static bool is_kept(const struct tx *tx)
 
 static bool is_zero(const struct usage_rec *rec)
 {
-    return rec->files == 0 && rec->dirs == 0 && rec->bytes == 0;
+    return rec->files == 0 && rec->dirs == 0 && rec->bytes == 0 && rec->quota_inodes == 0 &&
+           rec->quota_bytes == 0;
 }
 
 /* -ENOENT */
@@ -125,8 +114,7 @@ static struct usage_node *node_new(struct tx *tx, uint64_t ino)
     return n;
 }
 
-/* With all above it. NULL: the store failed. */
-static struct usage_node *node_get(struct tx *tx, uint64_t ino)
+struct usage_node *usage_node(struct tx *tx, uint64_t ino)
 {
     struct usage_node *first = NULL, **link = &first;
 
@@ -179,8 +167,7 @@ static size_t depth(const struct usage_node *n)
     return d;
 }
 
-/* The lowest directory that both lie in or are. */
-static const struct usage_node *common(const struct usage_node *a, const struct usage_node *b)
+const struct usage_node *usage_common(const struct usage_node *a, const struct usage_node *b)
 {
     size_t da = depth(a), db = depth(b);
 
@@ -197,7 +184,7 @@ static const struct usage_node *common(const struct usage_node *a, const struct 
 
 static void add_at(struct tx *tx, uint64_t dir, const struct usage_rec *more)
 {
-    struct usage_node *n = node_get(tx, dir);
+    struct usage_node *n = usage_node(tx, dir);
 
     if (n)
         add(n, NULL, more);
@@ -205,13 +192,13 @@ static void add_at(struct tx *tx, uint64_t dir, const struct usage_rec *more)
 
 static void move(struct tx *tx, uint64_t from, uint64_t to, const struct usage_rec *what)
 {
-    struct usage_node *a = node_get(tx, from), *b = node_get(tx, to);
+    struct usage_node *a = usage_node(tx, from), *b = usage_node(tx, to);
     const struct usage_rec less = minus(what);
     const struct usage_node *top;
 
     if (!a || !b)
         return;
-    top = common(a, b);
+    top = usage_common(a, b);
     add(a, top, &less);
     add(b, top, what);
 }
@@ -252,11 +239,12 @@ void usage_linked(struct tx *tx, uint64_t dir, struct inode_rec *inode)
     names_put(tx, inode->ino, dir, names_get(tx, inode->ino, dir) + 1);
 }
 
-static void dir_removed(struct tx *tx, uint64_t dir)
+static void dir_removed(struct tx *tx, uint64_t dir, const struct inode_rec *victim)
 {
-    static const struct usage_rec one_dir = {.dirs = (uint64_t)-1};
+    static const struct usage_rec one_less = {.dirs = (uint64_t)-1};
 
-    add_at(tx, dir, &one_dir);
+    quota_drop(tx, victim->ino);
+    add_at(tx, dir, &one_less);
 }
 
 static void last_name_gone(struct tx *tx, struct inode_rec *inode)
@@ -287,7 +275,7 @@ void usage_unlinked(struct tx *tx, uint64_t dir, struct inode_rec *inode)
     if (!is_kept(tx))
         return;
     if (S_ISDIR(inode->mode)) {
-        dir_removed(tx, dir);
+        dir_removed(tx, dir, inode);
         return;
     }
     if (inode->nlink == 1) {
@@ -304,15 +292,29 @@ void usage_unlinked(struct tx *tx, uint64_t dir, struct inode_rec *inode)
         names_put(tx, inode->ino, inode->parent, 0);
 }
 
+struct usage_rec usage_of_name(struct tx *tx, uint64_t dir, const struct inode_rec *inode)
+{
+    const struct usage_node *n;
+
+    if (S_ISDIR(inode->mode)) {
+        n = usage_node(tx, inode->ino);
+        return n ? (struct usage_rec){.files = n->rec.files,
+                                      .dirs = n->rec.dirs + 1,
+                                      .bytes = n->rec.bytes}
+                 : (struct usage_rec){0};
+    }
+    if (inode->nlink == 1 || (inode->parent == dir && names_get(tx, inode->ino, dir) == 1))
+        return usage_of_file(inode);
+    return (struct usage_rec){0};
+}
+
 static void dir_moved(struct tx *tx, uint64_t from, uint64_t to, const struct inode_rec *inode)
 {
-    struct usage_node *n = node_get(tx, inode->ino), *above = node_get(tx, to);
-    struct usage_rec w;
+    struct usage_node *n = usage_node(tx, inode->ino), *above = usage_node(tx, to);
+    const struct usage_rec w = usage_of_name(tx, from, inode);
 
     if (!n || !above)
         return;
-    w = n->rec;
-    w.dirs++;
     move(tx, from, to, &w);
     n->above = above;
 }
@@ -336,7 +338,7 @@ void usage_moved(struct tx *tx, uint64_t from, uint64_t to, struct inode_rec *in
 
 void usage_resized(struct tx *tx, const struct inode_rec *inode, uint64_t old_size)
 {
-    const struct usage_rec more = {.bytes = inode->size - old_size};
+    const struct usage_rec more = {.bytes = (usage_bytes)inode->size - old_size};
 
     if (!is_kept(tx) || inode->nlink == 0 || inode->size == old_size)
         return;

@@ -17,11 +17,34 @@
 #ifndef NAMENODE_FSM_USAGE_H
 #define NAMENODE_FSM_USAGE_H
 
+#include <stdbool.h>
 #include <stdint.h>
+
+#include <uthash.h>
 
 #include "namenode/records.h"
 
 struct tx;
+
+/* A directory that the batch has come across. In the arena; the table is tx->usage. */
+struct usage_node {
+    uint64_t ino;
+    struct usage_node *above; /* NULL: the root */
+    struct usage_rec rec;     /* quotas: changed by fsm_quota.c alone */
+    bool is_stored;           /* the store has a record */
+    bool changed;
+    UT_hash_handle hh;
+};
+
+/* With all above it. NULL: the store failed. */
+struct usage_node *usage_node(struct tx *tx, uint64_t ino);
+/* The lowest directory that both lie in or are. */
+const struct usage_node *usage_common(const struct usage_node *a, const struct usage_node *b);
+
+/* What an inode that is no directory counts for. */
+struct usage_rec usage_of_file(const struct inode_rec *inode);
+/* What goes along when a name of the inode moves out of dir. */
+struct usage_rec usage_of_name(struct tx *tx, uint64_t dir, const struct inode_rec *inode);
 
 /*
  * A name of the inode came, went, or moved to another directory. To be called before nlink is
@@ -42,9 +65,6 @@ int usage_rebuild(struct tx *tx);
 void usage_write_out(struct tx *tx);
 /* Forgets what the batch has gathered. */
 void usage_reset(struct tx *tx);
-
-/* What an inode that is no directory counts for. */
-struct usage_rec usage_of_file(const struct inode_rec *inode);
 
 /* For reads: the record as the last batch left it, zeros where there is none. */
 int usage_get(struct tx *tx, uint64_t dir, struct usage_rec *ret_rec);

@@ -4,7 +4,8 @@
 FSM_SOURCES = namenode/arena.c namenode/arena.h namenode/fsm.c namenode/fsm.h \
 	namenode/fsm_check.c namenode/fsm_chunk.c namenode/fsm_cluster.c namenode/fsm_commit.c \
 	namenode/fsm_dir.c namenode/fsm_exec.c namenode/fsm_impl.h namenode/fsm_inode.c \
-	namenode/fsm_list.c namenode/fsm_ops.h namenode/fsm_read.c namenode/fsm_rename.c \
+	namenode/fsm_list.c namenode/fsm_ops.h namenode/fsm_quota.c namenode/fsm_quota.h \
+	namenode/fsm_read.c namenode/fsm_rename.c \
 	namenode/fsm_session.c namenode/fsm_tree.c namenode/fsm_tx.c namenode/fsm_tx.h \
 	namenode/fsm_usage.c namenode/fsm_usage.h namenode/fsm_xattr.c \
 	namenode/keys.c namenode/keys.h namenode/kv.c namenode/kv.h \

@@ -220,7 +220,10 @@ size_t usage_rec_encode(const struct usage_rec *rec, uint8_t *out)
 
     put(&w, rec->files, 8);
     put(&w, rec->dirs, 8);
-    put(&w, rec->bytes, 8);
+    put(&w, (uint64_t)rec->bytes, 8);
+    put(&w, (uint64_t)(rec->bytes >> 64), 8);
+    put(&w, rec->quota_inodes, 8);
+    put(&w, rec->quota_bytes, 8);
     return (size_t)(w.p - out);
 }
 
@@ -232,6 +235,9 @@ int usage_rec_decode(const uint8_t *data, size_t len, struct usage_rec *ret_rec)
     rec.files = get64(&r);
     rec.dirs = get64(&r);
     rec.bytes = get64(&r);
+    rec.bytes |= (usage_bytes)get64(&r) << 64;
+    rec.quota_inodes = get64(&r);
+    rec.quota_bytes = get64(&r);
     if (reader_end(&r) < 0)
         return -EBADMSG;
     *ret_rec = rec;
@@ -585,6 +591,7 @@ size_t state_rec_encode(const struct state_rec *rec, uint8_t *out)
     if (rec->format > 1) {
         out[0] = STATE_VERSION;
         put(&w, rec->format, 4);
+        put(&w, rec->quota_count, 8);
     }
     return (size_t)(w.p - out);
 }
@@ -616,8 +623,10 @@ int state_rec_decode(const uint8_t *data, size_t len, struct state_rec *ret_rec)
     rec.garbage_count = get64(&r);
     rec.session_count = get64(&r);
     rec.reap_count = get64(&r);
-    if (version > 1)
+    if (version > 1) {
         rec.format = get32(&r);
+        rec.quota_count = get64(&r);
+    }
     if (reader_end(&r) < 0 || (version > 1 && rec.format <= 1))
         return -EBADMSG;
     *ret_rec = rec;

@@ -44,11 +44,15 @@ struct dentry_rec {
     uint32_t type; /* S_IFMT bits */
 };
 
-/* What lies in the tree below a directory; none: nothing does. All sums are modulo 2^64. */
+/* Bytes of many files: a sparse one alone may have 2^58, so that 64 bits could be made to wrap. */
+typedef unsigned __int128 usage_bytes;
+
+/* What lies in the tree below a directory, and what may; none: nothing does, all may. */
 struct usage_rec {
     uint64_t files; /* all that is no directory */
     uint64_t dirs;
-    uint64_t bytes; /* st_size of the regular files */
+    usage_bytes bytes;                  /* st_size of the regular files */
+    uint64_t quota_inodes, quota_bytes; /* 0: no limit */
 };
 
 /* How many of a file's names are in one directory; only for files of several names. */
@@ -151,7 +155,8 @@ struct state_rec {
     uint64_t fence_version; /* grows with every eviction */
     uint64_t map_version;   /* grows with every change of a PG or target */
     uint64_t inode_count, chunk_count, garbage_count, session_count, reap_count;
-    uint32_t format; /* of everything in the store and, from here on, the log (fsm.h) */
+    uint64_t quota_count; /* directories with a quota */
+    uint32_t format;      /* of everything in the store and, from here on, the log (fsm.h) */
 };
 
 /* Encoders: out has room for REC_BYTES_MAX; they return the length. Ids that are in the key are not

@@ -35,6 +35,9 @@ enum { CLIENT_OPT_CONFIG = 1000, CLIENT_OPT_NAMENODES };
         "namenodes", 0, "LIST", "the namenodes: HOST:PORT,HOST:PORT,...", CLIENT_OPT_NAMENODES     \
     }
 
+/* For -EOPNOTSUPP of what the namenodes can not do yet. */
+#define CLIENT_TOO_OLD "a namenode runs an older release (see 'dfs report')"
+
 struct client {
     const char *program;
     struct dfs_options options;

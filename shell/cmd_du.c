@@ -1,15 +1,13 @@
 /* dfs du and dfs df. */
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <uthash.h>
-
 #include "common/args.h"
-#include "common/mem.h"
+#include "common/compiler.h"
 #include "shell/client.h"
 #include "shell/command.h"
 #include "shell/format.h"
@@ -28,24 +26,16 @@ static const struct args_spec du_spec = {
     .program = "dfs du",
     .usage = "[OPTION]... [PATH]...",
     .about = "Shows how many bytes the files of each directory hold (/ when no PATH is given).\n"
-             "Copies are not counted; a file of several links is counted once.",
+             "Sizes as ls shows them; copies are not counted. A file of several links counts in\n"
+             "one of the directories that have a name of it. With -s one question for each PATH.",
     .options = du_options,
     .rest_max = -1,
-};
-
-struct seen {
-    uint64_t ino;
-    UT_hash_handle hh;
 };
 
 struct du {
     struct client client;
     bool summary, human;
     json_t *array;
-    uint64_t *sums; /* by depth: of the directories that are open now */
-    uint64_t *files;
-    unsigned level_count;
-    struct seen *seen; /* files of several links */
 };
 
 static void print_sum(struct du *du, const char *path, uint64_t bytes, uint64_t files)
@@ -63,54 +53,30 @@ static void print_sum(struct du *du, const char *path, uint64_t bytes, uint64_t 
     putchar('\n');
 }
 
-static bool seen_before(struct du *du, uint64_t ino)
-{
-    struct seen *s;
-
-    HASH_FIND(hh, du->seen, &ino, sizeof(ino), s);
-    if (s != NULL)
-        return true;
-    s = MEM_NEW(struct seen);
-    s->ino = ino;
-    HASH_ADD(hh, du->seen, ino, sizeof(s->ino), s);
-    return false;
-}
-
 static enum walk_next du_enter(void *ctx, const struct walk_item *item)
 {
     struct du *du = ctx;
-    uint64_t size = S_ISREG(item->st.mode) ? item->st.size : 0;
 
-    if (S_ISDIR(item->st.mode)) {
-        if (item->depth >= du->level_count) {
-            du->level_count = item->depth + 1;
-            du->sums = mem_realloc(du->sums, du->level_count, sizeof(*du->sums));
-            du->files = mem_realloc(du->files, du->level_count, sizeof(*du->files));
-        }
-        du->sums[item->depth] = du->files[item->depth] = 0;
-        return WALK_ON;
-    }
-    if (item->st.nlink > 1 && seen_before(du, item->st.ino))
-        return WALK_ON;
-    if (item->depth == 0) {
-        print_sum(du, item->path, size, 1);
-        return WALK_ON;
-    }
-    du->sums[item->depth - 1] += size;
-    du->files[item->depth - 1]++;
+    if (S_ISDIR(item->st.mode))
+        return du->summary ? WALK_SKIP : WALK_ON;
+    if (item->depth == 0)
+        print_sum(du, item->path, S_ISREG(item->st.mode) ? item->st.size : 0, 1);
     return WALK_ON;
 }
 
+/* The namenode keeps the sums: however large the tree is, that is one question. */
 static void du_leave(void *ctx, const struct walk_item *dir)
 {
     struct du *du = ctx;
+    struct dfs_usage u;
+    int r = dfs_usage(du->client.dfs, dir->path, &u);
 
-    if (dir->depth > 0) {
-        du->sums[dir->depth - 1] += du->sums[dir->depth];
-        du->files[dir->depth - 1] += du->files[dir->depth];
-    }
-    if (!du->summary || dir->depth == 0)
-        print_sum(du, dir->path, du->sums[dir->depth], du->files[dir->depth]);
+    if (r == 0)
+        print_sum(du, dir->path, u.bytes, u.files);
+    else if (r == -EOPNOTSUPP)
+        client_complain_text(&du->client, dir->path, CLIENT_TOO_OLD);
+    else
+        client_complain(&du->client, dir->path, r);
 }
 
 static void du_failed(void *ctx, const char *path, int error)
@@ -118,20 +84,6 @@ static void du_failed(void *ctx, const char *path, int error)
     struct du *du = ctx;
 
     client_complain(&du->client, path, error);
-}
-
-static void du_done(struct du *du)
-{
-    struct seen *s, *next;
-
-    HASH_ITER (hh, du->seen, s, next) {
-        HASH_DEL(du->seen, s);
-        free(s);
-    }
-    free(du->sums);
-    free(du->files);
-    if (du->array != NULL)
-        format_json_print(du->array);
 }
 
 int cmd_du(int argc, char **argv)
@@ -170,7 +122,8 @@ int cmd_du(int argc, char **argv)
         walk(&w, "/", true);
     for (int i = 0; i < a.rest_count; i++)
         walk(&w, a.rest[i], true);
-    du_done(&du);
+    if (du.array != NULL)
+        format_json_print(du.array);
     return client_done(&du.client);
 }
 
@@ -184,11 +137,12 @@ static const struct arg_option df_options[] = {
 };
 static const struct args_spec df_spec = {
     .program = "dfs df",
-    .usage = "[OPTION]...",
+    .usage = "[OPTION]... [PATH]",
     .about =
-        "Shows how much the cluster can hold. Copies are already divided out: a file of 1 GiB\n"
-        "takes 1 GiB of what is shown.",
+        "Shows how much the cluster can hold; with PATH under a quota (dfs quota), what that lets\n"
+        "in. Copies are already divided out: a file of 1 GiB takes 1 GiB of what is shown.",
     .options = df_options,
+    .rest_max = 1,
 };
 
 int cmd_df(int argc, char **argv)
@@ -196,6 +150,7 @@ int cmd_df(int argc, char **argv)
     char total[32], used[32], free_text[32];
     bool human = false, json = false;
     struct dfs_statvfs st;
+    const char *path = "/";
     struct client c;
     struct args a;
     int opt, r;
@@ -212,12 +167,16 @@ int cmd_df(int argc, char **argv)
         else
             return a.exit_code;
     }
-    r = client_connect(&c);
+    r = client_check_paths(&df_spec, a.rest, a.rest_count);
+    if (r == EXIT_OK)
+        r = client_connect(&c);
     if (r != EXIT_OK)
         return r;
-    r = dfs_statvfs(c.dfs, &st);
+    if (a.rest_count > 0)
+        path = a.rest[0];
+    r = dfs_statvfs_path(c.dfs, path, &st);
     if (r < 0) {
-        client_complain(&c, "/", r);
+        client_complain(&c, path, r);
         return client_done(&c);
     }
     if (json) {

@@ -36,6 +36,7 @@ int cmd_chown(int argc, char **argv);
 int cmd_ln(int argc, char **argv);
 int cmd_du(int argc, char **argv);
 int cmd_df(int argc, char **argv);
+int cmd_quota(int argc, char **argv);
 int cmd_find(int argc, char **argv);
 
 /* Operators' commands. */

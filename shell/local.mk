@@ -9,7 +9,7 @@ libshell_la_SOURCES = shell/command.h \
 	shell/cmd_attr.c shell/cmd_backup.c shell/cmd_cluster.c shell/cmd_copy.c shell/cmd_datanode.c shell/cmd_du.c \
 	shell/cmd_find.c \
 	shell/cmd_fsck.c shell/cmd_ls.c shell/cmd_mount.c shell/cmd_namenode.c shell/cmd_names.c \
-	shell/cmd_pki.c \
+	shell/cmd_pki.c shell/cmd_quota.c \
 	shell/cmd_report.c shell/cmd_rm.c shell/cmd_tree.c shell/cmd_why.c \
 	shell/copy.c shell/copy.h \
 	shell/find.c shell/find.h \

@@ -25,6 +25,7 @@ static const struct command commands[] = {
     {"ln", cmd_ln, "make hard and symbolic links"},
     {"du", cmd_du, "show how much trees hold"},
     {"df", cmd_df, "show how much is free"},
+    {"quota", cmd_quota, "show and set what directories may hold"},
     {"find", cmd_find, "search a tree"},
     {"report", cmd_report, "show how the cluster is, in one screen"},
     {"why", cmd_why, "show where the copies of a file are"},

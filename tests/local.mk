@@ -263,6 +263,11 @@ tests_unit_namenode_test_fsm_model_SOURCES = tests/unit/namenode/test_fsm_model.
 tests_unit_namenode_test_fsm_model_CFLAGS = $(TEST_CFLAGS)
 tests_unit_namenode_test_fsm_model_LDADD = tests/unit/namenode/libfsmfixture.la
 
+check_PROGRAMS += tests/unit/namenode/test_fsm_quota
+TESTS += tests/unit/namenode/test_fsm_quota
+tests_unit_namenode_test_fsm_quota_CFLAGS = $(TEST_CFLAGS)
+tests_unit_namenode_test_fsm_quota_LDADD = tests/unit/namenode/libfsmfixture.la
+
 check_PROGRAMS += tests/unit/namenode/test_fsm_read
 TESTS += tests/unit/namenode/test_fsm_read
 tests_unit_namenode_test_fsm_read_CFLAGS = $(TEST_CFLAGS)

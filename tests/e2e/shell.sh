@@ -114,7 +114,49 @@ same "tree draws" $'/d/e\n|-- f\n`-- u\n\n1 directory, 1 file' "$dfs" tree /d/e
 check "stat speaks" bash -c "'$dfs' stat /d/v | grep -q 'Mode: 0770 -rwxrwx---'"
 printf 12345 | "$dfs" put - /d/five
 same "du -s sums" $'5\t/d' "$dfs" du -s /d
+# Each inode once; the namenode says the same without a walk.
+walked() {
+    find "$1" -mindepth 1 ! -type d -printf '%i %y %s\n' | sort -u |
+        awk '{files++; if ($2 == "f") bytes += $3} END {printf "%d %d", files, bytes}'
+}
+counted() {
+    "$dfs" du -s --json "$1" | python3 -c 'import json, sys
+j = json.load(sys.stdin)[0]
+print(j["files"], j["bytes"], end="")'
+}
+for d in /tree /copy /d /; do
+    same "du -s $d is what a walk finds" "$(walked "$MNT$d")" counted $d
+done
 check "df shows the capacity" json 'j["bytes_total"] > j["bytes_free"] > 0' "$dfs" df --json
+
+# ---- what they may hold ----
+# What fails with EDQUOT leaves no harm behind: not in the file, not in the mount.
+df_of() { df -B1 "$1" --output=size,avail,itotal,iavail | tail -n 1 | xargs; }
+mkdir -p "$MNT/q/sub" && head -c 12M /dev/urandom >big && head -c 6M big >fits
+check "a quota is set" json 'j[0]["quota_bytes"] == 10 << 20 and j[0]["quota_files"] == 5' "$dfs" quota --json -f 5 -b 10M /q
+same "df of the directory shows it" "10485760 10485760 5 4" df_of "$MNT/q/sub"
+check "what fits goes in" cp fits "$MNT/q/sub/"
+refuse "cp beyond it fails" "Disk quota exceeded" cp big "$MNT/q/big"
+refuse "so does fsync" "Disk quota exceeded" dd if=big of="$MNT/q/big" bs=1M conv=fsync,notrunc
+refuse "truncate" "Disk quota exceeded" truncate -s 5M "$MNT/q/big"
+refuse "fallocate" "Disk quota exceeded" fallocate -l 5M "$MNT/q/big"
+truncate -s 4M "$MNT/q/sub/rest" && echo tiny >tiny
+refuse "a small file" "Disk quota exceeded" cp tiny "$MNT/q/big"
+refuse "and put" "Disk quota exceeded" "$dfs" put fits /q/put
+refuse "mkdir when there are enough files" "Disk quota exceeded" bash -c "touch '$MNT/q/4' && mkdir '$MNT/q/5'"
+refuse "mv of a tree into it" "Disk quota exceeded" bash -c "mkdir '$MNT/t' && touch '$MNT/t/x' && mv -T '$MNT/t' '$MNT/q/t'"
+same "df is full" "10485760 0 5 0" df_of "$MNT/q"
+same "the file has what was let in" 0 stat -c %s "$MNT/q/big"
+check "what was there is whole" cmp fits "$MNT/q/sub/fits"
+check "moving within it works" mv "$MNT/q/sub/rest" "$MNT/q/rest"
+check "rm makes room" rm "$MNT/q/rest" "$MNT/q/4"
+check "which can be filled" bash -c "head -c 4M big >'$MNT/q/big' && cmp -n 4M big '$MNT/q/big'"
+check "quota --clear takes it away" "$dfs" quota --clear /q
+check "and all goes in" bash -c "cp big '$MNT/q/big' && cmp big '$MNT/q/big'"
+same "du says how much" "2 18874368" counted /q
+exits "a number has to be one" 2 "$dfs" quota -f many /q
+exits "a file has no quota" 1 "$dfs" quota -f 1 /q/big
+rm -r "$MNT/q" "$MNT/t" big fits tiny
 same "find -name -type" $'/d/five' "$dfs" find /d -name 'f*' -type f
 same "find -size" $'/d/five' "$dfs" find /d -type f -size +4c
 same "find -maxdepth" $'/d' "$dfs" find /d -maxdepth 0

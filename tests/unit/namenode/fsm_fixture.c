@@ -604,5 +604,6 @@ void fx_check_tree(struct fx *f)
     assert_int_equal(inodes, fsm_state(f->fsm)->inode_count);
     assert_int_equal(reaping, fsm_state(f->fsm)->reap_count);
     if (fsm_state(f->fsm)->format >= FSM_FORMAT_USAGE)
-        usage_walk_check(f->kv, fsm_state(f->fsm)->next_ino);
+        assert_int_equal(usage_walk_check(f->kv, fsm_state(f->fsm)->next_ino),
+                         fsm_state(f->fsm)->quota_count);
 }

@@ -2,6 +2,7 @@
  * Random operations: the state machine against a model of POSIX, against itself on another store,
  * and against itself after crashes. A failure prints its seed; DFS_SEED=n runs that one alone.
  */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,6 +35,7 @@ struct any_request {
         Dfs__CommitOp commit;
         Dfs__SetxattrOp setxattr;
         Dfs__AllocOp alloc;
+        Dfs__SetQuotaOp set_quota;
     } op;
     uint32_t numbers[4];
     char text[64];
@@ -160,7 +162,7 @@ static void any_modelled(struct rng *rng, struct any_request *a, uint64_t next_i
 /* Everything, content and sessions included. */
 static void any_request(struct rng *rng, struct any_request *a, uint64_t next_ino)
 {
-    uint32_t which = roll(rng, 10);
+    uint32_t which = roll(rng, 11);
 
     if (which < 7) {
         any_modelled(rng, a, next_ino);
@@ -189,6 +191,13 @@ static void any_request(struct rng *rng, struct any_request *a, uint64_t next_in
         a->op.setxattr.name = bytes_of(a->text);
         a->op.setxattr.value = bytes_of("value");
         a->op.setxattr.flags = roll(rng, 3);
+    } else if (which == 9) {
+        BEGIN(a, SET_QUOTA, set_quota, dfs__set_quota_op__init);
+        a->op.set_quota.ino = any_ino(rng, next_ino);
+        a->op.set_quota.set_inodes = roll(rng, 2);
+        a->op.set_quota.inodes = roll(rng, 2) ? 0 : 1 + roll(rng, 8);
+        a->op.set_quota.set_bytes = roll(rng, 2);
+        a->op.set_quota.bytes = roll(rng, 2) ? 0 : 1000 + roll(rng, 100000);
     } else {
         BEGIN(a, ALLOC, alloc, dfs__alloc_op__init);
         a->op.alloc.ino = any_ino(rng, next_ino);
@@ -302,6 +311,72 @@ static void does_what_posix_says_on_rocksdb(void **state)
     run_seeds(SEEDS_ROCKS, true);
 }
 
+struct used {
+    uint64_t inodes, bytes;
+};
+
+/* What lies below each directory, by inode. */
+static void used_now(struct fx *f, struct used *used, uint64_t count)
+{
+    memset(used, 0, count * sizeof(*used));
+    for (uint64_t ino = 1; ino < count && ino < fsm_state(f->fsm)->next_ino; ino++) {
+        REQ(USAGE, usage, DFS__USAGE_OP__INIT);
+
+        body.ino = ino;
+        if (fx_read(f, &req) == 0)
+            used[ino] = (struct used){f->reply->usage->files + f->reply->usage->dirs,
+                                      f->reply->usage->bytes};
+    }
+}
+
+/* Nothing grows past its quota, but by the home of a file that leaves it no other choice. */
+static void expect_within_quotas(struct fx *f, const struct used *before, uint64_t count)
+{
+    for (uint64_t ino = 1; ino < count && ino < fsm_state(f->fsm)->next_ino; ino++) {
+        REQ(USAGE, usage, DFS__USAGE_OP__INIT);
+        const Dfs__UsageReply *u;
+
+        body.ino = ino;
+        if (fx_read(f, &req) < 0)
+            continue;
+        u = f->reply->usage;
+        if (u->quota_inodes != 0)
+            assert_true(u->files + u->dirs <= MAX(u->quota_inodes, before[ino].inodes));
+        if (u->quota_bytes != 0)
+            assert_true(u->bytes <= MAX(u->quota_bytes, before[ino].bytes));
+    }
+}
+
+static void quotas_hold(void **state)
+{
+    enum { SEEDS = 20, OPS = 400, INOS = 512 };
+    static struct used before[INOS];
+    unsigned refused = 0;
+
+    for (uint64_t seed = 1; seed <= SEEDS; seed++) {
+        struct any_request a;
+        struct rng rng;
+        struct fx *f;
+
+        (void)fx_setup_mem(state);
+        f = *state;
+        fx_make_pgs(f, 2);
+        rng_seed(&rng, seed);
+        for (unsigned i = 0; i < OPS; i++) {
+            fx_as(f, 0, 0);
+            used_now(f, before, INOS);
+            any_request(&rng, &a, fsm_state(f->fsm)->next_ino);
+            refused += fx_apply(f, &a.req) == -EDQUOT;
+            if (a.req.op_case != DFS__META_REQUEST__OP_UNLINK &&
+                a.req.op_case != DFS__META_REQUEST__OP_RENAME)
+                expect_within_quotas(f, before, INOS);
+        }
+        fx_check_tree(f);
+        (void)fx_teardown(state);
+    }
+    assert_true(refused > 100);
+}
+
 static uint8_t *any_batch(struct rng *rng, struct fx *f, size_t *ret_len)
 {
     static struct any_request requests[BATCH_MAX];
@@ -409,7 +484,7 @@ static void replay_after_a_crash_comes_to_the_same_state(void **state)
         }
         /* Not the hash of the index: one that was just flushed is not replayed. */
         assert_int_equal(fx_store_hash(steady->kv), fx_store_hash(crashing->kv));
-        usage_walk_check(crashing->kv, fsm_state(crashing->fsm)->next_ino);
+        (void)usage_walk_check(crashing->kv, fsm_state(crashing->fsm)->next_ino);
     }
     assert_int_equal(fx_store_hash(steady->kv), fx_store_hash(crashing->kv));
     for (unsigned i = 0; i < STEPS; i++)
@@ -423,6 +498,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(does_what_posix_says),
         cmocka_unit_test(does_what_posix_says_on_rocksdb),
+        cmocka_unit_test(quotas_hold),
         cmocka_unit_test(replicas_hold_the_same_bytes),
         cmocka_unit_test(replay_after_a_crash_comes_to_the_same_state),
     };

@@ -225,15 +225,12 @@ static void a_batch_adds_up(void **state)
         reqs[i].op_case = DFS__META_REQUEST__OP_CREATE;
         reqs[i].create = &creates[i];
     }
-    bytes = fx_batch(f->time_ns, ptrs, 3, &len);
+    bytes = fx_batch(f->time_ns, ptrs, 4, &len);
     assert_int_equal(fsm_apply(f->fsm, ++f->index, 1, bytes, len, NULL, NULL), 0);
     free(bytes);
-    expect(f, b, 2, 0, 0);
+    expect(f, b, 3, 0, 0);
     expect(f, a, 0, 0, 0);
-    expect(f, x, 2, 1, 0);
-    bytes = fx_batch(f->time_ns, ptrs + 3, 1, &len);
-    assert_int_equal(fsm_apply(f->fsm, ++f->index, 1, bytes, len, NULL, NULL), 0);
-    free(bytes);
+    expect(f, x, 3, 1, 0);
     expect(f, ROOT, 3, 3, 0);
 }
 

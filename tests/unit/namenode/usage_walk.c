@@ -25,6 +25,7 @@ struct walk {
     struct kv *kv;
     struct seen *all;
     uint64_t next_ino;
+    uint64_t quotas;
 };
 
 static struct seen *at(struct walk *w, uint64_t ino)
@@ -145,15 +146,16 @@ static void take_usage(struct walk *w, const struct kv_iter *it)
     struct usage_rec rec;
 
     assert_int_equal(usage_rec_decode(it->value, it->value_len, &rec), 0);
-    assert_true(rec.files + rec.dirs + rec.bytes > 0);
+    assert_true(rec.files + rec.dirs + rec.bytes + rec.quota_inodes + rec.quota_bytes > 0);
+    w->quotas += rec.quota_inodes != 0 || rec.quota_bytes != 0;
     assert_true(S_ISDIR(s->rec.mode) && s->rec.nlink > 0);
     assert_int_equal(s->below.files, rec.files);
     assert_int_equal(s->below.dirs, rec.dirs);
-    assert_int_equal(s->below.bytes, rec.bytes);
+    assert_true(s->below.bytes == rec.bytes);
     s->below = (struct usage_rec){0};
 }
 
-void usage_walk_check(struct kv *kv, uint64_t next_ino)
+uint64_t usage_walk_check(struct kv *kv, uint64_t next_ino)
 {
     struct walk w = {
         .kv = kv, .next_ino = next_ino, .all = calloc(next_ino + 1, sizeof(struct seen))};
@@ -173,4 +175,5 @@ void usage_walk_check(struct kv *kv, uint64_t next_ino)
         assert_true(left->files == 0 && left->dirs == 0 && left->bytes == 0);
     }
     free(w.all);
+    return w.quotas;
 }

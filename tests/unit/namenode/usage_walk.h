@@ -6,7 +6,8 @@
 
 struct kv;
 
-/* Asserts that U, K and the homes of files say what the names do. Inodes are below next_ino. */
-void usage_walk_check(struct kv *kv, uint64_t next_ino);
+/* Asserts that U, K and the homes of files say what the names do. Inodes are below next_ino.
+ * Returns the number of quotas. */
+uint64_t usage_walk_check(struct kv *kv, uint64_t next_ino);
 
 #endif

@@ -117,13 +117,13 @@ static json_t *namenodes_json(const Dfs__ReportReply *r)
 
         json_array_append_new(
             list,
-            json_pack("{s:I, s:s, s:s, s:b, s:b, s:I, s:I, s:I, s:I, s:b, s:I, s:b, s:s}", "id",
+            json_pack("{s:I, s:s, s:s, s:b, s:b, s:I, s:I, s:I, s:I, s:b, s:I, s:b, s:s, s:i}", "id",
                       (json_int_t)n->replica_id, "addr", n->addr, "role", n->role, "voter",
                       n->voter, "alive", n->alive, "match_index", (json_int_t)n->match_index, "lag",
                       (json_int_t)n->lag, "bytes_total", (json_int_t)n->bytes_total, "bytes_free",
                       (json_int_t)n->bytes_free, "short_of_space", n->short_of_space, "heard_ms",
                       (json_int_t)n->heard_ms, "needs_snapshot", n->needs_snapshot, "problem",
-                      n->problem));
+                      n->problem, "format", (int)n->format));
     }
     return list;
 }
@@ -169,7 +169,7 @@ static json_t *report_json(const Dfs__ReportReply *r)
                                              (int)r->bad[i]->block, "what", r->bad[i]->what,
                                              "healed", r->bad[i]->healed));
     return json_pack("{s:b, s:o, s:I, s:I, s:I, s:I, s:i, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, "
-                     "s:o, s:o, s:o, s:o}",
+                     "s:o, s:o, s:o, s:o, s:i}",
                      "serving", r->serving, "cluster", uuid_json(&r->cluster_uuid), "leader",
                      (json_int_t)r->leader_id, "term", (json_int_t)r->term, "commit_index",
                      (json_int_t)r->commit_index, "applied_index", (json_int_t)r->applied_index,
@@ -178,7 +178,8 @@ static json_t *report_json(const Dfs__ReportReply *r)
                      "chunks", (json_int_t)r->chunk_count, "sessions", (json_int_t)r->session_count,
                      "garbage_chunks", (json_int_t)r->garbage_chunks, "reaping_inodes",
                      (json_int_t)r->reaping_inodes, "namenodes", namenodes_json(r), "targets",
-                     targets, "pgs", pgs, "syncing", syncing, "bad_blocks", bad);
+                     targets, "pgs", pgs, "syncing", syncing, "bad_blocks", bad, "format",
+                     (int)r->format);
 }
 
 static char *dump(json_t *root)

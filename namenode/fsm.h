@@ -44,7 +44,7 @@ enum {
  */
 enum {
     FSM_FORMAT_FIRST = 1, /* release 0.1 */
-    FSM_FORMAT_USAGE = 2, /* counters of directories, quotas */
+    FSM_FORMAT_USAGE = 2, /* counters of directories, quotas, maintenance */
     FSM_FORMAT = FSM_FORMAT_USAGE,
 };
 /* The chunk index has 32 bits. Past it: EFBIG. */
@@ -118,6 +118,8 @@ int fsm_apply(struct fsm *fsm, uint64_t index, uint64_t term, const uint8_t *bat
  * Semantic errors (EEXIST...) are found at apply.
  */
 int fsm_check_request(const Dfs__MetaRequest *req, bool client);
+/* The format that the log must have for it, see above. */
+uint32_t fsm_format_of(const Dfs__MetaRequest *req);
 int fsm_check_request_bytes(const uint8_t *data, size_t len, bool client);
 
 /*

@@ -39,6 +39,18 @@ int fsm_check_request(const Dfs__MetaRequest *req, bool client)
     }
 }
 
+uint32_t fsm_format_of(const Dfs__MetaRequest *req)
+{
+    switch (req->op_case) {
+    case DFS__META_REQUEST__OP_SET_QUOTA:
+        return FSM_FORMAT_USAGE;
+    case DFS__META_REQUEST__OP_TARGET_SET:
+        return req->target_set->maintenance_until_ns != 0 ? FSM_FORMAT_USAGE : FSM_FORMAT_FIRST;
+    default:
+        return FSM_FORMAT_FIRST;
+    }
+}
+
 int fsm_check_request_bytes(const uint8_t *data, size_t len, bool client)
 {
     Dfs__MetaRequest *req = dfs__meta_request__unpack(NULL, len, data);

@@ -283,6 +283,11 @@ void node_on_raft(struct node *n, struct conn *c, const struct rpc_frame *f)
     receive(n, c, f->body, f->header.body_len);
 }
 
+void node_on_hello(struct node *n, struct conn *c, const struct rpc_frame *f)
+{
+    peers_hello(n->peers, c, f->body, f->header.body_len);
+}
+
 void node_on_closed(struct node *n, struct conn *c)
 {
     peers_closed(n->peers, c);
@@ -426,6 +431,7 @@ static int start_parts(struct node *n)
                               .slabs = n->slabs,
                               .tls = n->tls,
                               .self = n->conf->id,
+                              .format = n->conf->format,
                               .received = on_peer_frame,
                               .space = on_peer_space,
                               .unreachable = on_unreachable,
@@ -747,6 +753,11 @@ const char *node_leader_addr(const struct node *n)
     const struct raft_member *m = raft_conf_find(raft_conf(n->raft), leader);
 
     return m ? m->addr : "";
+}
+
+uint32_t node_format_of(const struct node *n, struct raft_id id)
+{
+    return id.v == n->conf->id.v ? n->conf->format : peers_format(n->peers, id);
 }
 
 uint64_t node_commit_index(const struct node *n)

@@ -42,6 +42,7 @@ struct tls;
  * status DFS_EUNKNOWN_OUTCOME  leadership was lost while it was under way: it may or may not have
  *                               taken effect. Retry the same (session, seq) at the new leader
  * status -EAGAIN                not proposed: too much is under way (R11)
+ * status -EOPNOTSUPP            not proposed: a replica of an older release is in the group
  * reply is NULL unless status is 0.
  */
 typedef void (*node_reply_fn)(void *ctx, int status, const Dfs__MetaReply *reply);
@@ -114,7 +115,8 @@ void node_watch_drop(struct node *n, const void *ctx);
  */
 void node_propose(struct node *n, const Dfs__MetaRequest *req, node_reply_fn done, void *ctx);
 
-/* The same for a request that came packed: body is a Dfs__MetaRequest. Copied. */
+/* The same for a request that came packed: body is a Dfs__MetaRequest. Copied. That the log has its
+ * format (fsm_format_of()), the caller has seen to. */
 void node_propose_packed(struct node *n, const void *body, size_t len, node_reply_fn done,
                          void *ctx);
 
@@ -146,10 +148,11 @@ bool node_snapshot_is_refused(struct node *n, struct raft_id id, uint64_t *ret_n
  * until that is committed. */
 int node_remove_member(struct node *n, struct raft_id id);
 
-/* For MSG_RAFT, MSG_SNAP_WANT, MSG_NODE_SPACE of peers, and their connections: svc_raft.c hands them over. */
+/* For MSG_RAFT, MSG_SNAP_WANT, MSG_NODE_SPACE, MSG_PEER_HELLO of peers, and their connections: svc_raft.c hands them over. */
 void node_on_raft(struct node *n, struct conn *c, const struct rpc_frame *f);
 void node_on_snap_want(struct node *n, struct conn *c, const struct rpc_frame *f);
 void node_on_space(struct node *n, const struct rpc_frame *f);
+void node_on_hello(struct node *n, struct conn *c, const struct rpc_frame *f);
 void node_on_closed(struct node *n, struct conn *c);
 
 /*
@@ -177,6 +180,8 @@ struct raft_id node_id(const struct node *n);
 struct raft_id node_leader(const struct node *n); /* RAFT_NOBODY if not known. */
 /* "host:port" of the leader, "" if not known: after a transfer, who was to be it. Borrowed until the next loop turn. */
 const char *node_leader_addr(const struct node *n);
+/* The newest format (fsm.h) that the replica says it knows; 0: it is not connected, or says none. */
+uint32_t node_format_of(const struct node *n, struct raft_id id);
 uint64_t node_commit_index(const struct node *n);
 uint64_t node_applied_index(const struct node *n);
 void node_raft_status(const struct node *n, struct raft_status *ret_status);

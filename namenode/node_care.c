@@ -13,6 +13,10 @@
 #include "common/uuid.h"
 #include "namenode/node_impl.h"
 
+/* Of telling who holds up a new format: after so long, and again. */
+#define OLDER_FIRST_NS (10 * CLOCK_NS_PER_S)
+#define OLDER_AGAIN_NS (600 * CLOCK_NS_PER_S)
+
 /* ---- who is who (R9) ---- */
 
 static bool uuid_is_zero_raft(const struct raft_uuid *u)
@@ -183,15 +187,53 @@ static void on_format_reply(void *ctx, int status, const Dfs__MetaReply *reply)
         log_info("the metadata have a new format", "format=%u", fsm_state(n->fsm)->format);
 }
 
-/* Until then everything is as the release before did it. */
+/* The newest that every replica of the group knows, voter or learner; *ret_slowest: who knows least. */
+static uint32_t common_format(struct node *n, const struct raft_member **ret_slowest)
+{
+    const struct raft_conf *conf = raft_conf(n->raft);
+    uint32_t format = n->conf->format;
+
+    *ret_slowest = NULL;
+    for (unsigned i = 0; i < conf->count; i++) {
+        uint32_t its = node_format_of(n, conf->members[i].id);
+
+        if (its < format) {
+            format = its;
+            *ret_slowest = &conf->members[i];
+        }
+    }
+    return format;
+}
+
+/* While the group comes up that is nothing to tell. */
+static void tell_who_is_older(struct node *n, const struct raft_member *m)
+{
+    uint64_t now_ns = clock_monotonic_ns(clock_system());
+
+    if (n->format_held_ns == 0)
+        n->format_held_ns = now_ns + OLDER_FIRST_NS;
+    if (now_ns < n->format_held_ns)
+        return;
+    n->format_held_ns = now_ns + OLDER_AGAIN_NS;
+    log_warn("a namenode runs an older release, or is not there: what this one brings waits for it",
+             "id=%" PRIu64 " addr=%s its_format=%u format=%u", m->id.v, m->addr,
+             node_format_of(n, m->id), n->conf->format);
+}
+
+/* Until then everything is as the release before did it, on all of them. */
 static void care_for_format(struct node *n)
 {
     Dfs__MetaRequest req = DFS__META_REQUEST__INIT;
     Dfs__FormatOp op = DFS__FORMAT_OP__INIT;
+    const struct raft_member *slowest;
 
-    if (n->format_proposed || fsm_state(n->fsm)->format >= FSM_FORMAT)
+    if (n->format_proposed || fsm_state(n->fsm)->format >= n->conf->format)
         return;
-    op.format = FSM_FORMAT;
+    op.format = common_format(n, &slowest);
+    if (slowest)
+        tell_who_is_older(n, slowest);
+    if (op.format <= fsm_state(n->fsm)->format)
+        return;
     req.op_case = DFS__META_REQUEST__OP_FORMAT;
     req.format = &op;
     n->format_proposed = true;

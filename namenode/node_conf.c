@@ -49,6 +49,7 @@ void node_conf_init(struct node_conf *c)
 {
     *c = (struct node_conf){
         .read_lease = true,
+        .format = FSM_FORMAT,
         .rebalance_moves = 2,
         .heartbeat_ms = RAFT_HEARTBEAT_MS,
         .election_ms = RAFT_ELECTION_MIN_MS,

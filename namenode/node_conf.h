@@ -38,6 +38,7 @@ struct node_conf {
     uint64_t flush_ms;
     uint64_t flush_ops;  /* ...and after so many operations; no key, tests lower it */
     uint64_t hash_every; /* entries between two comparisons of the state; no key, tests lower it */
+    uint32_t format;     /* the newest of fsm.h, as told to the others; no key, tests lower it */
     uint64_t stop_ms;    /* a stopping leader waits so long for its successor */
     bool direct_io;
     unsigned copies, min_write, pgs_per_target; /* of a new cluster */

@@ -105,6 +105,7 @@ struct node {
     unsigned space_count;
     bool waits_for_fetch; /* entries to apply are being read from disk */
     bool init_proposed, format_proposed;
+    uint64_t format_held_ns; /* since then, or since it was told, an older release holds it up */
 
     /* Data directories of the namenodes: as the state machine has them, as messages said. */
     struct known_namenode known[KNOWN_NAMENODES_MAX], seen[KNOWN_NAMENODES_MAX];

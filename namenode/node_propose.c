@@ -114,8 +114,14 @@ static uint8_t *gather(struct node *n, size_t len, struct waiter w)
 void node_propose(struct node *n, const Dfs__MetaRequest *req, node_reply_fn done, void *ctx)
 {
     size_t len = dfs__meta_request__get_packed_size(req);
-    uint8_t *out = gather(n, len, (struct waiter){done, ctx});
+    struct waiter w = {done, ctx};
+    uint8_t *out;
 
+    if (node_is_leader(n) && fsm_format_of(req) > fsm_state(n->fsm)->format) {
+        complete_reply(n, w, -EOPNOTSUPP);
+        return;
+    }
+    out = gather(n, len, w);
     if (out)
         (void)dfs__meta_request__pack(req, out);
 }

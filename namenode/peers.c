@@ -12,6 +12,7 @@
 #include "common/loop.h"
 #include "common/mem.h"
 #include "rpc/conn.h"
+#include "rpc/node.pb-c.h"
 
 enum {
     RETRY_MS_MIN = 50,
@@ -34,6 +35,7 @@ struct peer {
     uint64_t retry_ms;
     uint64_t open_ns; /* since when `out` stands; 0: it does not */
     int last_error;   /* told once */
+    uint32_t format;  /* of its last hello on a connection that stands; 0: none */
     bool is_member;   /* else only answered, on `in` */
 };
 
@@ -68,11 +70,31 @@ static void try_later(struct peer *p)
     p->retry_ms = MIN(2 * p->retry_ms, (uint64_t)RETRY_MS_MAX);
 }
 
+static void say_hello(const struct peers *all, struct conn *c, bool answer)
+{
+    Dfs__PeerHello hello = DFS__PEER_HELLO__INIT;
+
+    if (all->config.format == 0)
+        return;
+    hello.replica_id = all->config.self.v;
+    hello.format = all->config.format;
+    hello.answer = answer;
+    conn_send_oneway(c, MSG_PEER_HELLO, &hello.base, NULL);
+}
+
+/* Whatever was told, was told on connections that are gone: another release may come back. */
+static void forget_format(struct peer *p)
+{
+    if (!p->in && !p->out)
+        p->format = 0;
+}
+
 static void on_open(void *ctx, struct conn *c)
 {
     struct peer *p = ctx;
 
-    (void)c;
+    p->format = 0;
+    say_hello(p->all, c, false);
     p->retry_ms = RETRY_MS_MIN;
     p->open_ns = loop_now_ns(p->all->config.loop);
     p->last_error = 0;
@@ -90,15 +112,31 @@ static void on_closed(void *ctx, struct conn *c, int reason)
     p->last_error = reason;
     p->open_ns = 0;
     conn_free(STEAL(p->out));
+    forget_format(p);
     try_later(p);
     p->all->config.unreachable(p->all->config.ctx, p->id);
+}
+
+/* True: it wants to know who we are. */
+static bool take_hello(struct peers *all, const uint8_t *body, size_t len)
+{
+    Dfs__PeerHello *hello = dfs__peer_hello__unpack(NULL, len, body);
+    struct peer *p = hello ? find(all, (struct raft_id){hello->replica_id}) : NULL;
+    bool asks = hello && !hello->answer;
+
+    if (p)
+        p->format = hello->format;
+    dfs__peer_hello__free_unpacked(hello, NULL);
+    return asks;
 }
 
 static void on_request(void *ctx, struct conn *c, const struct rpc_frame *f)
 {
     struct peer *p = ctx;
 
-    if (f->header.type == MSG_RAFT)
+    if (f->header.type == MSG_PEER_HELLO)
+        take_hello(p->all, f->body, f->header.body_len);
+    else if (f->header.type == MSG_RAFT)
         p->all->config.received(p->all->config.ctx, c, f->body, f->header.body_len);
     else if (f->header.type == MSG_NODE_SPACE)
         p->all->config.space(p->all->config.ctx, f);
@@ -221,9 +259,24 @@ void peers_heard(struct peers *all, struct raft_id from, struct conn *c)
 void peers_closed(struct peers *all, struct conn *c)
 {
     for (unsigned i = 0; i < all->count; i++) {
-        if (all->list[i]->in == c)
-            all->list[i]->in = NULL;
+        if (all->list[i]->in != c)
+            continue;
+        all->list[i]->in = NULL;
+        forget_format(all->list[i]);
     }
+}
+
+void peers_hello(struct peers *all, struct conn *c, const uint8_t *body, size_t len)
+{
+    if (take_hello(all, body, len))
+        say_hello(all, c, true);
+}
+
+uint32_t peers_format(const struct peers *all, struct raft_id id)
+{
+    const struct peer *p = find(all, id);
+
+    return p ? p->format : 0;
 }
 
 static bool is_open(const struct conn *c)

@@ -27,6 +27,7 @@ struct peers_config {
     struct slab_pool *slabs;
     struct tls *tls; /* NULL: plain (tests) */
     struct raft_id self;
+    uint32_t format; /* the newest that we know (fsm.h): told to the others; 0: it is not told */
     /* A frame came back on a connection that we opened. */
     void (*received)(void *ctx, struct conn *c, const uint8_t *body, size_t len);
     /* The same with news of the peer's disk. */
@@ -54,6 +55,11 @@ void peers_set_members(struct peers *p, const struct raft_conf *conf);
 void peers_heard(struct peers *p, struct raft_id from, struct conn *c);
 /* That connection is gone. */
 void peers_closed(struct peers *p, struct conn *c);
+
+/* A PeerHello on a connection that the replica opened: kept, and answered. */
+void peers_hello(struct peers *p, struct conn *c, const uint8_t *body, size_t len);
+/* What a connected member has told, 0: nothing, or it is not connected. */
+uint32_t peers_format(const struct peers *p, struct raft_id id);
 
 void peers_send(struct peers *p, const struct raft_msg *msg);
 /* A one-way message of another type; dropped when there is no connection. */

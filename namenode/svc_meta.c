@@ -194,6 +194,8 @@ static void change_start(struct meta_op *op, const struct rpc_frame *f)
         r = choose_pgs(s, op->msg->alloc);
     if (r == 0)
         r = fsm_check_request(op->msg, true);
+    if (r == 0 && fsm_format_of(op->msg) > fsm_state(node_fsm(s->node))->format)
+        r = -EOPNOTSUPP; /* Not all namenodes know it; the report says which. */
     if (r == -EAGAIN || dfs_error_is_own(r)) {
         /* Not an answer for the application: the client asks again. */
         svc_request_fail(op->request, r, "no placement group takes new chunks now");

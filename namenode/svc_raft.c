@@ -30,6 +30,11 @@ static void on_space(void *self, struct conn *c, const struct rpc_frame *f)
     node_on_space(self, f);
 }
 
+static void on_hello(void *self, struct conn *c, const struct rpc_frame *f)
+{
+    node_on_hello(self, c, f);
+}
+
 static void on_closed(void *self, struct conn *c)
 {
     node_on_closed(self, c);
@@ -39,7 +44,8 @@ const struct service svc_raft = {
     .name = "raft",
     .handlers = {{MSG_RAFT, false, on_raft},
                  {MSG_SNAP_WANT, false, on_snap_want},
-                 {MSG_NODE_SPACE, false, on_space}},
+                 {MSG_NODE_SPACE, false, on_space},
+                 {MSG_PEER_HELLO, false, on_hello}},
     .start = raft_start_service,
     .stop = raft_stop_service,
     .closed = on_closed,

@@ -84,6 +84,7 @@ static size_t fill_namenodes(struct svc_report *s, struct namenode_slot *slots,
             info->short_of_space = space.is_short;
         }
         info->lag = st.last_index - MIN(st.last_index, info->match_index);
+        info->format = node_format_of(node, m->id);
         ptrs[i] = info;
     }
     return conf->count;
@@ -127,6 +128,7 @@ static void fill_counts(struct svc_report *s, Dfs__ReportReply *msg)
     msg->reaping_inodes = st->reap_count;
     msg->bytes_total = space.bytes_total;
     msg->bytes_free = space.bytes_free;
+    msg->format = st->format;
     msg->serving = node_is_serving(node);
     msg->next_namenode_id = node_next_id(node).v;
 }

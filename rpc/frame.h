@@ -36,6 +36,7 @@ enum msg_type {
     MSG_RAFT = 20,          /* one-way; body: raft_msg_encode() */
     MSG_SNAP_DATA = 21,     /* namenode to namenode, see namenode/raft_snap.h */
     MSG_SNAP_WANT = 22,
+    MSG_PEER_HELLO = 23,    /* one-way, namenode to namenode: PeerHello */
     MSG_NODE_SPACE = 25,    /* one-way: NodeSpace, a namenode to the leader */
     MSG_NODE_REGISTER = 30, /* NodeRegisterRequest -> NodeRegisterReply */
     MSG_HEARTBEAT = 31,     /* HeartbeatRequest -> HeartbeatReply */

@@ -138,6 +138,7 @@ const char *msg_type_name(uint16_t type)
         {MSG_SNAP_DATA, "SNAP_DATA"},
         {MSG_SNAP_WANT, "SNAP_WANT"},
         {MSG_NODE_SPACE, "NODE_SPACE"},
+        {MSG_PEER_HELLO, "PEER_HELLO"},
         {MSG_NODE_REGISTER, "NODE_REGISTER"},
         {MSG_HEARTBEAT, "HEARTBEAT"},
         {MSG_BAD_CHUNK, "BAD_CHUNK"},

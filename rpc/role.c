@@ -35,6 +35,7 @@ static unsigned allowed_roles(uint16_t type)
     case MSG_SNAP_DATA:
     case MSG_SNAP_WANT:
     case MSG_NODE_SPACE:
+    case MSG_PEER_HELLO:
     case MSG_PG_CONFIG:
         return NAMENODE;
     case MSG_NODE_REGISTER:

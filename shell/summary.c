@@ -121,8 +121,20 @@ static void target_problems(const json_t *targets, struct summary *s)
     }
 }
 
-static void namenode_problems(const json_t *namenodes, struct summary *s)
+/* What a release of this number brought (namenode/fsm.h) waits for the slowest. */
+static int64_t newest_format(const json_t *namenodes)
 {
+    int64_t newest = 0;
+
+    for (size_t i = 0; i < json_array_size(namenodes); i++)
+        newest = MAX(newest, number(json_array_get(namenodes, i), "format"));
+    return newest;
+}
+
+static void namenode_problems(const json_t *namenodes, int64_t format, struct summary *s)
+{
+    int64_t newest = newest_format(namenodes);
+
     for (size_t i = 0; i < json_array_size(namenodes); i++) {
         const json_t *n = json_array_get(namenodes, i);
 
@@ -135,8 +147,14 @@ static void namenode_problems(const json_t *namenodes, struct summary *s)
         if (text(n, "problem")[0] != '\0')
             problem(s, "namenode %" JSON_INTEGER_FORMAT " (%s): %s", number(n, "id"),
                     text(n, "addr"), text(n, "problem"));
-        if (json_is_true(json_object_get(n, "alive")))
+        if (json_is_true(json_object_get(n, "alive"))) {
+            if (format < newest && number(n, "format") < newest)
+                problem(s,
+                        "namenode %" JSON_INTEGER_FORMAT " (%s) runs an older release: quotas and "
+                        "what else is new wait for it",
+                        number(n, "id"), text(n, "addr"));
             continue;
+        }
         s->namenodes_down++;
         problem(s, "namenode %" JSON_INTEGER_FORMAT " (%s) is down", number(n, "id"),
                 text(n, "addr"));
@@ -194,7 +212,7 @@ int summary_make(const json_t *report, struct summary *ret_summary)
     pg_problems(&s);
     bad_problems(json_object_get(report, "bad_blocks"), &s);
     target_problems(json_object_get(report, "targets"), &s);
-    namenode_problems(json_object_get(report, "namenodes"), &s);
+    namenode_problems(json_object_get(report, "namenodes"), number(report, "format"), &s);
     make_verdict(&s);
     *ret_summary = s;
     return 0;

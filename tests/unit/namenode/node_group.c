@@ -80,6 +80,7 @@ void replica_down(struct group *g, unsigned i)
 }
 
 uint64_t group_snapshot_rate;
+uint32_t last_format = FSM_FORMAT;
 
 int group_make(void **state, unsigned nodes, uint64_t election_ms)
 {
@@ -111,6 +112,8 @@ int group_make(void **state, unsigned nodes, uint64_t election_ms)
         if (group_snapshot_rate > 0)
             c->snapshot_rate = group_snapshot_rate;
         c->hash_every = 8;
+        if (i == nodes - 1)
+            c->format = last_format;
         c->cache_bytes = 8 << 20;
         c->memtable_bytes = 4 << 20;
         if (i < nodes)
@@ -122,6 +125,7 @@ int group_make(void **state, unsigned nodes, uint64_t election_ms)
 
 int group_setup(void **state)
 {
+    last_format = FSM_FORMAT;
     return group_make(state, NODES, ELECTION_MS);
 }
 

@@ -47,6 +47,9 @@ extern uint64_t
 int group_setup(void **state);
 /* The same with another number of founders, at most NODES; one alone need not wait to be elected. */
 int group_make(void **state, unsigned nodes, uint64_t election_ms);
+/* How new a format (fsm.h) the last founder of the next group claims to know; group_setup() resets
+ * it. */
+extern uint32_t last_format;
 int group_teardown(void **state);
 int leader_of(const struct group *g);
 bool has_leader(struct group *g);

@@ -242,8 +242,11 @@ static void on_commit(void *ctx, int status, const Dfs__MetaReply *reply)
         log_warn("commit failed", "ino=%" PRI_INO " why=%s", i->ino.v, dfs_strerror(status));
         settle_chunks(c, false);
         release_inline(c, false);
-        if (c->is_inline)
-            i->known = false; /* Which content it has now, the namenode knows. */
+        if (c->is_inline) { /* Which content it has now, the namenode knows. */
+            i->known = false;
+            i->is_inline = false;
+            i->inline_known = false;
+        }
         if (status == -EDQUOT)
             growth_refused(i, c);
         if (wb->mtime_ns == 0 && wb->mtime_flying_ns != 0)

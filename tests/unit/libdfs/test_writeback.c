@@ -331,6 +331,54 @@ static void no_chunk_to_be_had_is_told(void **state)
     free(bytes);
 }
 
+/* What a quota refuses is told once and is not asked for again; the size is the namenode's again. */
+static void refused_growth_is_given_up(void **state)
+{
+    struct cluster *c = *state;
+    struct ll_file *f = file_create(c);
+    uint8_t *bytes = test_pattern(40000, 16);
+    struct fake_file *at_nn = cluster_file(c, ll_file_ino(f));
+    unsigned commits;
+
+    assert_int_equal(file_put(c, f, 0, bytes, 20000), 0);
+    assert_int_equal(file_flush(c, f), 0);
+    assert_int_equal(file_put(c, f, 20000, bytes + 20000, 20000), 0);
+    c->fail_commit = -EDQUOT;
+    assert_int_equal(file_flush(c, f), -EDQUOT);
+    assert_int_equal(file_flush(c, f), 0); /* The times: no growth. */
+    assert_int_equal(c->last_commit.end, 0);
+    assert_int_equal(at_nn->attr.size, 20000);
+    commits = c->commits;
+    assert_int_equal(file_sync(c, f, false), 0);
+    assert_int_equal(c->commits, commits);
+    assert_int_equal(file_get(c, f, 0, 40000).len, 20000);
+    file_expect(c, f, 0, bytes, 20000);
+    /* There is room again. */
+    assert_int_equal(file_put(c, f, 20000, bytes + 20000, 20000), 0);
+    assert_int_equal(file_flush(c, f), 0);
+    assert_int_equal(at_nn->attr.size, 40000);
+    file_expect(c, f, 0, bytes, 40000);
+    ll_release(f);
+    free(bytes);
+}
+
+/* The same of content that is in the metadata. */
+static void refused_small_content_is_given_up(void **state)
+{
+    struct cluster *c = *state;
+    struct ll_file *f = file_create(c);
+
+    assert_int_equal(file_put(c, f, 0, "old", 3), 0);
+    assert_int_equal(file_flush(c, f), 0);
+    c->fail_commit = -EDQUOT;
+    assert_int_equal(file_put(c, f, 0, "longer", 6), 0);
+    assert_int_equal(file_flush(c, f), -EDQUOT);
+    assert_int_equal(file_flush(c, f), 0);
+    file_expect(c, f, 0, (const uint8_t *)"old", 3);
+    assert_int_equal(file_get(c, f, 0, 10).len, 3);
+    ll_release(f);
+}
+
 static void killed_head_costs_no_error(void **state)
 {
     struct cluster *c = *state;
@@ -476,6 +524,8 @@ int main(void)
         T(lost_write_is_told_once_to_each_open),
         T(cold_pg_is_one_eio_at_fsync),
         T(no_chunk_to_be_had_is_told),
+        T(refused_growth_is_given_up),
+        T(refused_small_content_is_given_up),
         T(killed_head_costs_no_error),
         T(lost_session_is_one_eio),
         T(overwrite_of_flying_bytes_waits),

@@ -324,6 +324,9 @@ static void on_register(void *self, struct conn *c, const struct rpc_frame *f)
         dfs__node_register_request__free_unpacked(m, NULL);
         return;
     }
+    /* A namenode of the first release would overlook it; until then the datanode is taken without. */
+    if (m->rack[0] && fsm_state(node_fsm(s->node))->format < FSM_FORMAT_USAGE)
+        m->rack[0] = '\0';
     reg = MEM_NEW(struct registration);
     reg->svc = s;
     reg->msg = m;

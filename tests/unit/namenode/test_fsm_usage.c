@@ -349,6 +349,34 @@ static void a_newer_format_is_not_applied(void **state)
     free(bytes);
 }
 
+/* What an older release would not see in an operation that it knows, it must not get either. */
+static void the_format_depends_on_what_is_asked(void **state)
+{
+    Dfs__MetaRequest req = DFS__META_REQUEST__INIT;
+    Dfs__TargetSetOp set = DFS__TARGET_SET_OP__INIT;
+    Dfs__TargetAddOp add = DFS__TARGET_ADD_OP__INIT;
+    Dfs__SetQuotaOp quota = DFS__SET_QUOTA_OP__INIT;
+    char rack[] = "r1";
+
+    (void)state;
+    req.op_case = DFS__META_REQUEST__OP_TARGET_SET;
+    req.target_set = &set;
+    assert_int_equal(fsm_format_of(&req), FSM_FORMAT_FIRST);
+    set.maintenance_until_ns = 1;
+    assert_int_equal(fsm_format_of(&req), FSM_FORMAT_USAGE);
+    set.maintenance_until_ns = 0;
+    set.rack = rack;
+    assert_int_equal(fsm_format_of(&req), FSM_FORMAT_USAGE);
+    req.op_case = DFS__META_REQUEST__OP_TARGET_ADD;
+    req.target_add = &add;
+    assert_int_equal(fsm_format_of(&req), FSM_FORMAT_FIRST);
+    add.rack = rack;
+    assert_int_equal(fsm_format_of(&req), FSM_FORMAT_USAGE);
+    req.op_case = DFS__META_REQUEST__OP_SET_QUOTA;
+    req.set_quota = &quota;
+    assert_int_equal(fsm_format_of(&req), FSM_FORMAT_USAGE);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -363,6 +391,7 @@ int main(void)
         ON_BOTH_STORES(a_batch_adds_up),
         ON_BOTH_STORES(of_a_file_it_is_the_file_itself),
         cmocka_unit_test(an_old_store_is_counted_at_once),
+        cmocka_unit_test(the_format_depends_on_what_is_asked),
         ON_BOTH_STORES(a_newer_store_is_refused),
         ON_BOTH_STORES(a_newer_format_is_not_applied),
     };

@@ -50,11 +50,8 @@ int fsm_open(struct kv *kv, struct fsm **ret_fsm)
         };
         r = 0;
     }
-    if (r == -EPROTONOSUPPORT || (r == 0 && fsm->state.format > FSM_FORMAT)) {
-        log_error("the metadata were written by a newer release: this one cannot read them",
-                  "format=%u known=%u", fsm->state.format, (unsigned)FSM_FORMAT);
+    if (r == 0 && fsm->state.format > FSM_FORMAT)
         r = -EPROTONOSUPPORT;
-    }
     if (r < 0)
         return r;
     if (MUTANT(IDS_NOT_IN_BATCH))
@@ -99,12 +96,10 @@ static int check_batch(const struct fsm *fsm, const Dfs__LogBatch *batch)
         const Dfs__MetaRequest *req = batch->ops[i];
         uint64_t ours;
 
-        if (!fsm_op_of(req) ||
-            (req->op_case == DFS__META_REQUEST__OP_FORMAT && req->format->format > FSM_FORMAT)) {
-            log_error("the log holds what this release does not know", "operation=%d",
-                      (int)req->op_case);
+        if (!fsm_op_of(req))
             return -EBADMSG;
-        }
+        if (req->op_case == DFS__META_REQUEST__OP_FORMAT && req->format->format > FSM_FORMAT)
+            return -EBADMSG;
         if (req->op_case == DFS__META_REQUEST__OP_HASH &&
             fsm_state_hash(fsm, req->hash->index, &ours) == 0 && ours != req->hash->hash) {
             log_error("metadata state differs from the leader's",

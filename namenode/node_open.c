@@ -78,7 +78,11 @@ int node_open_store(struct node *n)
     r = fsm_open(n->kv, &n->fsm);
     if (r < 0) {
         n->is_damaged = kv_is_damaged(n->kv);
-        log_error("the metadata store cannot be read", "dir=%s %s", path, dfs_strerror(r));
+        if (r == -EPROTONOSUPPORT)
+            log_error("the metadata store was written by a newer release: this one cannot read it",
+                      "dir=%s newest_format=%u", path, (unsigned)FSM_FORMAT);
+        else
+            log_error("the metadata store cannot be read", "dir=%s %s", path, dfs_strerror(r));
         return r;
     }
     fsm_set_cache(n->fsm, n->conf->record_cache_bytes);

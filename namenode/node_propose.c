@@ -182,6 +182,9 @@ static void apply_entry(struct node *n, const struct raft_entry *e, struct raft_
     if (r == 0)
         r = fsm_apply(n->fsm, index, term, is_ours ? buf->data : NULL, is_ours ? buf->len : 0,
                       on_reply, n);
+    if (r == -EBADMSG)
+        log_error("a log entry is damaged, or holds what this release does not know",
+                  "index=%" PRIu64 " format=%u", index, (unsigned)FSM_FORMAT);
     if (r == -EUCLEAN)
         node_diverged(n, index);
     if (r < 0)

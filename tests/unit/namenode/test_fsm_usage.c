@@ -290,6 +290,7 @@ static void an_old_store_is_counted_at_once(void **state)
         assert_int_equal(v.data[0], 1); /* As it was, byte for byte. */
         kv_value_done(f->kv, &v);
         body.ino = ROOT;
+        req.cred = &f->cred;
         assert_int_equal(fx_read(f, &req), -EOPNOTSUPP);
         if (i == 1)
             fx_reopen(f);

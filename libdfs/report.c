@@ -117,8 +117,8 @@ static json_t *namenodes_json(const Dfs__ReportReply *r)
 
         json_array_append_new(
             list,
-            json_pack("{s:I, s:s, s:s, s:b, s:b, s:I, s:I, s:I, s:I, s:b, s:I, s:b, s:s, s:i}", "id",
-                      (json_int_t)n->replica_id, "addr", n->addr, "role", n->role, "voter",
+            json_pack("{s:I, s:s, s:s, s:b, s:b, s:I, s:I, s:I, s:I, s:b, s:I, s:b, s:s, s:i}",
+                      "id", (json_int_t)n->replica_id, "addr", n->addr, "role", n->role, "voter",
                       n->voter, "alive", n->alive, "match_index", (json_int_t)n->match_index, "lag",
                       (json_int_t)n->lag, "bytes_total", (json_int_t)n->bytes_total, "bytes_free",
                       (json_int_t)n->bytes_free, "short_of_space", n->short_of_space, "heard_ms",

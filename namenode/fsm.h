@@ -44,7 +44,7 @@ enum {
  */
 enum {
     FSM_FORMAT_FIRST = 1, /* release 0.1 */
-    FSM_FORMAT_USAGE = 2, /* counters of directories, quotas, maintenance, racks */
+    FSM_FORMAT_USAGE = 2, /* counters of directories, quotas, rm -r, maintenance, racks */
     FSM_FORMAT = FSM_FORMAT_USAGE,
 };
 /* The chunk index has 32 bits. Past it: EFBIG. */

@@ -43,6 +43,7 @@ uint32_t fsm_format_of(const Dfs__MetaRequest *req)
 {
     switch (req->op_case) {
     case DFS__META_REQUEST__OP_SET_QUOTA:
+    case DFS__META_REQUEST__OP_REMOVE_TREE:
         return FSM_FORMAT_USAGE;
     case DFS__META_REQUEST__OP_TARGET_ADD:
         return req->target_add->rack[0] ? FSM_FORMAT_USAGE : FSM_FORMAT_FIRST;

@@ -376,6 +376,8 @@ static void the_format_depends_on_what_is_asked(void **state)
     req.op_case = DFS__META_REQUEST__OP_SET_QUOTA;
     req.set_quota = &quota;
     assert_int_equal(fsm_format_of(&req), FSM_FORMAT_USAGE);
+    req.op_case = DFS__META_REQUEST__OP_REMOVE_TREE; /* Unknown to it altogether. */
+    assert_int_equal(fsm_format_of(&req), FSM_FORMAT_USAGE);
 }
 
 int main(void)

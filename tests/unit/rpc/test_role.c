@@ -12,9 +12,9 @@
 static void a_client_does_not_speak_for_servers(void **state)
 {
     static const uint16_t forbidden[] = {
-        MSG_RAFT,      MSG_SNAP_WANT, MSG_SNAP_DATA, MSG_PG_CONFIG,   MSG_NODE_REGISTER,
-        MSG_HEARTBEAT, MSG_CHAIN_OP,  MSG_CHAIN_ACK, MSG_CHAIN_HELLO, MSG_SYNC_BEGIN,
-        MSG_TRANSFER,  MSG_MEMBER,    MSG_NODE_SPACE,  MSG_PEER_HELLO};
+        MSG_RAFT,      MSG_SNAP_WANT, MSG_SNAP_DATA,  MSG_PG_CONFIG,   MSG_NODE_REGISTER,
+        MSG_HEARTBEAT, MSG_CHAIN_OP,  MSG_CHAIN_ACK,  MSG_CHAIN_HELLO, MSG_SYNC_BEGIN,
+        MSG_TRANSFER,  MSG_MEMBER,    MSG_NODE_SPACE, MSG_PEER_HELLO};
 
     (void)state;
     for (size_t i = 0; i < sizeof(forbidden) / sizeof(forbidden[0]); i++)

@@ -46,7 +46,8 @@ uint32_t fsm_format_of(const Dfs__MetaRequest *req)
     case DFS__META_REQUEST__OP_REMOVE_TREE:
         return FSM_FORMAT_USAGE;
     case DFS__META_REQUEST__OP_TARGET_ADD:
-        return req->target_add->rack[0] ? FSM_FORMAT_USAGE : FSM_FORMAT_FIRST;
+        return req->target_add->rack[0] || req->target_add->target != 0 ? FSM_FORMAT_USAGE
+                                                                        : FSM_FORMAT_FIRST;
     case DFS__META_REQUEST__OP_TARGET_SET:
         return req->target_set->maintenance_until_ns != 0 || req->target_set->rack[0]
                    ? FSM_FORMAT_USAGE

@@ -283,11 +283,6 @@ void node_on_raft(struct node *n, struct conn *c, const struct rpc_frame *f)
     receive(n, c, f->body, f->header.body_len);
 }
 
-void node_on_hello(struct node *n, struct conn *c, const struct rpc_frame *f)
-{
-    peers_hello(n->peers, c, f->body, f->header.body_len);
-}
-
 void node_on_closed(struct node *n, struct conn *c)
 {
     peers_closed(n->peers, c);
@@ -356,8 +351,7 @@ static void on_snap_failed(void *ctx, struct raft_id peer)
     (void)node_step(ctx, &ev);
 }
 
-/* Swaps the store for the one that was received. Failing half-way ends the process: CURRENT says
- * which store counts, and the next start goes by it. */
+/* Swaps the store for the received one. Half-way the process ends: CURRENT says which one counts. */
 static int install(struct node *n, const struct raft_point *point)
 {
     int r;
@@ -753,11 +747,6 @@ const char *node_leader_addr(const struct node *n)
     const struct raft_member *m = raft_conf_find(raft_conf(n->raft), leader);
 
     return m ? m->addr : "";
-}
-
-uint32_t node_format_of(const struct node *n, struct raft_id id)
-{
-    return id.v == n->conf->id.v ? n->conf->format : peers_format(n->peers, id);
 }
 
 uint64_t node_commit_index(const struct node *n)

@@ -12,6 +12,7 @@
 #include "common/rng.h"
 #include "common/uuid.h"
 #include "namenode/node_impl.h"
+#include "rpc/conn.h"
 
 /* Of telling who holds up a new format: after so long, and again. */
 #define OLDER_FIRST_NS (10 * CLOCK_NS_PER_S)
@@ -177,6 +178,16 @@ static void promote_learners(struct node *n)
 }
 
 /* ---- the format of the log ---- */
+
+void node_on_hello(struct node *n, struct conn *c, const struct rpc_frame *f)
+{
+    peers_hello(n->peers, c, f->body, f->header.body_len);
+}
+
+uint32_t node_format_of(const struct node *n, struct raft_id id)
+{
+    return id.v == n->conf->id.v ? n->conf->format : peers_format(n->peers, id);
+}
 
 static void on_format_reply(void *ctx, int status, const Dfs__MetaReply *reply)
 {

@@ -366,6 +366,15 @@ tests_unit_namenode_test_node_SOURCES = tests/unit/namenode/test_node.c \
 tests_unit_namenode_test_node_CFLAGS = $(TEST_CFLAGS)
 tests_unit_namenode_test_node_LDADD = libnamenode.la $(CMOCKA_LIBS)
 
+# ---- mixed versions ----
+check_PROGRAMS += tests/unit/namenode/test_node_format
+TESTS += tests/unit/namenode/test_node_format
+tests_unit_namenode_test_node_format_SOURCES = tests/unit/namenode/test_node_format.c \
+	tests/unit/namenode/node_group.c tests/unit/namenode/node_group.h
+tests_unit_namenode_test_node_format_CFLAGS = $(TEST_CFLAGS)
+tests_unit_namenode_test_node_format_LDADD = libnamenode.la $(CMOCKA_LIBS)
+# ---- end of mixed versions ----
+
 check_PROGRAMS += tests/unit/namenode/test_snapshot
 TESTS += tests/unit/namenode/test_snapshot
 tests_unit_namenode_test_snapshot_SOURCES = tests/unit/namenode/test_snapshot.c \

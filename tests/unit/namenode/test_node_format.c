@@ -1,0 +1,154 @@
+/* Replicas of two releases in one group: what is new waits for the oldest. */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "common/clock.h"
+#include "common/log.h"
+#include "common/loop.h"
+#include "namenode/fsm.h"
+#include "tests/unit/namenode/node_group.h"
+
+static int setup_with_an_older_one(void **state)
+{
+    last_format = 0; /* It says nothing at all. */
+    return group_make(state, NODES, ELECTION_MS);
+}
+
+static int quota_status;
+static bool quota_was_proposed;
+static bool quota_is_answered(struct group *g)
+{
+    (void)g;
+    return quota_status <= 0;
+}
+
+static void on_quota(void *ctx, int status, const Dfs__MetaReply *reply)
+{
+    (void)ctx;
+    quota_was_proposed = status == 0;
+    quota_status = status == 0 ? reply->status : status;
+}
+
+/* What the first release does not know: a quota. Gives what became of it. */
+static int ask_for_something_new(struct group *g)
+{
+    Dfs__MetaRequest req = DFS__META_REQUEST__INIT;
+    Dfs__SetQuotaOp op = DFS__SET_QUOTA_OP__INIT;
+    Dfs__Cred root = DFS__CRED__INIT;
+
+    op.ino = 1;
+    op.set_bytes = true;
+    op.bytes = 1 << 20;
+    req.cred = &root;
+    req.op_case = DFS__META_REQUEST__OP_SET_QUOTA;
+    req.set_quota = &op;
+    quota_status = 1;
+    WAIT_FOR(g, has_leader);
+    node_propose(g->r[leader_of(g)].node, &req, on_quota, NULL);
+    WAIT_FOR(g, quota_is_answered);
+    return quota_status;
+}
+
+static unsigned known_count(struct group *g)
+{
+    int at = leader_of(g);
+    unsigned count = 0;
+
+    for (uint64_t id = 1; at >= 0 && id <= NODES; id++)
+        count += node_format_of(g->r[at].node, (struct raft_id){id}) == FSM_FORMAT;
+    return count;
+}
+
+static bool two_are_known(struct group *g)
+{
+    return known_count(g) == 2;
+}
+
+static bool one_is_known(struct group *g)
+{
+    return known_count(g) == 1;
+}
+
+static bool all_have_the_format(struct group *g)
+{
+    for (unsigned i = 0; i < SLOTS; i++) {
+        if (g->r[i].node && fsm_state(node_fsm(g->r[i].node))->format != FSM_FORMAT)
+            return false;
+    }
+    return all_equal(g);
+}
+
+static void replica_upgrade(struct group *g, unsigned i, uint32_t format)
+{
+    replica_down(g, i);
+    g->r[i].conf.format = format;
+    replica_up(g, i);
+}
+
+/* A replica that does not know an operation would end at it, or do it otherwise: it must not get
+ * into the log before every replica knows it. */
+static void what_is_new_waits_for_the_oldest_release(void **state)
+{
+    struct group *g = *state;
+    uint64_t looks_ms = 1500; /* The leader looks twice a second. */
+
+    WAIT_FOR(g, cluster_is_made);
+    WAIT_FOR(g, two_are_known);
+    for (uint32_t format = 0; format < FSM_FORMAT; format++) {
+        uint64_t end;
+
+        replica_upgrade(g, NODES - 1, format);
+        WAIT_FOR(g, two_are_known);
+        end = clock_monotonic_ns(clock_system()) + looks_ms * CLOCK_NS_PER_MS;
+        while (clock_monotonic_ns(clock_system()) < end)
+            loop_run_once(g->loop, true);
+        assert_int_equal(ask_for_something_new(g), -EOPNOTSUPP);
+        assert_false(quota_was_proposed); /* The older one would end at it. */
+        assert_int_equal(fsm_state(node_fsm(g->r[leader_of(g)].node))->format, FSM_FORMAT_FIRST);
+    }
+    /* What a replica said in an earlier life does not count: the release may have been put back. */
+    replica_upgrade(g, 1, 0);
+    WAIT_FOR(g, one_is_known);
+    replica_upgrade(g, 1, FSM_FORMAT);
+    propose_many(g, 10); /* All else goes on. */
+    assert_int_equal(g->answers, 10);
+    replica_upgrade(g, NODES - 1, FSM_FORMAT);
+    WAIT_FOR(g, all_have_the_format);
+    assert_int_equal(ask_for_something_new(g), 0);
+    assert_same_state(g);
+    /* And it stays so: what is in the log can not be taken back. */
+    replica_down(g, NODES - 1);
+    assert_int_equal(ask_for_something_new(g), 0);
+    replica_up(g, NODES - 1);
+    assert_same_state(g);
+}
+
+static void a_new_group_has_the_newest_format(void **state)
+{
+    struct group *g = *state;
+
+    WAIT_FOR(g, cluster_is_made);
+    WAIT_FOR(g, all_have_the_format);
+    assert_int_equal(ask_for_something_new(g), 0);
+    assert_same_state(g);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(a_new_group_has_the_newest_format, group_setup,
+                                        group_teardown),
+        cmocka_unit_test_setup_teardown(what_is_new_waits_for_the_oldest_release,
+                                        setup_with_an_older_one, group_teardown),
+    };
+
+    if (!getenv("DFS_TEST_LOG"))
+        log_init("test_node_format", LOG_LEVEL_ERROR);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -138,7 +138,8 @@ struct nn_world {
     struct nn_area areas[NN_AREAS_MAX];
     unsigned area_count;
     int64_t client_gap_ns;
-    int64_t courtesy_ns; /* silence after which a session is evicted */
+    int64_t courtesy_ns;  /* silence after which a session is evicted */
+    int64_t format_at_ns; /* when all run the newest release */
     unsigned calls_at_once, names;
     uint64_t segment_bytes; /* of the log */
 

@@ -383,6 +383,7 @@ void nn_clients_begin(struct sim_world *w)
     nw->names = 2 + (unsigned)sim_below(w, 5);
     nw->client_gap_ns = sim_between(w, 5 * SIM_MS, 150 * SIM_MS);
     nw->courtesy_ns = sim_between(w, 1000 * SIM_MS, 4000 * SIM_MS);
+    nw->format_at_ns = sim_between(w, -10000 * SIM_MS, 10000 * SIM_MS);
     for (unsigned i = 0; i < nw->client_count; i++) {
         struct nn_client *c = &nw->clients[i];
 

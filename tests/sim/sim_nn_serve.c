@@ -317,6 +317,19 @@ static void propose_cluster(struct nn *nn)
     gather(nn, &req, op_new(nn, &(struct nn_envelope){.client = OF_NOBODY}));
 }
 
+/* As when the last of them runs the new release: the counters of directories begin in a tree that is
+ * there. In half of the schedules that is before the cluster is made. */
+static void propose_format(struct nn *nn)
+{
+    Dfs__MetaRequest req = DFS__META_REQUEST__INIT;
+    Dfs__FormatOp op = DFS__FORMAT_OP__INIT;
+
+    op.format = FSM_FORMAT;
+    req.op_case = DFS__META_REQUEST__OP_FORMAT;
+    req.format = &op;
+    gather(nn, &req, op_new(nn, &(struct nn_envelope){.client = OF_NOBODY}));
+}
+
 static void begin_serving(struct nn *nn)
 {
     nn->sessions = sessions_new();
@@ -368,6 +381,8 @@ static void sweep(struct nn *nn)
     size_t n;
 
     nn->swept_ns = nn->w->now_ns;
+    if (fsm_state(nn->fsm)->format < FSM_FORMAT && nn->w->now_ns >= nw->format_at_ns)
+        propose_format(nn);
     if (fsm_cluster(nn->fsm, &cluster) == -ENOENT)
         propose_cluster(nn);
     raft_status(nn->n->raft, &st);

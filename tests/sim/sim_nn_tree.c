@@ -20,7 +20,11 @@ struct tree_inode {
     bool waits_for_reaper;
     uint32_t names, subdirs;
     uint64_t entries;
-    uint64_t name_in; /* the directory that has its (last) name */
+    uint64_t name_in;     /* the directory that has its (last) name */
+    bool is_at_home;      /* a file: its home has one of its names */
+    uint64_t files, dirs; /* a directory: below it */
+    usage_bytes bytes;
+    struct usage_rec told;
     UT_hash_handle hh;
 };
 
@@ -74,6 +78,7 @@ static void take_entry(struct tree *t, uint64_t dir, const struct kv_iter *it)
     parent->subdirs += S_ISDIR(i->rec.mode);
     i->names++;
     i->name_in = dir;
+    i->is_at_home |= i->rec.parent == dir;
 }
 
 static void walk(struct tree *t, struct kv *kv, char kind,
@@ -149,6 +154,55 @@ static void check_inode(struct tree *t, const struct tree_inode *i)
               i->names);
 }
 
+/* ---- what lies below each directory ---- */
+
+static void take_usage(struct tree *t, uint64_t dir, const struct kv_iter *it)
+{
+    struct tree_inode *i = find(t, dir);
+
+    if (i == NULL || usage_rec_decode(it->value, it->value_len, &i->told) < 0)
+        WRONG(t, "counters of %lu, which is not there, or they cannot be read", UL(dir));
+}
+
+/* Where the names are is checked before: every way up ends. */
+static void count_up(const struct tree *t, const struct tree_inode *i)
+{
+    bool is_dir = S_ISDIR(i->rec.mode);
+
+    if (i->rec.nlink == 0 || i->rec.ino == INO_ROOT.v)
+        return;
+    for (struct tree_inode *at = find(t, i->rec.parent); at != NULL; at = find(t, at->rec.parent)) {
+        at->dirs += is_dir;
+        at->files += !is_dir;
+        at->bytes += S_ISREG(i->rec.mode) ? i->rec.size : 0;
+        if (at->rec.ino == INO_ROOT.v)
+            return;
+    }
+}
+
+static void check_usage(struct tree *t, const struct tree_inode *i)
+{
+    if (!S_ISDIR(i->rec.mode) && i->rec.nlink > 0 && !i->is_at_home)
+        WRONG(t, "file %lu has its home in %lu, where it has no name", UL(i->rec.ino),
+              UL(i->rec.parent));
+    if (S_ISDIR(i->rec.mode) &&
+        (i->told.files != i->files || i->told.dirs != i->dirs || i->told.bytes != i->bytes))
+        WRONG(t,
+              "directory %lu counts %lu files and %lu directories below it; there are %lu and %lu",
+              UL(i->rec.ino), UL(i->told.files), UL(i->told.dirs), UL(i->files), UL(i->dirs));
+}
+
+static void check_counters(struct tree *t, struct kv *kv)
+{
+    struct tree_inode *i, *next;
+
+    walk(t, kv, 'U', take_usage);
+    HASH_ITER (hh, t->inodes, i, next)
+        count_up(t, i);
+    HASH_ITER (hh, t->inodes, i, next)
+        check_usage(t, i);
+}
+
 const char *nn_check_tree(struct kv *kv, const struct state_rec *state)
 {
     static struct tree t;
@@ -163,6 +217,8 @@ const char *nn_check_tree(struct kv *kv, const struct state_rec *state)
     if (t.inode_count != state->inode_count || t.reap_count != state->reap_count)
         WRONG(&t, "%lu inodes are counted, %lu unlinked; there are %lu and %lu",
               UL(state->inode_count), UL(state->reap_count), UL(t.inode_count), UL(t.reap_count));
+    if (t.wrong[0] == '\0' && state->format >= FSM_FORMAT_USAGE)
+        check_counters(&t, kv);
     HASH_ITER (hh, t.inodes, i, next) {
         HASH_DEL(t.inodes, i);
         free(i);

@@ -60,6 +60,7 @@ struct svc_reaper {
     struct node *node;
     struct loop_timer *tick;
     bool serving;
+    bool asks; /* whether it still leads */
     uint64_t term;
     size_t reaps_in_flight;
     struct loop_timer *pause;
@@ -178,14 +179,6 @@ static void reap_some(struct svc_reaper *s)
         chunks -= now;
         propose_reap(s, ino, MAX(now, UINT32_C(1)));
     }
-}
-
-static void pause_over(void *ctx)
-{
-    struct svc_reaper *s = ctx;
-
-    if (s->serving && node_read_now(s->node))
-        reap_some(s);
 }
 
 /* ---- garbage ---- */
@@ -332,14 +325,34 @@ static void collect_some(struct svc_reaper *s)
     }
 }
 
-static void tick(void *ctx)
+static void work(struct svc_reaper *s)
+{
+    reap_some(s);
+    collect_some(s);
+}
+
+static void allowed(void *ctx, int status)
 {
     struct svc_reaper *s = ctx;
 
-    if (!s->serving || !node_read_now(s->node))
+    s->asks = false;
+    if (status == 0 && s->serving)
+        work(s);
+}
+
+/* Only a leader that is sure of itself: by its lease, or by a round. */
+static void look(void *ctx)
+{
+    struct svc_reaper *s = ctx;
+
+    if (!s->serving || s->asks)
         return;
-    reap_some(s);
-    collect_some(s);
+    if (node_read_now(s->node)) {
+        work(s);
+        return;
+    }
+    s->asks = true;
+    node_read(s->node, allowed, s);
 }
 
 static void on_event(void *self, const struct fsm_event *event)
@@ -361,8 +374,8 @@ static int start(struct services *all, void **ret_self)
 
     s->all = all;
     s->node = services_node(all);
-    s->tick = loop_timer_new(services_loop(all), tick, s);
-    s->pause = loop_timer_new(services_loop(all), pause_over, s);
+    s->tick = loop_timer_new(services_loop(all), look, s);
+    s->pause = loop_timer_new(services_loop(all), look, s);
     s->waiting = mem_zalloc(REAP_WAITING_MAX, sizeof(*s->waiting));
     *ret_self = s;
     return 0;

@@ -30,6 +30,7 @@ struct svc_session {
     struct node *node;
     struct sessions *sessions; /* NULL unless serving */
     struct loop_timer *sweep;
+    bool asks; /* whether it still leads */
 };
 
 /* A request under a session that we have never heard of. */
@@ -247,19 +248,31 @@ static void evict_applied(void *ctx, int status, const Dfs__MetaReply *reply)
                  dfs_strerror(status));
 }
 
-static void sweep(void *ctx)
+static void evict_silent(void *ctx, int status)
 {
     struct svc_session *s = ctx;
     uint64_t expired[EVICT_AT_ONCE];
     size_t n;
 
-    if (s->sessions == NULL || !node_read_now(s->node))
-        return; /* Only a leader that is sure of itself may call others dead. */
+    s->asks = false;
+    if (status < 0 || s->sessions == NULL)
+        return;
     n = sessions_expired(s->sessions, now_ns(s), courtesy_ns, expired, EVICT_AT_ONCE);
     for (size_t i = 0; i < n; i++) {
         log_warn("evicting a session that was silent for an hour", "session=%" PRIu64, expired[i]);
         propose_end(s, expired[i], true, evict_applied, s);
     }
+}
+
+/* Only a leader that is sure of itself may call others dead. */
+static void sweep(void *ctx)
+{
+    struct svc_session *s = ctx;
+
+    if (s->sessions == NULL || s->asks)
+        return;
+    s->asks = true;
+    node_read(s->node, evict_silent, s);
 }
 
 /* ---- life ---- */

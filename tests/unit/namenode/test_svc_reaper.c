@@ -134,6 +134,25 @@ static void chunks_of_an_unlinked_file_are_deleted_once_each(void **state)
 }
 
 /* The head answers when every member has deleted: before that, nobody may forget the chunk. */
+/* Whoever trusts no clock has files deleted all the same. */
+static void without_read_lease_too(void **state)
+{
+    struct svc_cluster *c = *state;
+    uint64_t ino;
+
+    WAIT_UNTIL(c, cluster_is_made(c->g));
+    c->g->r[leader_of(c->g)].conf.read_lease = false;
+    leader_restarts(c);
+    three_dns_with_pgs(c);
+    session_open(c, 0);
+    ino = file_make(c, 0, "f", 3);
+    file_unlink(c, 0, "f");
+    file_close(c, 0, ino);
+    WAIT_UNTIL(c, !inode_is_there(c, ino));
+    WAIT_UNTIL(c, garbage_count(c) == 0);
+    assert_int_equal(chunks_deleted(c), 3);
+}
+
 static void garbage_is_remembered_until_the_chain_has_answered(void **state)
 {
     struct svc_cluster *c = *state;
@@ -448,6 +467,7 @@ int main(void)
 #define T3(t) cmocka_unit_test_setup_teardown(t, svc_cluster_setup_three, svc_cluster_teardown)
     const struct CMUnitTest tests[] = {
         T(chunks_of_an_unlinked_file_are_deleted_once_each),
+        T(without_read_lease_too),
         T(garbage_is_remembered_until_the_chain_has_answered),
         T(a_refused_deletion_is_asked_again_and_not_at_once),
         T(a_new_head_is_told_what_the_old_one_did_not_answer),

@@ -15,7 +15,7 @@
 #include "namenode/records.h"
 
 struct seen {
-    struct inode_rec rec; /* ino 0: none */
+    struct inode_rec rec;
     bool has_name_at_home;
     uint32_t names_in_links; /* sum of its K records */
     struct usage_rec below;
@@ -23,15 +23,26 @@ struct seen {
 
 struct walk {
     struct kv *kv;
-    struct seen *all;
+    struct seen *all; /* by ino, which need not be near each other: a restore leaves a gap */
+    size_t count, room;
     uint64_t next_ino;
     uint64_t quotas;
 };
 
 static struct seen *at(struct walk *w, uint64_t ino)
 {
-    assert_true(ino > 0 && ino < w->next_ino);
-    return &w->all[ino];
+    size_t low = 0, high = w->count;
+
+    while (low < high) {
+        size_t mid = (low + high) / 2;
+
+        if (w->all[mid].rec.ino < ino)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    assert_true(low < w->count && w->all[low].rec.ino == ino);
+    return &w->all[low];
 }
 
 static void each(struct walk *w, const struct key *prefix,
@@ -62,7 +73,14 @@ static void take_inode(struct walk *w, const struct kv_iter *it)
 {
     uint64_t ino = key_get_u64(it->key + 1);
 
-    assert_int_equal(inode_rec_decode(ino, it->value, it->value_len, &at(w, ino)->rec), 0);
+    assert_true(ino > 0 && ino < w->next_ino);
+    if (w->count == w->room) {
+        w->room = 2 * w->room + 64;
+        w->all = realloc(w->all, w->room * sizeof(*w->all));
+        assert_non_null(w->all);
+    }
+    w->all[w->count] = (struct seen){0};
+    assert_int_equal(inode_rec_decode(ino, it->value, it->value_len, &w->all[w->count++].rec), 0);
 }
 
 static void take_entry(struct walk *w, const struct kv_iter *it)
@@ -157,20 +175,16 @@ static void take_usage(struct walk *w, const struct kv_iter *it)
 
 uint64_t usage_walk_check(struct kv *kv, uint64_t next_ino)
 {
-    struct walk w = {
-        .kv = kv, .next_ino = next_ino, .all = calloc(next_ino + 1, sizeof(struct seen))};
+    struct walk w = {.kv = kv, .next_ino = next_ino};
 
-    assert_non_null(w.all);
     each_kind(&w, 'I', take_inode);
     each_kind(&w, 'D', take_entry);
     each_kind(&w, 'K', take_link);
-    for (uint64_t ino = 1; ino < next_ino; ino++) {
-        if (w.all[ino].rec.ino != 0)
-            check_inode(&w, &w.all[ino]);
-    }
+    for (size_t i = 0; i < w.count; i++)
+        check_inode(&w, &w.all[i]);
     each_kind(&w, 'U', take_usage);
-    for (uint64_t ino = 1; ino < next_ino; ino++) {
-        const struct usage_rec *left = &w.all[ino].below;
+    for (size_t i = 0; i < w.count; i++) {
+        const struct usage_rec *left = &w.all[i].below;
 
         assert_true(left->files == 0 && left->dirs == 0 && left->bytes == 0);
     }

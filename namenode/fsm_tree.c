@@ -146,6 +146,8 @@ static void take_hint(struct tree *t, const struct entry *e, struct level *below
     const uint8_t *slash;
     size_t len;
 
+    if (from->len == 0)
+        return;
     /* The path begins below the name itself. */
     if (t->depth > 0) {
         slash = memchr(from->data, '/', from->len);

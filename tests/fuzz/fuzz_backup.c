@@ -34,7 +34,8 @@ static ssize_t read_some(void *ctx, void *out, size_t len)
     size_t n = MIN(len, s->piece);
 
     n = MIN(n, s->len - s->at);
-    memcpy(out, s->data + s->at, n);
+    if (n > 0)
+        memcpy(out, s->data + s->at, n);
     s->at += n;
     return (ssize_t)n;
 }

@@ -273,8 +273,10 @@ void start(struct cluster *c, int i)
 /* Like kill -9, but that its directory is unlocked. */
 void kill_node(struct cluster *c, int i)
 {
-    dn_free(c->nodes[i].dn);
-    c->nodes[i].dn = NULL;
+    struct dn *dn = c->nodes[i].dn;
+
+    c->nodes[i].dn = NULL; /* While it is freed the others may ask where it is. */
+    dn_free(dn);
     metrics_free(c->nodes[i].metrics);
     c->nodes[i].metrics = NULL;
 }

@@ -19,6 +19,7 @@
 #include "shell/client.h"
 #include "shell/command.h"
 #include "shell/format.h"
+#include "shell/report.h"
 
 enum option_id { OPT_JSON = 1, OPT_FOR, OPT_END, OPT_FORCE };
 enum { ASK_MS = 10000, MAINTENANCE_DEFAULT_S = 3600, NODES_MAX = 4096 };
@@ -54,18 +55,6 @@ struct wish {
     char *which;
 };
 
-static json_int_t number(const json_t *j, const char *key)
-{
-    return json_integer_value(json_object_get(j, key));
-}
-
-static const char *text(const json_t *j, const char *key)
-{
-    const char *s = json_string_value(json_object_get(j, key));
-
-    return s == NULL ? "" : s;
-}
-
 /* ---- list ---- */
 
 /* Placement groups with a copy on this target, in whatever state. */
@@ -78,7 +67,7 @@ static unsigned pgs_of(const json_t *report, json_int_t target)
         const json_t *members = json_object_get(json_array_get(pgs, i), "members");
 
         for (size_t k = 0; k < json_array_size(members); k++)
-            n += number(json_array_get(members, k), "target") == target;
+            n += report_number(json_array_get(members, k), "target") == target;
     }
     return n;
 }
@@ -86,8 +75,9 @@ static unsigned pgs_of(const json_t *report, json_int_t target)
 /* "active", "drained", "silent, maintenance for 40 min" */
 static void state_text(const json_t *t, unsigned pgs, char *out, size_t size)
 {
-    int64_t left_ns = (int64_t)number(t, "maintenance_until_ns") - clock_wall_ns(clock_system());
-    const char *state = text(t, "state");
+    int64_t left_ns =
+        (int64_t)report_number(t, "maintenance_until_ns") - clock_wall_ns(clock_system());
+    const char *state = report_text(t, "state");
     char left[STR_SIZE_MAX];
 
     if (strcmp(state, "draining") == 0 && pgs == 0)
@@ -103,8 +93,9 @@ static void state_text(const json_t *t, unsigned pgs, char *out, size_t size)
 static void scrub_text(const json_t *t, char *out, size_t size)
 {
     const json_t *s = json_object_get(t, "scrub");
-    uint64_t total = (uint64_t)number(s, "bytes_total"), done = (uint64_t)number(s, "bytes_done");
-    int64_t ended = (int64_t)number(s, "ended_ns");
+    uint64_t total = (uint64_t)report_number(s, "bytes_total"),
+             done = (uint64_t)report_number(s, "bytes_done");
+    int64_t ended = (int64_t)report_number(s, "ended_ns");
     int64_t ago = (clock_wall_ns(clock_system()) - ended) / 1000000;
     char since[STR_SIZE_MAX], part[24];
 
@@ -125,9 +116,9 @@ static void scrub_text(const json_t *t, char *out, size_t size)
 
 static void print_target(const json_t *report, const json_t *t)
 {
-    uint64_t total = (uint64_t)number(t, "bytes_total");
-    uint64_t used = total - MIN((uint64_t)number(t, "bytes_free"), total);
-    unsigned pgs = pgs_of(report, number(t, "target"));
+    uint64_t total = (uint64_t)report_number(t, "bytes_total");
+    uint64_t used = total - MIN((uint64_t)report_number(t, "bytes_free"), total);
+    unsigned pgs = pgs_of(report, report_number(t, "target"));
     char used_text[STR_SIZE_MAX], total_text[STR_SIZE_MAX], state[96], space[80], scrub[80];
     char place[160];
 
@@ -138,12 +129,12 @@ static void print_target(const json_t *report, const json_t *t)
                        str_size(total, total_text), used * 100 / total);
     state_text(t, pgs, state, sizeof(state));
     scrub_text(t, scrub, sizeof(scrub));
-    (void)snprintf(place, sizeof(place), "%s%s%s", text(t, "rack"),
-                   text(t, "rack")[0] == '\0' ? "" : "/", text(t, "host"));
+    (void)snprintf(place, sizeof(place), "%s%s%s", report_text(t, "rack"),
+                   report_text(t, "rack")[0] == '\0' ? "" : "/", report_text(t, "host"));
     printf("%6" JSON_INTEGER_FORMAT "  %-12s %-12s %-21s %-29s %4u PGs %8" JSON_INTEGER_FORMAT
            " chunks  %s; %s\n",
-           number(t, "target"), text(t, "node"), place, text(t, "addr"), space, pgs,
-           number(t, "chunks"), state, scrub);
+           report_number(t, "target"), report_text(t, "node"), place, report_text(t, "addr"), space,
+           pgs, report_number(t, "chunks"), state, scrub);
 }
 
 static json_t *list_json(const json_t *report)
@@ -153,9 +144,9 @@ static json_t *list_json(const json_t *report)
 
     for (size_t i = 0; i < json_array_size(targets); i++) {
         json_t *t = json_deep_copy(json_array_get(targets, i));
-        unsigned pgs = pgs_of(report, number(t, "target"));
+        unsigned pgs = pgs_of(report, report_number(t, "target"));
 
-        if (strcmp(text(t, "state"), "draining") == 0 && pgs == 0)
+        if (strcmp(report_text(t, "state"), "draining") == 0 && pgs == 0)
             json_object_set_new(t, "state", json_string("drained"));
         json_object_set_new(t, "pgs", json_integer((json_int_t)pgs));
         json_array_append_new(list, t);
@@ -194,7 +185,7 @@ static int list(struct client *c, const struct wish *w)
     for (size_t i = 0; !w->json && i < json_array_size(targets); i++) {
         const json_t *t = json_array_get(targets, i);
 
-        if (strcmp(text(t, "state"), "removed") != 0)
+        if (strcmp(report_text(t, "state"), "removed") != 0)
             print_target(report, t);
     }
     json_decref(report);
@@ -213,13 +204,13 @@ static unsigned active_hosts(const json_t *report)
         const json_t *t = json_array_get(targets, i);
         bool seen = false;
 
-        if (strcmp(text(t, "state"), "active") != 0)
+        if (strcmp(report_text(t, "state"), "active") != 0)
             continue;
         for (size_t k = 0; k < i && !seen; k++) {
             const json_t *u = json_array_get(targets, k);
 
-            seen = strcmp(text(u, "state"), "active") == 0 &&
-                   strcmp(text(u, "host"), text(t, "host")) == 0;
+            seen = strcmp(report_text(u, "state"), "active") == 0 &&
+                   strcmp(report_text(u, "host"), report_text(t, "host")) == 0;
         }
         n += !seen;
     }
@@ -233,11 +224,11 @@ static void tell_drain(struct client *c, uint32_t pgs)
     printf("%" PRIu32 " placement groups move away; `dfs datanode list` shows how far it is\n",
            pgs);
     if (get_report(c, &report) == EXIT_OK && report != NULL &&
-        active_hosts(report) < (unsigned)number(report, "copies"))
+        active_hosts(report) < (unsigned)report_number(report, "copies"))
         fprintf(stderr,
                 "dfs datanode: %u hosts are left for %" JSON_INTEGER_FORMAT
                 " copies: it serves on until another host joins\n",
-                active_hosts(report), number(report, "copies"));
+                active_hosts(report), report_number(report, "copies"));
     json_decref(report);
 }
 

@@ -12,7 +12,6 @@
 
 #include "common/args.h"
 #include "common/clock.h"
-#include "common/conf.h"
 #include "common/error.h"
 #include "common/limits.h"
 #include "common/mem.h"
@@ -24,6 +23,7 @@
 #include "shell/format.h"
 #include "shell/fsck_files.h"
 #include "shell/replicas.h"
+#include "shell/report.h"
 #include "shell/summary.h"
 
 enum option_id { OPT_REPLICAS = 1, OPT_FILES, OPT_JSON };
@@ -78,26 +78,6 @@ struct fsck {
     bool is_first_try, is_last_try;
 };
 
-static json_int_t number(const json_t *j, const char *key)
-{
-    return json_integer_value(json_object_get(j, key));
-}
-
-/* Where a target that is alive can be asked; NULL otherwise. */
-static const char *address_of(const struct fsck *f, json_int_t target)
-{
-    const json_t *targets = json_object_get(f->report, "targets");
-
-    for (size_t i = 0; i < json_array_size(targets); i++) {
-        const json_t *t = json_array_get(targets, i);
-        const char *state = json_string_value(json_object_get(t, "state"));
-
-        if (number(t, "target") == target && state != NULL && strcmp(state, "silent") != 0)
-            return json_string_value(json_object_get(t, "addr"));
-    }
-    return NULL;
-}
-
 /* ---- inventories ---- */
 
 /* NULL: *ret_status says why. */
@@ -136,7 +116,7 @@ static int ask_target(struct fsck *f, const char *addr, uint64_t first, uint32_t
     Dfs__InventoryRequest req = DFS__INVENTORY_REQUEST__INIT;
     bool end = false;
 
-    req.pg = (uint32_t)number(f->pg, "pg");
+    req.pg = (uint32_t)report_number(f->pg, "pg");
     req.target = l->target;
     req.digests = true;
     req.after_chunk = first - 1;
@@ -166,19 +146,19 @@ static unsigned ask_members(struct fsck *f, uint64_t first, uint32_t limit,
     for (size_t i = 0; i < json_array_size(members) && count < REPLICA_MEMBERS_MAX; i++) {
         const json_t *m = json_array_get(members, i);
         const char *state = json_string_value(json_object_get(m, "state"));
-        const char *addr = address_of(f, number(m, "target"));
+        const char *addr = report_target_addr(f->report, report_number(m, "target"));
         char where[64];
         int r;
 
         if (state == NULL || strcmp(state, "serving") != 0)
             continue;
-        lists[count] = (struct replica_list){.target = (uint32_t)number(m, "target")};
+        lists[count] = (struct replica_list){.target = (uint32_t)report_number(m, "target")};
         r = addr == NULL ? -EHOSTDOWN : ask_target(f, addr, first, limit, &lists[count]);
         count++;
         if (r == 0)
             continue;
         snprintf(where, sizeof(where), "target %u, placement group %u", lists[count - 1].target,
-                 (unsigned)number(f->pg, "pg"));
+                 (unsigned)report_number(f->pg, "pg"));
         client_complain_text(&f->client, where, dfs_strerror(r));
         f->unasked++;
         free(lists[--count].items);
@@ -213,7 +193,7 @@ static void report_difference(struct fsck *f, const struct replica_difference *d
 
     if (!f->json)
         printf("chunk %" PRIu64 " of placement group %" JSON_INTEGER_FORMAT " differs:\n", d->chunk,
-               number(f->pg, "pg"));
+               report_number(f->pg, "pg"));
     for (unsigned i = 0; i < d->member_count; i++) {
         describe(d, i, text);
         if (!f->json)
@@ -223,7 +203,7 @@ static void report_difference(struct fsck *f, const struct replica_difference *d
     }
     json_array_append_new(f->differences,
                           json_pack("{s:I, s:I, s:o}", "chunk", (json_int_t)d->chunk, "pg",
-                                    number(f->pg, "pg"), "members", members));
+                                    report_number(f->pg, "pg"), "members", members));
 }
 
 static bool is_damaged(const struct replica_difference *d)
@@ -300,16 +280,6 @@ static void check_pg(struct fsck *f, const json_t *pg)
 
 /* ---- the whole ---- */
 
-static int open_admin(struct fsck *f)
-{
-    CLEANUP(conf) struct conf *conf = NULL;
-
-    if (conf_load(client_config_path(&f->client), &conf) < 0)
-        return admin_new(NULL, NULL, NULL, &f->admin);
-    return admin_new(conf_file(conf, "tls", "ca"), conf_file(conf, "tls", "cert"),
-                     conf_file(conf, "tls", "key"), &f->admin);
-}
-
 static int get_report(struct fsck *f)
 {
     char *document = NULL;
@@ -356,6 +326,7 @@ static bool tell(struct fsck *f, const struct summary *s)
 
 static int run(struct fsck *f)
 {
+    char why[ADMIN_WHY_MAX], *addrs = NULL;
     const json_t *pgs;
     struct summary s;
     bool good;
@@ -367,10 +338,11 @@ static int run(struct fsck *f)
         client_complain(&f->client, "the report", r);
         return client_done(&f->client);
     }
-    r = open_admin(f);
+    r = admin_open(&f->client, &f->admin, &addrs, why);
+    free(addrs);
     if (r < 0) {
         json_decref(f->report);
-        client_complain_text(&f->client, "certificates", dfs_strerror(r));
+        client_complain_text(&f->client, "the datanodes", why);
         return client_done(&f->client);
     }
     if (f->files) {

@@ -14,6 +14,7 @@
 #include "shell/client.h"
 #include "shell/command.h"
 #include "shell/format.h"
+#include "shell/report.h"
 #include "shell/summary.h"
 
 enum option_id { OPT_JSON = 1, OPT_WATCH };
@@ -33,18 +34,6 @@ static const struct args_spec spec = {
     .options = options,
 };
 
-static json_int_t number(const json_t *j, const char *key)
-{
-    return json_integer_value(json_object_get(j, key));
-}
-
-static const char *text(const json_t *j, const char *key)
-{
-    const char *s = json_string_value(json_object_get(j, key));
-
-    return s == NULL ? "" : s;
-}
-
 static void print_problems(const struct summary *s)
 {
     for (unsigned i = 0; i < s->problem_count; i++)
@@ -59,20 +48,21 @@ static void print_namenodes(const json_t *report)
     char ago[STR_SIZE_MAX];
 
     printf("Namenodes (term %" JSON_INTEGER_FORMAT ", log entry %" JSON_INTEGER_FORMAT ")\n",
-           number(report, "term"), number(report, "commit_index"));
+           report_number(report, "term"), report_number(report, "commit_index"));
     for (size_t i = 0; i < json_array_size(list); i++) {
         const json_t *n = json_array_get(list, i);
 
-        printf("  %3" JSON_INTEGER_FORMAT "  %-21s %-11s", number(n, "id"), text(n, "addr"),
-               text(n, "role"));
+        printf("  %3" JSON_INTEGER_FORMAT "  %-21s %-11s", report_number(n, "id"),
+               report_text(n, "addr"), report_text(n, "role"));
         if (!json_is_true(json_object_get(n, "alive")))
-            printf(" last heard %s ago\n", str_duration((uint64_t)number(n, "heard_ms"), ago));
+            printf(" last heard %s ago\n",
+                   str_duration((uint64_t)report_number(n, "heard_ms"), ago));
         else if (json_is_true(json_object_get(n, "needs_snapshot")))
             printf(" fetches the metadata anew\n");
-        else if (number(n, "lag") == 0)
+        else if (report_number(n, "lag") == 0)
             printf(" in step\n");
         else
-            printf(" %" JSON_INTEGER_FORMAT " entries behind\n", number(n, "lag"));
+            printf(" %" JSON_INTEGER_FORMAT " entries behind\n", report_number(n, "lag"));
     }
 }
 
@@ -84,11 +74,11 @@ static void print_targets(const json_t *report, const struct summary *s)
     printf("\nDatanodes: %u target%s\n", s->target_count, s->target_count == 1 ? "" : "s");
     for (size_t i = 0; i < json_array_size(list); i++) {
         const json_t *t = json_array_get(list, i);
-        uint64_t total = (uint64_t)number(t, "bytes_total");
-        uint64_t used = total - MIN((uint64_t)number(t, "bytes_free"), total);
+        uint64_t total = (uint64_t)report_number(t, "bytes_total");
+        uint64_t used = total - MIN((uint64_t)report_number(t, "bytes_free"), total);
         char used_text[STR_SIZE_MAX], total_text[STR_SIZE_MAX];
 
-        if (strcmp(text(t, "state"), "removed") == 0)
+        if (strcmp(report_text(t, "state"), "removed") == 0)
             continue;
         if (shown++ == TARGETS_SHOWN && json_array_size(list) > TARGETS_SHOWN + 1) {
             printf("  ... and %zu more (dfs report --json shows all)\n", json_array_size(list) - i);
@@ -96,9 +86,9 @@ static void print_targets(const json_t *report, const struct summary *s)
         }
         printf("  %3" JSON_INTEGER_FORMAT "  %-21s %-12s %-9s %10s of %10s (%2" PRIu64
                "%%) %8" JSON_INTEGER_FORMAT " chunks\n",
-               number(t, "target"), text(t, "addr"), text(t, "node"), text(t, "state"),
-               str_size(used, used_text), str_size(total, total_text),
-               total == 0 ? 0 : used * 100 / total, number(t, "chunks"));
+               report_number(t, "target"), report_text(t, "addr"), report_text(t, "node"),
+               report_text(t, "state"), str_size(used, used_text), str_size(total, total_text),
+               total == 0 ? 0 : used * 100 / total, report_number(t, "chunks"));
     }
 }
 
@@ -121,19 +111,19 @@ static void print_pgs(const struct summary *s, uint64_t rate)
 
 static void print_data(const json_t *report, const struct summary *s)
 {
-    uint64_t total = (uint64_t)number(report, "bytes_total");
-    uint64_t used = total - MIN((uint64_t)number(report, "bytes_free"), total);
+    uint64_t total = (uint64_t)report_number(report, "bytes_total");
+    uint64_t used = total - MIN((uint64_t)report_number(report, "bytes_free"), total);
     char used_text[STR_SIZE_MAX], total_text[STR_SIZE_MAX];
 
     printf("\nData\n  %s of %s used (%" PRIu64 "%%), %" JSON_INTEGER_FORMAT
            " inodes, %" JSON_INTEGER_FORMAT " chunks in %" JSON_INTEGER_FORMAT " copies\n",
            str_size(used, used_text), str_size(total, total_text),
-           total == 0 ? 0 : used * 100 / total, number(report, "inodes"), number(report, "chunks"),
-           number(report, "copies"));
+           total == 0 ? 0 : used * 100 / total, report_number(report, "inodes"),
+           report_number(report, "chunks"), report_number(report, "copies"));
     printf("  garbage: %" JSON_INTEGER_FORMAT " chunks, %" JSON_INTEGER_FORMAT
            " removed files; sessions: %" JSON_INTEGER_FORMAT "; damaged blocks: %u, %u healed\n",
-           number(report, "garbage_chunks"), number(report, "reaping_inodes"),
-           number(report, "sessions"), s->bad_blocks, s->bad_healed);
+           report_number(report, "garbage_chunks"), report_number(report, "reaping_inodes"),
+           report_number(report, "sessions"), s->bad_blocks, s->bad_healed);
 }
 
 /* The report with a summary beside it, for programs. */

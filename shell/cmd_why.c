@@ -13,6 +13,7 @@
 #include "shell/client.h"
 #include "shell/command.h"
 #include "shell/format.h"
+#include "shell/report.h"
 
 enum option_id { OPT_JSON = 1 };
 
@@ -31,11 +32,6 @@ static const struct args_spec spec = {
     .rest_max = -1,
 };
 
-static json_int_t number(const json_t *j, const char *key)
-{
-    return json_integer_value(json_object_get(j, key));
-}
-
 static const char *text(const json_t *j, const char *key)
 {
     const char *s = json_string_value(json_object_get(j, key));
@@ -50,31 +46,31 @@ static void print_chunk(const json_t *chunk)
     printf("  chunk %" JSON_INTEGER_FORMAT " (number %" JSON_INTEGER_FORMAT
            " of the file): placement group %" JSON_INTEGER_FORMAT ", epoch %" JSON_INTEGER_FORMAT
            "%s\n",
-           number(chunk, "chunk"), number(chunk, "index"), number(chunk, "pg"),
-           number(chunk, "epoch"),
+           report_number(chunk, "chunk"), report_number(chunk, "index"), report_number(chunk, "pg"),
+           report_number(chunk, "epoch"),
            json_is_true(json_object_get(chunk, "materialized")) ? "" : ", nothing written yet");
     for (size_t i = 0; i < json_array_size(copies); i++) {
         const json_t *c = json_array_get(copies, i);
         bool alive = json_is_true(json_object_get(c, "alive"));
 
-        printf("    target %-4" JSON_INTEGER_FORMAT " %-12s %-21s %s%s%s\n", number(c, "target"),
-               text(c, "node"), text(c, "addr"), text(c, "state"), i == 0 ? ", head" : "",
-               alive ? "" : ", SILENT");
+        printf("    target %-4" JSON_INTEGER_FORMAT " %-12s %-21s %s%s%s\n",
+               report_number(c, "target"), text(c, "node"), text(c, "addr"), text(c, "state"),
+               i == 0 ? ", head" : "", alive ? "" : ", SILENT");
     }
 }
 
 static void print_why(const json_t *why)
 {
     const json_t *chunks = json_object_get(why, "chunks");
-    uint32_t mode = (uint32_t)number(why, "mode");
+    uint32_t mode = (uint32_t)report_number(why, "mode");
     char size[STR_SIZE_MAX], mode_text[FORMAT_MODE_MAX];
 
     format_name(stdout, text(why, "path"), isatty(STDOUT_FILENO));
     printf("\n  inode %" JSON_INTEGER_FORMAT ", %s %s, %" JSON_INTEGER_FORMAT
            " bytes (%s), %" JSON_INTEGER_FORMAT " link%s\n",
-           number(why, "ino"), format_type(mode), format_mode(mode, mode_text), number(why, "size"),
-           str_size((uint64_t)number(why, "size"), size), number(why, "nlink"),
-           number(why, "nlink") == 1 ? "" : "s");
+           report_number(why, "ino"), format_type(mode), format_mode(mode, mode_text),
+           report_number(why, "size"), str_size((uint64_t)report_number(why, "size"), size),
+           report_number(why, "nlink"), report_number(why, "nlink") == 1 ? "" : "s");
     if (strcmp(text(why, "data"), "inline") == 0)
         printf("  its content is so small that the namenodes hold it, each a copy\n");
     else if (json_array_size(chunks) == 0)

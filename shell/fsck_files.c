@@ -18,6 +18,7 @@
 #include "shell/client.h"
 #include "shell/format.h"
 #include "shell/place.h"
+#include "shell/report.h"
 #include "shell/walk.h"
 
 enum {
@@ -46,26 +47,7 @@ struct fsck_files {
     uint64_t chunks, missing, unknown; /* of the file at hand */
 };
 
-static json_int_t number(const json_t *j, const char *key)
-{
-    return json_integer_value(json_object_get(j, key));
-}
-
 /* ---- what is there ---- */
-
-static const char *address_of(const struct fsck_files *f, json_int_t target)
-{
-    const json_t *targets = json_object_get(f->report, "targets");
-
-    for (size_t i = 0; i < json_array_size(targets); i++) {
-        const json_t *t = json_array_get(targets, i);
-        const char *state = json_string_value(json_object_get(t, "state"));
-
-        if (number(t, "target") == target && state != NULL && strcmp(state, "silent") != 0)
-            return json_string_value(json_object_get(t, "addr"));
-    }
-    return NULL;
-}
 
 static void take_items(struct group *g, const Dfs__InventoryReply *reply)
 {
@@ -112,15 +94,15 @@ static void ask_group(struct fsck_files *f, const json_t *pg)
     struct group *g = MEM_NEW(struct group);
     char where[64];
 
-    g->pg = (uint32_t)number(pg, "pg");
+    g->pg = (uint32_t)report_number(pg, "pg");
     HASH_ADD(hh, f->groups, pg, sizeof(g->pg), g);
     for (size_t i = 0; i < json_array_size(members) && !g->is_known; i++) {
         const json_t *m = json_array_get(members, i);
         const char *state = json_string_value(json_object_get(m, "state"));
-        const char *addr = address_of(f, number(m, "target"));
+        const char *addr = report_target_addr(f->report, report_number(m, "target"));
 
         if (state != NULL && strcmp(state, "serving") == 0 && addr != NULL)
-            g->is_known = ask_target(f, addr, (uint32_t)number(m, "target"), g) == 0;
+            g->is_known = ask_target(f, addr, (uint32_t)report_number(m, "target"), g) == 0;
     }
     if (g->is_known)
         return;

@@ -23,6 +23,7 @@ libshell_la_SOURCES = shell/command.h \
 	shell/pool.c shell/pool.h \
 	shell/progress.c shell/progress.h \
 	shell/replicas.c shell/replicas.h \
+	shell/report.c shell/report.h \
 	shell/summary.c shell/summary.h \
 	shell/walk.c shell/walk.h
 libshell_la_LIBADD = libbackup.la libdfs_core.la

@@ -7,18 +7,7 @@
 #include <string.h>
 
 #include "common/compiler.h"
-
-static json_int_t number(const json_t *j, const char *key)
-{
-    return json_integer_value(json_object_get(j, key));
-}
-
-static const char *text(const json_t *j, const char *key)
-{
-    const char *s = json_string_value(json_object_get(j, key));
-
-    return s == NULL ? "" : s;
-}
+#include "shell/report.h"
 
 static void PRINTF_LIKE(2, 3) problem(struct summary *s, const char *fmt, ...)
 {
@@ -37,7 +26,7 @@ unsigned summary_serving(const json_t *pg)
     unsigned n = 0;
 
     for (size_t i = 0; i < json_array_size(members); i++)
-        n += strcmp(text(json_array_get(members, i), "state"), "serving") == 0;
+        n += strcmp(report_text(json_array_get(members, i), "state"), "serving") == 0;
     return n;
 }
 
@@ -50,15 +39,16 @@ static void count_pgs(const json_t *pgs, struct summary *s)
         s->pg_count++;
         if (serving == 0)
             s->down++;
-        else if (serving >= number(pg, "copies"))
+        else if (serving >= report_number(pg, "copies"))
             s->full++;
-        else if (serving >= number(pg, "min_write"))
+        else if (serving >= report_number(pg, "min_write"))
             s->degraded++;
         else
             s->unwritable++;
-        s->last_copy += serving == 1 && number(pg, "copies") > 1;
+        s->last_copy += serving == 1 && report_number(pg, "copies") > 1;
         for (size_t k = 0; k < json_array_size(members); k++)
-            s->member_syncing += strcmp(text(json_array_get(members, k), "state"), "syncing") == 0;
+            s->member_syncing +=
+                strcmp(report_text(json_array_get(members, k), "state"), "syncing") == 0;
     }
 }
 
@@ -93,7 +83,8 @@ static void bad_problems(const json_t *bad, struct summary *s)
         problem(s,
                 "chunk %" JSON_INTEGER_FORMAT " on target %" JSON_INTEGER_FORMAT
                 " is damaged (block %" JSON_INTEGER_FORMAT ": %s)",
-                number(b, "chunk"), number(b, "target"), number(b, "block"), text(b, "what"));
+                report_number(b, "chunk"), report_number(b, "target"), report_number(b, "block"),
+                report_text(b, "what"));
     }
 }
 
@@ -101,7 +92,7 @@ static void target_problems(const json_t *targets, struct summary *s)
 {
     for (size_t i = 0; i < json_array_size(targets); i++) {
         const json_t *t = json_array_get(targets, i);
-        const char *state = text(t, "state");
+        const char *state = report_text(t, "state");
 
         if (strcmp(state, "removed") == 0)
             continue;
@@ -110,14 +101,14 @@ static void target_problems(const json_t *targets, struct summary *s)
         s->targets_silent += strcmp(state, "silent") == 0;
         s->targets_failed += strcmp(state, "failed") == 0;
         if (strcmp(state, "silent") == 0 || strcmp(state, "failed") == 0)
-            problem(s, "target %" JSON_INTEGER_FORMAT " (datanode %s, %s) %s", number(t, "target"),
-                    text(t, "node"), text(t, "addr"),
+            problem(s, "target %" JSON_INTEGER_FORMAT " (datanode %s, %s) %s",
+                    report_number(t, "target"), report_text(t, "node"), report_text(t, "addr"),
                     state[0] == 's' ? "is silent" : "has failed: its disk");
-        else if (number(t, "bytes_free") < number(t, "bytes_total") / 10)
+        else if (report_number(t, "bytes_free") < report_number(t, "bytes_total") / 10)
             problem(s,
                     "target %" JSON_INTEGER_FORMAT " (datanode %s, %s) is nearly full: no new data "
                     "goes to its placement groups",
-                    number(t, "target"), text(t, "node"), text(t, "addr"));
+                    report_number(t, "target"), report_text(t, "node"), report_text(t, "addr"));
     }
 }
 
@@ -127,7 +118,7 @@ static int64_t newest_format(const json_t *namenodes)
     int64_t newest = 0;
 
     for (size_t i = 0; i < json_array_size(namenodes); i++)
-        newest = MAX(newest, number(json_array_get(namenodes, i), "format"));
+        newest = MAX(newest, report_number(json_array_get(namenodes, i), "format"));
     return newest;
 }
 
@@ -143,21 +134,21 @@ static void namenode_problems(const json_t *namenodes, int64_t format, struct su
             problem(s,
                     "the disk of namenode %" JSON_INTEGER_FORMAT " (%s) is nearly full: only "
                     "deleting is allowed",
-                    number(n, "id"), text(n, "addr"));
-        if (text(n, "problem")[0] != '\0')
-            problem(s, "namenode %" JSON_INTEGER_FORMAT " (%s): %s", number(n, "id"),
-                    text(n, "addr"), text(n, "problem"));
+                    report_number(n, "id"), report_text(n, "addr"));
+        if (report_text(n, "problem")[0] != '\0')
+            problem(s, "namenode %" JSON_INTEGER_FORMAT " (%s): %s", report_number(n, "id"),
+                    report_text(n, "addr"), report_text(n, "problem"));
         if (json_is_true(json_object_get(n, "alive"))) {
-            if (format < newest && number(n, "format") < newest)
+            if (format < newest && report_number(n, "format") < newest)
                 problem(s,
                         "namenode %" JSON_INTEGER_FORMAT " (%s) runs an older release: quotas and "
                         "what else is new wait for it",
-                        number(n, "id"), text(n, "addr"));
+                        report_number(n, "id"), report_text(n, "addr"));
             continue;
         }
         s->namenodes_down++;
-        problem(s, "namenode %" JSON_INTEGER_FORMAT " (%s) is down", number(n, "id"),
-                text(n, "addr"));
+        problem(s, "namenode %" JSON_INTEGER_FORMAT " (%s) is down", report_number(n, "id"),
+                report_text(n, "addr"));
     }
 }
 
@@ -202,8 +193,8 @@ int summary_make(const json_t *report, struct summary *ret_summary)
     for (size_t i = 0; i < json_array_size(syncing); i++) {
         const json_t *p = json_array_get(syncing, i);
 
-        s.sync_done += (uint64_t)number(p, "bytes_done");
-        s.sync_total += (uint64_t)number(p, "bytes_total");
+        s.sync_done += (uint64_t)report_number(p, "bytes_done");
+        s.sync_total += (uint64_t)report_number(p, "bytes_total");
     }
     if (!s.serving)
         problem(&s, "the namenodes do not serve");
@@ -212,7 +203,7 @@ int summary_make(const json_t *report, struct summary *ret_summary)
     pg_problems(&s);
     bad_problems(json_object_get(report, "bad_blocks"), &s);
     target_problems(json_object_get(report, "targets"), &s);
-    namenode_problems(json_object_get(report, "namenodes"), number(report, "format"), &s);
+    namenode_problems(json_object_get(report, "namenodes"), report_number(report, "format"), &s);
     make_verdict(&s);
     *ret_summary = s;
     return 0;

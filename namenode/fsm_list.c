@@ -89,11 +89,10 @@ static int each(struct fsm *fsm, const struct key *from, size_t prefix_len, entr
     CLEANUP(kv_iter) struct kv_iter *it = NULL;
     int r;
 
-    r = kv_iter_new(fsm->kv, &it);
+    r = kv_iter_new(fsm->kv, from->b, prefix_len, &it);
     if (r == 0)
         r = kv_iter_seek(it, from->b, from->len);
-    while (r == 0 && it->valid && it->key_len >= prefix_len &&
-           omap_compare(it->key, prefix_len, from->b, prefix_len) == 0) {
+    while (r == 0 && it->valid) {
         r = fn(ctx, it);
         if (r == 0)
             r = kv_iter_next(it);

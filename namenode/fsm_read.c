@@ -76,7 +76,7 @@ static int fill_dir(struct tx *tx, const Dfs__ReaddirOp *op, size_t limit, Dfs__
     int r;
 
     key_name(&from, 'D', op->ino, op->after.data, op->after.len);
-    r = kv_iter_new(tx->kv, &it);
+    r = kv_iter_new(tx->kv, from.b, 9, &it);
     if (r == 0)
         r = kv_iter_seek(it, from.b, from.len);
     /* The entry `after` itself was given last time. */
@@ -88,7 +88,7 @@ static int fill_dir(struct tx *tx, const Dfs__ReaddirOp *op, size_t limit, Dfs__
         struct dentry_rec d;
         Dfs__Dirent *e;
 
-        if (!it->valid || it->key_len <= 9 || memcmp(it->key, from.b, 9) != 0) {
+        if (!it->valid) {
             dir->end = true;
             return 0;
         }

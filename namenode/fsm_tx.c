@@ -120,11 +120,6 @@ void tx_delete(struct tx *tx, const struct key *k)
     omap_put_deleted(&tx->overlay, k->b, k->len);
 }
 
-static bool has_prefix(const uint8_t *key, size_t len, const struct key *from, size_t prefix_len)
-{
-    return len >= prefix_len && memcmp(key, from->b, prefix_len) == 0;
-}
-
 /* A merge of two ordered runs; where both have a key, the overlay's is the newer. */
 int tx_scan(struct tx *tx, const struct key *from, size_t prefix_len, tx_scan_fn fn, void *ctx)
 {
@@ -132,12 +127,12 @@ int tx_scan(struct tx *tx, const struct key *from, size_t prefix_len, tx_scan_fn
     const struct omap_node *n = omap_seek(&tx->overlay, from->b, from->len);
     int r;
 
-    r = kv_iter_new(tx->kv, &it);
+    r = kv_iter_new(tx->kv, from->b, prefix_len, &it);
     if (r == 0)
         r = kv_iter_seek(it, from->b, from->len);
     while (r == 0) {
-        bool base = it->valid && has_prefix(it->key, it->key_len, from, prefix_len);
-        bool over = n && has_prefix(n->key, n->key_len, from, prefix_len);
+        bool base = it->valid;
+        bool over = n && n->key_len >= prefix_len && memcmp(n->key, from->b, prefix_len) == 0;
         int order;
 
         if (!base && !over)

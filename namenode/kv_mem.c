@@ -7,6 +7,7 @@
  */
 #include "namenode/kv_mem.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,6 +30,8 @@ struct mem_iter {
     struct kv_iter it;
     struct kv_mem *m;
     struct omap_node *at;
+    uint8_t prefix[KV_PREFIX_MAX];
+    size_t prefix_len;
 };
 
 static const char dump_magic[8] = "dfskvm1";
@@ -130,8 +133,9 @@ static int mem_checkpoint(struct kv *kv, const char *dir)
 
 static void iter_stand(struct mem_iter *mi)
 {
-    mi->it.valid = mi->at != NULL;
-    if (!mi->at)
+    mi->it.valid = mi->at && mi->at->key_len >= mi->prefix_len &&
+                   memcmp(mi->at->key, mi->prefix, mi->prefix_len) == 0;
+    if (!mi->it.valid)
         return;
     mi->it.key = mi->at->key;
     mi->it.key_len = mi->at->key_len;
@@ -168,10 +172,13 @@ static const struct kv_iter_ops mem_iter_ops = {
     .free = mem_iter_free,
 };
 
-static int mem_iter_new(struct kv *kv, struct kv_iter **ret_iter)
+static int mem_iter_new(struct kv *kv, const void *prefix, size_t len, struct kv_iter **ret_iter)
 {
     struct mem_iter *mi = MEM_NEW(struct mem_iter);
 
+    assert(len <= sizeof(mi->prefix));
+    memcpy(mi->prefix, prefix, len);
+    mi->prefix_len = len;
     mi->it.ops = &mem_iter_ops;
     mi->m = CONTAINER_OF(kv, struct kv_mem, kv);
     *ret_iter = &mi->it;

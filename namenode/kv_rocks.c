@@ -7,6 +7,7 @@
  */
 #include "namenode/kv_rocks.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <rocksdb/c.h>
 #include <stdlib.h>
@@ -41,6 +42,8 @@ struct rocks_iter {
     struct kv_iter it;
     struct kv_rocks *k;
     rocksdb_iterator_t *ri;
+    rocksdb_readoptions_t *options; /* points to end */
+    uint8_t end[KV_PREFIX_MAX];     /* the first key behind those of the prefix */
 };
 
 static bool is_corruption(const char *err)
@@ -174,6 +177,7 @@ static void rocks_iter_free(struct kv_iter *it)
     struct rocks_iter *i = CONTAINER_OF(it, struct rocks_iter, it);
 
     rocksdb_iter_destroy(i->ri);
+    rocksdb_readoptions_destroy(i->options);
     free(i);
 }
 
@@ -183,14 +187,23 @@ static const struct kv_iter_ops rocks_iter_ops = {
     .free = rocks_iter_free,
 };
 
-static int rocks_iter_new(struct kv *kv, struct kv_iter **ret_iter)
+static int rocks_iter_new(struct kv *kv, const void *prefix, size_t len, struct kv_iter **ret_iter)
 {
     struct kv_rocks *k = CONTAINER_OF(kv, struct kv_rocks, kv);
     struct rocks_iter *i = MEM_NEW(struct rocks_iter);
 
+    assert(len <= sizeof(i->end));
     i->it.ops = &rocks_iter_ops;
     i->k = k;
-    i->ri = rocksdb_create_iterator(k->db, k->read_options);
+    i->options = rocksdb_readoptions_create();
+    memcpy(i->end, prefix, len);
+    while (len > 0 && i->end[len - 1] == UINT8_MAX)
+        len--;
+    if (len > 0) {
+        i->end[len - 1]++;
+        rocksdb_readoptions_set_iterate_upper_bound(i->options, (const char *)i->end, len);
+    }
+    i->ri = rocksdb_create_iterator(k->db, i->options);
     *ret_iter = &i->it;
     return 0;
 }

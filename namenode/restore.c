@@ -66,11 +66,11 @@ static int rewrite_page(struct rewrite *w, char kind, rewrite_fn fn, struct key 
 {
     CLEANUP(kv_iter) struct kv_iter *it = NULL;
     uint8_t bytes[REC_BYTES_MAX];
-    int r = kv_iter_new(w->kv, &it);
+    int r = kv_iter_new(w->kv, &kind, 1, &it);
 
     if (r == 0)
         r = kv_iter_seek(it, at->b, at->len);
-    for (unsigned i = 0; r == 0 && it->valid && it->key[0] == (uint8_t)kind; i++) {
+    for (unsigned i = 0; r == 0 && it->valid; i++) {
         size_t len = 0;
 
         if (it->key_len >= KEY_BYTES_MAX)

@@ -39,7 +39,7 @@ static void damage_checkpoint(struct nn *nn)
     if (!MUTANT(REPLY_NOT_IN_SNAPSHOT))
         return;
     kv_batch_init(&batch);
-    (void)kv_iter_new(nn->checkpoint, &it);
+    (void)kv_iter_new(nn->checkpoint, "", 0, &it);
     for (int r = kv_iter_seek(it, "R", 1); r == 0 && it->valid && it->key[0] == 'R';
          r = kv_iter_next(it))
         kv_batch_delete(&batch, it->key, it->key_len);
@@ -58,7 +58,7 @@ static bool install_in_place(struct nn *nn, struct kv *snapshot)
     if (!MUTANT(INSTALL_IN_PLACE))
         return false;
     kv_batch_init(&batch);
-    (void)kv_iter_new(snapshot, &it);
+    (void)kv_iter_new(snapshot, "", 0, &it);
     for (int r = kv_iter_seek(it, "", 0); r == 0 && it->valid; r = kv_iter_next(it))
         kv_batch_put(&batch, it->key, it->key_len, it->value, it->value_len);
     kv_iter_free(it);

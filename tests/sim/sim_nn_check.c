@@ -227,7 +227,7 @@ static uint64_t store_hash(struct kv *kv)
     CLEANUP(kv_iter) struct kv_iter *it = NULL;
     uint64_t hash = 0;
 
-    if (kv_iter_new(kv, &it) < 0)
+    if (kv_iter_new(kv, "", 0, &it) < 0)
         return 0;
     for (int r = kv_iter_seek(it, "", 0); r == 0 && it->valid; r = kv_iter_next(it)) {
         hash = hash64(it->key, it->key_len, hash);

@@ -86,7 +86,7 @@ static void walk(struct tree *t, struct kv *kv, char kind,
 {
     CLEANUP(kv_iter) struct kv_iter *it = NULL;
 
-    if (kv_iter_new(kv, &it) < 0 || kv_iter_seek(it, &kind, 1) < 0)
+    if (kv_iter_new(kv, "", 0, &it) < 0 || kv_iter_seek(it, &kind, 1) < 0)
         return;
     while (it->valid && it->key[0] == (uint8_t)kind) {
         take(t, key_get_u64(it->key + 1), it);

@@ -434,10 +434,11 @@ static int counted_get(struct kv *kv, const void *key, size_t len, bool persiste
     return counted_ops->get(kv, key, len, persisted, ret);
 }
 
-static int counted_iter_new(struct kv *kv, struct kv_iter **ret_iter)
+static int counted_iter_new(struct kv *kv, const void *prefix, size_t len,
+                            struct kv_iter **ret_iter)
 {
     counts.scans++;
-    return counted_ops->iter_new(kv, ret_iter);
+    return counted_ops->iter_new(kv, prefix, len, ret_iter);
 }
 
 static int counted_write(struct kv *kv, const struct kv_batch *b)
@@ -473,7 +474,7 @@ uint64_t fx_store_hash(struct kv *kv)
     struct kv_iter *it;
     uint64_t hash;
 
-    assert_int_equal(kv_iter_new(kv, &it), 0);
+    assert_int_equal(kv_iter_new(kv, "", 0, &it), 0);
     assert_int_equal(kv_iter_seek(it, "", 0), 0);
     while (it->valid) {
         hash64_stream_add(h, it->key, it->key_len);
@@ -494,7 +495,7 @@ static uint64_t count_prefix(struct fx *f, char kind, uint64_t ino)
     struct key k;
 
     key_id64(&k, kind, ino);
-    assert_int_equal(kv_iter_new(f->kv, &it), 0);
+    assert_int_equal(kv_iter_new(f->kv, "", 0, &it), 0);
     assert_int_equal(kv_iter_seek(it, k.b, k.len), 0);
     while (it->valid && it->key_len > 9 && memcmp(it->key, k.b, 9) == 0) {
         count++;
@@ -525,7 +526,7 @@ static void links_of(struct fx *f, uint64_t ino, uint32_t *ret_names, uint32_t *
 
     *ret_names = *ret_subdirs = 0;
     *ret_parent = 0;
-    assert_int_equal(kv_iter_new(f->kv, &it), 0);
+    assert_int_equal(kv_iter_new(f->kv, "", 0, &it), 0);
     assert_int_equal(kv_iter_seek(it, "D", 1), 0);
     for (; it->valid && it->key[0] == 'D'; assert_int_equal(kv_iter_next(it), 0)) {
         uint64_t parent = key_get_u64(it->key + 1);
@@ -587,7 +588,7 @@ void fx_check_tree(struct fx *f)
     uint64_t inodes = 0, reaping = 0;
     struct kv_iter *it;
 
-    assert_int_equal(kv_iter_new(f->kv, &it), 0);
+    assert_int_equal(kv_iter_new(f->kv, "", 0, &it), 0);
     assert_int_equal(kv_iter_seek(it, "I", 1), 0);
     for (; it->valid && it->key[0] == 'I'; assert_int_equal(kv_iter_next(it), 0)) {
         struct inode_rec i;

@@ -47,7 +47,7 @@ static size_t replies_kept(struct fx *f)
     struct kv_iter *it;
     size_t count = 0;
 
-    assert_int_equal(kv_iter_new(f->kv, &it), 0);
+    assert_int_equal(kv_iter_new(f->kv, "", 0, &it), 0);
     assert_int_equal(kv_iter_seek(it, "R", 1), 0);
     for (; it->valid && it->key[0] == 'R'; assert_int_equal(kv_iter_next(it), 0))
         count++;

@@ -135,7 +135,7 @@ static void reaping_leaves_nothing_behind(void **state)
     assert_int_equal(fx_setxattr(f, x, "user.b", "2", 0), 0);
     assert_int_equal(fx_unlink(f, ROOT, "x"), 0);
     assert_int_equal(fx_reap(f, before, 1), 0);
-    assert_int_equal(kv_iter_new(f->kv, &it), 0);
+    assert_int_equal(kv_iter_new(f->kv, "", 0, &it), 0);
     assert_int_equal(kv_iter_seek(it, "X", 1), 0);
     assert_true(!it->valid || it->key[0] != 'X');
     kv_iter_free(it);

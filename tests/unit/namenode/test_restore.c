@@ -95,7 +95,7 @@ static unsigned count_kind(struct kv *kv, char kind)
     struct key k;
 
     key_kind(&k, kind);
-    assert_int_equal(kv_iter_new(kv, &it), 0);
+    assert_int_equal(kv_iter_new(kv, "", 0, &it), 0);
     for (assert_int_equal(kv_iter_seek(it, k.b, k.len), 0);
          it->valid && it->key[0] == (uint8_t)kind; assert_int_equal(kv_iter_next(it), 0))
         count++;

@@ -50,7 +50,7 @@ static void each(struct walk *w, const struct key *prefix,
 {
     struct kv_iter *it;
 
-    assert_int_equal(kv_iter_new(w->kv, &it), 0);
+    assert_int_equal(kv_iter_new(w->kv, "", 0, &it), 0);
     assert_int_equal(kv_iter_seek(it, prefix->b, prefix->len), 0);
     while (it->valid && it->key_len >= prefix->len &&
            memcmp(it->key, prefix->b, prefix->len) == 0) {
@@ -103,7 +103,7 @@ static uint32_t names_in(struct walk *w, uint64_t dir, uint64_t ino)
     struct key k;
 
     key_id64(&k, 'D', dir);
-    assert_int_equal(kv_iter_new(w->kv, &it), 0);
+    assert_int_equal(kv_iter_new(w->kv, "", 0, &it), 0);
     assert_int_equal(kv_iter_seek(it, k.b, k.len), 0);
     for (; it->valid && it->key_len > 9 && memcmp(it->key, k.b, 9) == 0;
          assert_int_equal(kv_iter_next(it), 0)) {

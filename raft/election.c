@@ -23,11 +23,14 @@ static uint64_t next_random(struct raft *r)
     return z ^ (z >> 31);
 }
 
+static int64_t random_delay(struct raft *r)
+{
+    return (int64_t)(next_random(r) % (uint64_t)(r->cfg.election_max_ns - r->cfg.election_min_ns));
+}
+
 static void reset_timer(struct raft *r)
 {
-    uint64_t span = (uint64_t)(r->cfg.election_max_ns - r->cfg.election_min_ns);
-
-    r->election_at_ns = r->now_ns + r->cfg.election_min_ns + (int64_t)(next_random(r) % span);
+    r->election_at_ns = r->now_ns + r->cfg.election_min_ns + random_delay(r);
 }
 
 /*
@@ -226,11 +229,15 @@ void election_tick(struct raft *r)
 {
     if (r->now_ns < r->election_at_ns)
         return;
-    if (!may_campaign(r) || !is_electable(r)) {
-        reset_timer(r);
+    if (may_campaign(r) && is_electable(r)) {
+        precampaign(r);
         return;
     }
-    precampaign(r);
+    reset_timer(r);
+    /* Nobody has led since we started. When all of a group start together, nobody will until the
+     * quarantine is over: then at once, but apart, and not a whole timeout after it. */
+    if (is_quarantined(r))
+        r->election_at_ns = r->quarantine_until_ns + random_delay(r) / 4;
 }
 
 static void become_leader(struct raft *r)

@@ -1,7 +1,6 @@
 /*
- * The heart of a replica: node_step() gives raft an event and does what follows; what may run other
- * people's code (applying entries, answering, telling a change of role) is left to the end of the
- * loop turn, so that nothing runs inside the call that asked for it.
+ * The heart of a replica: node_step() gives raft an event and does what follows; what may run others'
+ * code (applying, answers, changes of role) is left to the end of the loop turn, not to run in the call.
  */
 #include "namenode/node_impl.h"
 
@@ -203,21 +202,21 @@ static void turn_again(void *ctx)
 static void node_turn(void *ctx)
 {
     struct node *n = ctx;
-    bool again;
 
     n->turn_deferred = false;
     n->in_turn = true;
+    node_apply_entries(n);
     do {
-        again = node_apply_entries(n) == 1;
+        n->turn_again = false;
         tell_serving(n);
-        again = node_run_completions(n) || again;
+        (void)node_run_completions(n);
         if (proposals_is_due(&n->proposals) && !n->transferring)
             node_flush_batch(n);
         if (n->hash_due != 0)
             node_propose_hash(n);
-    } while (again);
+    } while (n->turn_again);
     n->in_turn = false;
-    /* A long way to go: others have their turn in between. */
+    /* A long way to go: connections and timers have their turn in between. */
     if (n->applied < n->commit && !n->waits_for_fetch) {
         loop_cancel(n->loop, turn_again, n);
         loop_post(n->loop, turn_again, n);
@@ -226,7 +225,8 @@ static void node_turn(void *ctx)
 
 void node_need_turn(struct node *n)
 {
-    if (n->turn_deferred || n->is_closing)
+    n->turn_again = true;
+    if (n->in_turn || n->turn_deferred || n->is_closing)
         return;
     n->turn_deferred = true;
     loop_defer(n->loop, node_turn, n);

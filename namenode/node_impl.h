@@ -74,7 +74,7 @@ struct node {
     struct snap_sender *snap_sender;
     struct snap_receiver *snap_receiver;
     struct loop_timer *tick_timer, *care_timer, *stop_timer;
-    bool turn_deferred, in_turn, is_closing;
+    bool turn_deferred, in_turn, turn_again, is_closing;
 
     /* As the last update said. */
     enum raft_role role;
@@ -138,7 +138,7 @@ void node_fail_proposals(struct node *n);
 void node_fail_reads(struct node *n);
 void node_take_reads(struct node *n, const struct raft_update *up);
 bool node_run_completions(struct node *n);
-int node_apply_entries(struct node *n);
+void node_apply_entries(struct node *n);
 void node_propose_done(struct node *n);
 void node_propose_hash(struct node *n);
 

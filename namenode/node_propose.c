@@ -196,8 +196,8 @@ static void apply_entry(struct node *n, const struct raft_entry *e, struct raft_
         n->hash_due = index;
 }
 
-/* 1: something was applied, 0: nothing to do. */
-int node_apply_entries(struct node *n)
+/* What is committed, but no more than one slice. */
+void node_apply_entries(struct node *n)
 {
     uint64_t begin_ns = clock_monotonic_ns(clock_system());
     uint64_t before = n->applied;
@@ -221,14 +221,13 @@ int node_apply_entries(struct node *n)
             break;
     }
     if (n->applied == before)
-        return 0;
+        return;
     for (unsigned i = 0; i < n->watch_count; i++) {
         if (n->watches[i].applied)
             n->watches[i].applied(n->watches[i].ctx, n->applied);
     }
     ev.index = n->applied;
     (void)node_step(n, &ev);
-    return 1;
 }
 
 void node_propose_hash(struct node *n)

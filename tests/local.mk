@@ -375,6 +375,13 @@ tests_unit_namenode_test_node_format_CFLAGS = $(TEST_CFLAGS)
 tests_unit_namenode_test_node_format_LDADD = libnamenode.la $(CMOCKA_LIBS)
 # ---- end of mixed versions ----
 
+check_PROGRAMS += tests/unit/namenode/test_node_replay
+TESTS += tests/unit/namenode/test_node_replay
+tests_unit_namenode_test_node_replay_SOURCES = tests/unit/namenode/test_node_replay.c \
+	tests/unit/namenode/node_group.c tests/unit/namenode/node_group.h
+tests_unit_namenode_test_node_replay_CFLAGS = $(TEST_CFLAGS)
+tests_unit_namenode_test_node_replay_LDADD = libnamenode.la $(CMOCKA_LIBS)
+
 check_PROGRAMS += tests/unit/namenode/test_snapshot
 TESTS += tests/unit/namenode/test_snapshot
 tests_unit_namenode_test_snapshot_SOURCES = tests/unit/namenode/test_snapshot.c \

@@ -511,7 +511,7 @@ static void a_stopping_leader_hands_over_first(void **state)
     assert_int_not_equal(leader_of(g), leader);
 }
 
-/* What a follower said before does not count: it may have led then. */
+/* What a follower said before does not count: it may have been old enough to lead. */
 static int64_t restarted_ns;
 
 static bool followers_are_back(struct group *g)

@@ -12,6 +12,7 @@
 
 #include <jansson.h>
 
+#include "shell/report.h"
 #include "shell/summary.h"
 
 enum { REPORT_MAX = 4096 };
@@ -199,6 +200,22 @@ static void a_nearly_full_disk_is_a_problem(void **state)
     }
 }
 
+/* fsck goes on with the next copy instead of waiting for a datanode that is away. */
+static void only_a_target_that_is_heard_has_an_address(void **state)
+{
+    json_t *j = json_loads("{\"targets\": ["
+                           "{\"target\": 1, \"state\": \"silent\", \"addr\": \"a:1\"},"
+                           "{\"target\": 2, \"state\": \"draining\", \"addr\": \"b:2\"}]}",
+                           JSON_REJECT_DUPLICATES, NULL);
+
+    (void)state;
+    assert_non_null(j);
+    assert_null(report_target_addr(j, 1));
+    assert_string_equal(report_target_addr(j, 2), "b:2");
+    assert_null(report_target_addr(j, 3));
+    json_decref(j);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -214,6 +231,7 @@ int main(void)
         cmocka_unit_test(progress_is_summed),
         cmocka_unit_test(what_is_no_report_is_refused),
         cmocka_unit_test(a_cluster_without_groups_is_not_well),
+        cmocka_unit_test(only_a_target_that_is_heard_has_an_address),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -114,6 +114,14 @@ static struct usage_node *node_new(struct tx *tx, uint64_t ino)
     return n;
 }
 
+/* From n up, as far as it is known. */
+static bool is_on_the_way(const struct usage_node *n, const struct usage_node *wanted)
+{
+    while (n && n != wanted)
+        n = n->above;
+    return n != NULL;
+}
+
 struct usage_node *usage_node(struct tx *tx, uint64_t ino)
 {
     struct usage_node *first = NULL, **link = &first;
@@ -123,6 +131,10 @@ struct usage_node *usage_node(struct tx *tx, uint64_t ino)
         struct inode_rec dir;
 
         HASH_FIND(hh, tx->usage, &ino, sizeof(ino), n);
+        if (n && is_on_the_way(first, n)) {
+            (void)tx_fail(tx, -EBADMSG); /* A directory lies in itself. */
+            return NULL;
+        }
         if (n) {
             *link = n;
             return first;
@@ -315,6 +327,10 @@ static void dir_moved(struct tx *tx, uint64_t from, uint64_t to, const struct in
 
     if (!n || !above)
         return;
+    if (is_on_the_way(above, n)) {
+        (void)tx_fail(tx, -EBADMSG); /* Into itself: that was to be refused before. */
+        return;
+    }
     move(tx, from, to, &w);
     n->above = above;
 }

@@ -333,6 +333,40 @@ static void a_newer_store_is_refused(void **state)
     assert_null(fsm);
 }
 
+/* Of a store that says so, counting would go round for ever, on every replica. */
+static void a_directory_in_itself_is_damage(void **state)
+{
+    struct fx *f = *state;
+    uint64_t a = fx_dir(f, ROOT, "a"), b = fx_dir(f, a, "b");
+    REQ(CREATE, create, DFS__CREATE_OP__INIT);
+    Dfs__MetaRequest *reqs[] = {&req};
+    uint8_t rec[REC_BYTES_MAX], *bytes;
+    struct kv_batch batch;
+    struct inode_rec inode;
+    struct kv_value v;
+    struct key k;
+    size_t len;
+
+    key_id64(&k, 'I', a);
+    assert_int_equal(kv_get(f->kv, k.b, k.len, &v), 0);
+    assert_int_equal(inode_rec_decode(a, v.data, v.len, &inode), 0);
+    kv_value_done(f->kv, &v);
+    inode.parent = b;
+    kv_batch_init(&batch);
+    (void)kv_batch_put(&batch, k.b, k.len, rec, inode_rec_encode(&inode, rec));
+    assert_int_equal(kv_write(f->kv, &batch), 0);
+    kv_batch_done(&batch);
+    fx_reopen(f);
+    body.parent = b;
+    body.name.data = (uint8_t *)"file";
+    body.name.len = 4;
+    body.mode = 0644;
+    bytes = fx_batch(f->time_ns, reqs, 1, &len);
+    assert_int_equal(fsm_apply(f->fsm, fsm_applied(f->fsm).index + 1, 1, bytes, len, NULL, NULL),
+                     -EBADMSG);
+    free(bytes);
+}
+
 static void a_newer_format_is_not_applied(void **state)
 {
     struct fx *f = *state;
@@ -396,6 +430,7 @@ int main(void)
         cmocka_unit_test(an_old_store_is_counted_at_once),
         cmocka_unit_test(the_format_depends_on_what_is_asked),
         ON_BOTH_STORES(a_newer_store_is_refused),
+        ON_BOTH_STORES(a_directory_in_itself_is_damage),
         ON_BOTH_STORES(a_newer_format_is_not_applied),
     };
 

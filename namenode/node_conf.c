@@ -25,6 +25,7 @@
  *               copies           3                    of a new cluster: of each chunk...
  *               min_write        2                    ...and how few may take writes
  *               pgs_per_target   32                   placement groups per disk
+ *               session_timeout  1h                   a client that is silent for so long is evicted
  *               rebalance_moves  2                    PGs that move at once to even out; 0: none
  *   [tls]       ca, cert, key    (required)           PEM files; relative to the configuration file
  *   [data]      tls              on                   off: chunk traffic in plain text
@@ -45,12 +46,16 @@
 #include "common/strutil.h"
 #include "namenode/fsm.h"
 
+/* A session is renewed several times in its lease of 15 s: to be late is not to be silent. */
+enum { SESSION_TIMEOUT_S_MIN = 20, SESSION_TIMEOUT_S_MAX = 30 * 24 * 3600 };
+
 void node_conf_init(struct node_conf *c)
 {
     *c = (struct node_conf){
         .read_lease = true,
         .format = FSM_FORMAT,
         .rebalance_moves = 2,
+        .session_timeout_ms = 3600000,
         .heartbeat_ms = RAFT_HEARTBEAT_MS,
         .election_ms = RAFT_ELECTION_MIN_MS,
         .cache_bytes = 256 * MIB,
@@ -195,6 +200,9 @@ static void read_namenode(struct conf *conf, const char *conf_path, struct node_
     c->read_lease = conf_bool(conf, s, "read_lease", c->read_lease);
     c->rebalance_moves =
         (uint32_t)conf_u64(conf, s, "rebalance_moves", c->rebalance_moves, 0, 1000);
+    c->session_timeout_ms =
+        conf_duration_ms(conf, s, "session_timeout", c->session_timeout_ms,
+                         SESSION_TIMEOUT_S_MIN * 1000ull, SESSION_TIMEOUT_S_MAX * 1000ull);
     c->heartbeat_ms = conf_u64(conf, s, "heartbeat_ms", c->heartbeat_ms, 5, 10000);
     c->election_ms = conf_u64(conf, s, "election_ms", c->election_ms, 20, 60000);
     if (c->election_ms < 3 * c->heartbeat_ms)

@@ -151,6 +151,9 @@ bool node_peer_is_known(struct node *n, const struct raft_msg *msg);
 /* The id is, or once was, a namenode's. */
 bool node_id_is_used(struct node *n, struct raft_id id);
 
+/* node_snap.c */
+int node_start_snapshots(struct node *n);
+
 /* node_open.c. What fails has been logged; with is_damaged, node_begin_anew() is the way on. */
 int node_open_dir(struct node *n);
 void node_unlock_dir(struct node *n);

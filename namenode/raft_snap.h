@@ -32,6 +32,7 @@ struct slab_pool;
 struct snap_receiver;
 struct snap_sender;
 struct tls;
+struct vfs;
 
 /* ---- leader ---- */
 
@@ -76,6 +77,7 @@ struct snap_receiver_config {
     struct slab_pool *slabs;
     struct tls *tls;
     struct raft_id self;
+    struct vfs *vfs;
     const char *dir;             /* where files are gathered */
     const uint64_t *spare_bytes; /* of the disk that are left alone; looked at anew each time */
     /* All is here, synced and checked (0), or -errno: the core asks for another offer. */

@@ -92,6 +92,7 @@ static int hash_file(struct vfs_file *file, uint64_t *ret_size, uint64_t *ret_ha
 }
 
 struct scan {
+    struct vfs *vfs;
     const char *dir;
     struct snap_files *files;
 };
@@ -108,17 +109,17 @@ static int scan_name(void *ctx, const char *name, bool is_dir)
         return 0;
     if ((size_t)snprintf(path, sizeof(path), "%s/%s", s->dir, name) >= sizeof(path))
         return -ENAMETOOLONG;
-    r = vfs_open(vfs_posix(), path, O_RDONLY, 0, &file);
+    r = vfs_open(s->vfs, path, O_RDONLY, 0, &file);
     if (r == 0)
         r = hash_file(file, &size, &hash);
     return r < 0 ? r : snap_files_add(s->files, name, size, hash);
 }
 
-int snap_files_scan(const char *dir, struct snap_files *ret_files)
+int snap_files_scan(struct vfs *vfs, const char *dir, struct snap_files *ret_files)
 {
     struct snap_files files = {0};
-    struct scan s = {.dir = dir, .files = &files};
-    int r = vfs_list(vfs_posix(), dir, scan_name, &s);
+    struct scan s = {.vfs = vfs, .dir = dir, .files = &files};
+    int r = vfs_list(vfs, dir, scan_name, &s);
 
     if (r < 0) {
         snap_files_done(&files);
@@ -137,18 +138,29 @@ static int prune_name(void *ctx, const char *name, bool is_dir)
         return 0;
     if ((size_t)snprintf(path, sizeof(path), "%s/%s", s->dir, name) >= sizeof(path))
         return -ENAMETOOLONG;
-    return is_dir ? vfs_remove_all(vfs_posix(), path) : vfs_unlink(vfs_posix(), path);
+    return is_dir ? vfs_remove_all(s->vfs, path) : vfs_unlink(s->vfs, path);
 }
 
-int snap_files_prune(const char *dir, const struct snap_files *files)
+int snap_files_prune(struct vfs *vfs, const char *dir, const struct snap_files *files)
 {
     struct snap_files copy = *files;
-    struct scan s = {.dir = dir, .files = &copy};
+    struct scan s = {.vfs = vfs, .dir = dir, .files = &copy};
 
-    return vfs_list(vfs_posix(), dir, prune_name, &s);
+    return vfs_list(vfs, dir, prune_name, &s);
 }
 
-int snap_file_verify(const char *dir, const struct snap_file *file)
+/* What could not be synced the kernel takes for clean, and would say so of it the next time: it goes,
+ * to be fetched again. */
+static int sync_or_drop(struct vfs *vfs, struct vfs_file *file, const char *path)
+{
+    int r = vfs_sync(file);
+
+    if (r < 0)
+        (void)vfs_unlink(vfs, path);
+    return r;
+}
+
+int snap_file_verify(struct vfs *vfs, const char *dir, const struct snap_file *file)
 {
     CLEANUP(vfs_file) struct vfs_file *f = NULL;
     char path[PATH_SIZE];
@@ -157,21 +169,21 @@ int snap_file_verify(const char *dir, const struct snap_file *file)
 
     if ((size_t)snprintf(path, sizeof(path), "%s/%s", dir, file->name) >= sizeof(path))
         return -ENAMETOOLONG;
-    r = vfs_open(vfs_posix(), path, O_RDWR, 0, &f);
+    r = vfs_open(vfs, path, O_RDWR, 0, &f);
     if (r < 0)
         return r;
-    r = vfs_sync(f);
+    r = sync_or_drop(vfs, f, path);
     if (r == 0)
         r = hash_file(f, &size, &hash);
     if (r < 0)
         return r;
     if (size == file->size && hash == file->hash)
         return 0;
-    (void)vfs_unlink(vfs_posix(), path);
+    (void)vfs_unlink(vfs, path);
     return -EBADMSG;
 }
 
-int snap_files_sync(const char *dir, const struct snap_files *files)
+int snap_files_sync(struct vfs *vfs, const char *dir, const struct snap_files *files)
 {
     for (size_t i = 0; i < files->count; i++) {
         CLEANUP(vfs_file) struct vfs_file *f = NULL;
@@ -180,11 +192,11 @@ int snap_files_sync(const char *dir, const struct snap_files *files)
 
         if ((size_t)snprintf(path, sizeof(path), "%s/%s", dir, files->list[i].name) >= sizeof(path))
             return -ENAMETOOLONG;
-        r = vfs_open(vfs_posix(), path, O_RDWR, 0, &f);
+        r = vfs_open(vfs, path, O_RDWR, 0, &f);
         if (r == 0)
-            r = vfs_sync(f);
+            r = sync_or_drop(vfs, f, path);
         if (r < 0)
             return r;
     }
-    return vfs_sync_dir(vfs_posix(), dir);
+    return vfs_sync_dir(vfs, dir);
 }

@@ -10,6 +10,8 @@
 
 #include "common/compiler.h"
 
+struct vfs;
+
 enum {
     SNAP_NAME_MAX = 128,
     SNAP_FILES_MAX = 50000,
@@ -33,12 +35,14 @@ int snap_files_add(struct snap_files *f, const char *name, uint64_t size, uint64
 const struct snap_file *snap_files_find(const struct snap_files *f, const char *name);
 
 /* Lists and hashes what is in dir. */
-int snap_files_scan(const char *dir, struct snap_files *ret_files);
+int snap_files_scan(struct vfs *vfs, const char *dir, struct snap_files *ret_files);
 /* Removes from dir what is not in files. */
-int snap_files_prune(const char *dir, const struct snap_files *files);
-/* Syncs the file and checks its hash. -EBADMSG: it is not what it should be; it was removed. */
-int snap_file_verify(const char *dir, const struct snap_file *file);
-/* Syncs all of them, and dir: also those that an attempt before left, whole but perhaps unsynced. */
-int snap_files_sync(const char *dir, const struct snap_files *files);
+int snap_files_prune(struct vfs *vfs, const char *dir, const struct snap_files *files);
+/* Syncs the file and checks its hash. -EBADMSG: it is not what it should be; it was removed, as is
+ * one that cannot be synced. */
+int snap_file_verify(struct vfs *vfs, const char *dir, const struct snap_file *file);
+/* Syncs all of them, and dir: also those that an attempt before left, whole but perhaps unsynced.
+ * One that cannot be synced is removed. */
+int snap_files_sync(struct vfs *vfs, const char *dir, const struct snap_files *files);
 
 #endif

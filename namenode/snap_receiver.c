@@ -51,6 +51,7 @@ struct snap_receiver {
     size_t at;               /* file being fetched */
     struct vfs_file *file;
     uint64_t asked, written; /* bytes of it */
+    bool goes_on;            /* it had a beginning here already: perhaps that of another file */
     unsigned inflight;
     uint64_t calls[WINDOW]; /* to be forgotten when an attempt ends; of the past ones, some */
     unsigned next_call;
@@ -97,11 +98,11 @@ static void call(struct snap_receiver *r, Dfs__SnapWant *want, rpc_reply_fn done
 /* What is here already, whole and right; the rest of what does not belong here goes. */
 static int compare(struct snap_receiver *r)
 {
-    int res = vfs_mkdir_all(vfs_posix(), r->dir, 0700);
+    int res = vfs_mkdir_all(r->config.vfs, r->dir, 0700);
 
     if (res == 0)
-        res = snap_files_prune(r->dir, &r->files);
-    return res < 0 ? res : snap_files_scan(r->dir, &r->here);
+        res = snap_files_prune(r->config.vfs, r->dir, &r->files);
+    return res < 0 ? res : snap_files_scan(r->config.vfs, r->dir, &r->here);
 }
 
 static void on_work_run(struct work *work)
@@ -113,10 +114,10 @@ static void on_work_run(struct work *work)
         r->result = compare(r);
         break;
     case RX_CHECKING:
-        r->result = snap_file_verify(r->dir, &r->files.list[r->at]);
+        r->result = snap_file_verify(r->config.vfs, r->dir, &r->files.list[r->at]);
         break;
     case RX_SYNCING:
-        r->result = snap_files_sync(r->dir, &r->files);
+        r->result = snap_files_sync(r->config.vfs, r->dir, &r->files);
         break;
     case RX_IDLE:
     case RX_MANIFEST:
@@ -194,31 +195,42 @@ static void ask_pieces(struct snap_receiver *r)
     }
 }
 
-/* Goes on where an earlier attempt ended. */
-static int open_file(struct snap_receiver *r)
+/* Goes on where an earlier attempt ended, or from the start. */
+static int open_file(struct snap_receiver *r, bool from_start)
 {
     const struct snap_file *want = &r->files.list[r->at];
-    const struct snap_file *have = snap_files_find(&r->here, want->name);
+    const struct snap_file *have = from_start ? NULL : snap_files_find(&r->here, want->name);
     char path[1024];
     int res;
 
     if ((size_t)snprintf(path, sizeof(path), "%s/%s", r->dir, want->name) >= sizeof(path))
         return -ENAMETOOLONG;
-    res = vfs_open(vfs_posix(), path, O_RDWR | O_CREAT, 0600, &r->file);
+    res = vfs_open(r->config.vfs, path, O_RDWR | O_CREAT, 0600, &r->file);
     if (res < 0)
         return res;
     r->asked = have && have->size < want->size ? have->size : 0;
-    if (r->asked == 0)
+    r->goes_on = r->asked > 0;
+    if (!r->goes_on)
         res = vfs_truncate(r->file, 0);
     r->written = r->asked;
     r->state = RX_FILE;
     return res;
 }
 
+static void fetch_file(struct snap_receiver *r, bool from_start)
+{
+    int res = open_file(r, from_start);
+
+    if (res < 0) {
+        end(r, res);
+        return;
+    }
+    ask_pieces(r);
+    step(r); /* A file may be empty. */
+}
+
 static void next_file(struct snap_receiver *r)
 {
-    int res;
-
     for (; r->at < r->files.count; r->at++) {
         const struct snap_file *have = snap_files_find(&r->here, r->files.list[r->at].name);
 
@@ -230,13 +242,7 @@ static void next_file(struct snap_receiver *r)
         work_start(r, RX_SYNCING);
         return;
     }
-    res = open_file(r);
-    if (res < 0) {
-        end(r, res);
-        return;
-    }
-    ask_pieces(r);
-    step(r); /* A file may be empty. */
+    fetch_file(r, false);
 }
 
 /* ---- manifest ---- */
@@ -267,7 +273,7 @@ static bool check_space(struct snap_receiver *r)
 {
     struct vfs_space space;
     uint64_t need = *r->config.spare_bytes, kept = 0;
-    int res = vfs_space(vfs_posix(), r->dir, &space);
+    int res = vfs_space(r->config.vfs, r->dir, &space);
 
     if (res < 0) {
         end(r, res);
@@ -355,6 +361,11 @@ static void step(struct snap_receiver *r)
 {
     if (r->state == RX_IDLE)
         return;
+    if (r->state == RX_CHECKING && r->result == -EBADMSG && r->goes_on && r->conn) {
+        r->result = 0;
+        fetch_file(r, true);
+        return;
+    }
     if (r->result < 0) {
         end(r, r->result);
         return;

@@ -124,7 +124,7 @@ static void on_hash_run(struct work *work)
 {
     struct snap_sender *s = CONTAINER_OF(work, struct snap_sender, work);
 
-    s->result = snap_files_scan(s->dir, &s->files);
+    s->result = snap_files_scan(vfs_posix(), s->dir, &s->files);
 }
 
 static void on_hash_done(struct work *work)

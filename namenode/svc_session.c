@@ -1,6 +1,7 @@
 /*
  * SESSION_OPEN, _RENEW, _CLOSE. A session begins and ends by a log entry; that a client is silent
- * costs it nothing until it has been so for an hour (a laptop that slept), then it is evicted.
+ * costs it nothing until it has been so for session_timeout (a laptop that slept), then it is
+ * evicted. A new leader counts from the moment it serves: it does not know who was heard before.
  */
 #include "namenode/svc_session.h"
 
@@ -15,6 +16,7 @@
 #include "common/mem.h"
 #include "namenode/fsm.h"
 #include "namenode/node.h"
+#include "namenode/node_conf.h"
 #include "namenode/service.h"
 #include "namenode/sessions.h"
 #include "namenode/svc_request.h"
@@ -23,7 +25,6 @@
 enum { SWEEP_MS = 5000, EVICT_AT_ONCE = 64, LEASE_MS = 15000 };
 /* A client that died together with the leader must not hold up garbage for as long as that. */
 static const uint64_t attach_patience_ns = 60 * CLOCK_NS_PER_S;
-static const uint64_t courtesy_ns = 3600 * CLOCK_NS_PER_S;
 
 struct svc_session {
     struct services *all;
@@ -251,15 +252,18 @@ static void evict_applied(void *ctx, int status, const Dfs__MetaReply *reply)
 static void evict_silent(void *ctx, int status)
 {
     struct svc_session *s = ctx;
+    uint64_t silence_ms = services_conf(s->all)->session_timeout_ms;
     uint64_t expired[EVICT_AT_ONCE];
     size_t n;
 
     s->asks = false;
     if (status < 0 || s->sessions == NULL)
         return;
-    n = sessions_expired(s->sessions, now_ns(s), courtesy_ns, expired, EVICT_AT_ONCE);
+    n = sessions_expired(s->sessions, now_ns(s), silence_ms * CLOCK_NS_PER_MS, expired,
+                         EVICT_AT_ONCE);
     for (size_t i = 0; i < n; i++) {
-        log_warn("evicting a session that was silent for an hour", "session=%" PRIu64, expired[i]);
+        log_warn("evicting a session that was silent for too long",
+                 "session=%" PRIu64 " session_timeout=%" PRIu64 "ms", expired[i], silence_ms);
         propose_end(s, expired[i], true, evict_applied, s);
     }
 }
@@ -316,11 +320,12 @@ static int add_session(void *ctx, const struct session_rec *rec)
 static void serving(void *self, uint64_t term)
 {
     struct svc_session *s = self;
+    uint64_t sweep_ms = MIN((uint64_t)SWEEP_MS, services_conf(s->all)->session_timeout_ms / 4);
 
     (void)term;
     s->sessions = sessions_new();
     (void)fsm_each_session(node_fsm(s->node), add_session, s);
-    loop_timer_start(s->sweep, SWEEP_MS, SWEEP_MS);
+    loop_timer_start(s->sweep, sweep_ms, sweep_ms);
 }
 
 const struct service svc_session = {

@@ -348,6 +348,11 @@ TESTS += tests/unit/namenode/test_data_dir_crash
 tests_unit_namenode_test_data_dir_crash_CFLAGS = $(TEST_CFLAGS)
 tests_unit_namenode_test_data_dir_crash_LDADD = libnamenode.la $(CMOCKA_LIBS)
 
+check_PROGRAMS += tests/unit/namenode/test_snap_crash
+TESTS += tests/unit/namenode/test_snap_crash
+tests_unit_namenode_test_snap_crash_CFLAGS = $(TEST_CFLAGS)
+tests_unit_namenode_test_snap_crash_LDADD = libnamenode.la $(CMOCKA_LIBS)
+
 check_PROGRAMS += tests/unit/namenode/test_rot
 TESTS += tests/unit/namenode/test_rot
 tests_unit_namenode_test_rot_SOURCES = tests/unit/namenode/test_rot.c $(LOG_FIXTURE_SOURCES)

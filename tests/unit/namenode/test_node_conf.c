@@ -61,6 +61,7 @@ static void each_mistake_is_told(void **state)
         {"[namenode]\nid = 1\nnamenodes = 1@a:x\n" TLS, "id@host:port"},
         {"[namenode]\nid = 1\nnamenodes = 1@a:1\n", "ca"},
         {"[namenode]\nid = 1\nnamenodes = 1@a:1\nelection_ms = 60\n" TLS, "heartbeat"},
+        {"[namenode]\nid = 1\nnamenodes = 1@a:1\nsession_timeout = 19s\n" TLS, "session_timeout"},
         {"[namenode]\nid = 1\nnamenodes = 1@a:1\nlistn = 1\n" TLS, "listn"},
         {"[namenode]\nid = 1\nnamenodes = 1@a:1\n" TLS "[log]\nlevel = loud\n", "loud"},
     };

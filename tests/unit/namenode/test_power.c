@@ -33,6 +33,7 @@
 #include "common/log.h"
 #include "common/mem.h"
 #include "common/rng.h"
+#include "common/vfs.h"
 #include "common/vfs_fake.h"
 #include "namenode/data_dir.h"
 #include "namenode/kv_rocks.h"
@@ -204,9 +205,9 @@ static int swap(struct replica *p, uint64_t index)
     (void)snprintf(in, sizeof(in), "%s", data_dir_path(p->dir, "snap-in"));
     r = fsm_checkpoint(p->fsm, in);
     if (r == 0)
-        r = snap_files_scan(in, &files);
+        r = snap_files_scan(vfs_posix(), in, &files);
     for (size_t i = 0; i < files.count && r == 0; i++)
-        r = snap_file_verify(in, &files.list[i]);
+        r = snap_file_verify(vfs_posix(), in, &files.list[i]);
     snap_files_done(&files);
     if (r == 0)
         r = vfs_sync_dir(vfs_posix(), in);

@@ -21,6 +21,7 @@
 #include "common/buf.h"
 #include "common/limits.h"
 #include "common/log.h"
+#include "common/vfs.h"
 #include "common/vfs_fake.h"
 #include "namenode/data_dir.h"
 #include "namenode/log_format.h"
@@ -244,13 +245,13 @@ static void each_bit_of_a_received_file(void **state)
     assert_non_null(mkdtemp(dir));
     (void)snprintf(path, sizeof(path), "%s/000007.sst", dir);
     assert_int_equal(vfs_replace_file(vfs_posix(), path, bytes, sizeof(bytes), 0600), 0);
-    assert_int_equal(snap_files_scan(dir, &files), 0);
-    assert_int_equal(snap_file_verify(dir, &files.list[0]), 0);
+    assert_int_equal(snap_files_scan(vfs_posix(), dir, &files), 0);
+    assert_int_equal(snap_file_verify(vfs_posix(), dir, &files.list[0]), 0);
     for (size_t at = 0; at < sizeof(bytes) * 8; at++) {
         bytes[at / 8] ^= (uint8_t)(1U << at % 8);
         assert_int_equal(vfs_replace_file(vfs_posix(), path, bytes, sizeof(bytes), 0600), 0);
         bytes[at / 8] ^= (uint8_t)(1U << at % 8);
-        assert_int_equal(snap_file_verify(dir, &files.list[0]), -EBADMSG);
+        assert_int_equal(snap_file_verify(vfs_posix(), dir, &files.list[0]), -EBADMSG);
         assert_int_equal(access(path, F_OK), -1); /* Fetched again, not taken for a good part. */
         o.flips++;
         o.refused++;

@@ -9,8 +9,10 @@
 
 #include <cmocka.h>
 
+#include "common/clock.h"
 #include "common/error.h"
 #include "common/log.h"
+#include "common/loop.h"
 #include "namenode/fsm.h"
 #include "namenode/node.h"
 #include "rpc/token.h"
@@ -153,6 +155,123 @@ static void who_cannot_be_sure_to_lead_calls_no_session_ended(void **state)
     assert_int_equal(send_renew(c, old, c->sessions[0].id + 1), DFS_ENOTLEADER);
 }
 
+/* ---- silence ---- */
+
+enum { SILENCE_MS = 600 };
+
+/* Before any of them runs. */
+static void evict_after(struct svc_cluster *c, uint64_t silence_ms)
+{
+    for (int i = 0; i < NODES; i++)
+        c->g->r[i].conf.session_timeout_ms = silence_ms;
+}
+
+static uint64_t now_ms(struct svc_cluster *c)
+{
+    return loop_now_ns(c->g->loop) / CLOCK_NS_PER_MS;
+}
+
+static bool is_known(struct svc_cluster *c, uint64_t session)
+{
+    struct session_rec rec;
+
+    return fsm_session_get(leader_fsm(c), session, &rec) == 0;
+}
+
+static bool is_fenced_at(const struct fake_dn *dn, uint64_t session)
+{
+    for (size_t i = 0; i < dn->fenced_count; i++) {
+        if (dn->fenced[i] == session)
+            return true;
+    }
+    return false;
+}
+
+/* It is given up: what it held open goes, and what it sends to datanodes is refused there. */
+static void a_silent_session_is_evicted(void **state)
+{
+    struct svc_cluster *c = *state;
+    uint64_t silent, ino;
+
+    evict_after(c, SILENCE_MS);
+    three_dns_with_pgs(c);
+    session_open(c, 0);
+    session_open(c, 1);
+    silent = c->sessions[0].id;
+    ino = file_make(c, 0, "open", 0);
+    file_unlink(c, 1, "open");
+    for (uint64_t end = wait_end(); is_known(c, silent); wait_turn(c, end, "eviction"))
+        assert_int_equal(send_renew(c, leader_of(c->g), c->sessions[1].id), 0);
+    WAIT_UNTIL(c, !inode_is_there(c, ino));
+    for (unsigned i = 0; i < 3; i++)
+        WAIT_UNTIL(c, is_fenced_at(&c->dn[i], silent));
+    assert_int_equal(send_renew(c, leader_of(c->g), silent), DFS_ESTALE_SESSION);
+    assert_int_equal(getattr_root(c, 0), DFS_ESTALE_SESSION);
+    assert_int_equal(getattr_root(c, 1), 0);
+    assert_false(is_fenced_at(&c->dn[0], c->sessions[1].id));
+    session_open(c, 0);
+    assert_true(c->sessions[0].id > c->sessions[1].id); /* Its number is not given again. */
+}
+
+static void what_is_heard_of_a_session_keeps_it(void **state)
+{
+    struct svc_cluster *c = *state;
+    uint64_t end;
+
+    evict_after(c, SILENCE_MS);
+    session_open(c, 0);
+    session_open(c, 1);
+    end = now_ms(c) + 3 * SILENCE_MS;
+    while (now_ms(c) < end) {
+        assert_int_equal(getattr_root(c, 0), 0); /* Any request will do. */
+        assert_int_equal(send_renew(c, leader_of(c->g), c->sessions[1].id), 0);
+        let_tick(c, 1);
+    }
+}
+
+/* It does not know whom the one before heard, nor how long nobody led. */
+static void a_new_leader_gives_all_sessions_the_full_time(void **state)
+{
+    struct svc_cluster *c = *state;
+    uint64_t began, lasted;
+
+    evict_after(c, 2 * SILENCE_MS);
+    session_open(c, 0);
+    let_tick(c, SILENCE_MS / SVC_TICK_MS);
+    leader_restarts(c);
+    began = now_ms(c);
+    WAIT_UNTIL(c, !is_known(c, c->sessions[0].id));
+    lasted = now_ms(c) - began;
+    assert_true(lasted >= 2 * SILENCE_MS - 100); /* It served a little before we saw it. */
+}
+
+/* Nobody hears the leader, which does not know it yet: what it wrote into its log now would be done
+ * when the others are back. */
+static void who_cannot_be_sure_to_lead_evicts_nobody(void **state)
+{
+    struct svc_cluster *c = *state;
+    int old;
+
+    evict_after(c, ELECTION_MS / 5);
+    for (int i = 0; i < NODES; i++)
+        c->g->r[i].conf.read_lease = false;
+    session_open(c, 0);
+    old = leader_of(c->g);
+    for (int i = 0; i < NODES; i++) {
+        if (i != old)
+            replica_down(c->g, (unsigned)i);
+    }
+    assert_int_equal(send_renew(c, old, c->sessions[0].id), 0);
+    WAIT_UNTIL(c, !has_leader(c->g));
+    evict_after(c, 60000);
+    for (int i = 0; i < NODES; i++) {
+        if (i != old)
+            replica_up(c->g, (unsigned)i);
+    }
+    WAIT_UNTIL(c, has_leader(c->g));
+    assert_int_equal(send_renew(c, leader_of(c->g), c->sessions[0].id), 0);
+}
+
 int main(void)
 {
 #define T(t) cmocka_unit_test_setup_teardown(t, svc_cluster_setup, svc_cluster_teardown)
@@ -165,6 +284,10 @@ int main(void)
         T(a_session_outlives_the_leaders_memory),
         T3(a_follower_knows_of_no_sessions),
         T3(who_cannot_be_sure_to_lead_calls_no_session_ended),
+        T(a_silent_session_is_evicted),
+        T(what_is_heard_of_a_session_keeps_it),
+        T(a_new_leader_gives_all_sessions_the_full_time),
+        T3(who_cannot_be_sure_to_lead_evicts_nobody),
     };
 #undef T3
 #undef T

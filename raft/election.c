@@ -78,12 +78,21 @@ static bool may_campaign(const struct raft *r)
     return r->role != RAFT_RECOVERING && (!is_quarantined(r) || is_alone(r));
 }
 
+/* When all of a group start together, nobody leads until the quarantine is over: then at once, but
+ * apart, and not a whole timeout after it. Who is wrong there asks (PREVOTE), and harms nobody. */
+static void elect_after_quarantine(struct raft *r)
+{
+    r->election_at_ns = MAX(r->now_ns, r->quarantine_until_ns) + random_delay(r) / 4;
+}
+
 void election_start(struct raft *r)
 {
-    r->quarantine_until_ns = r->now_ns + r->cfg.quarantine_ns;
+    int64_t since = r->alone_since_ns > 0 ? r->alone_since_ns : r->now_ns;
+
+    r->quarantine_until_ns = since + r->cfg.quarantine_ns;
     r->rng ^= (uint64_t)r->now_ns;
     r->read_key = next_random(r);
-    reset_timer(r);
+    elect_after_quarantine(r);
     if (is_alone(r))
         r->election_at_ns = r->now_ns;
 }
@@ -234,10 +243,8 @@ void election_tick(struct raft *r)
         return;
     }
     reset_timer(r);
-    /* Nobody has led since we started. When all of a group start together, nobody will until the
-     * quarantine is over: then at once, but apart, and not a whole timeout after it. */
-    if (is_quarantined(r))
-        r->election_at_ns = r->quarantine_until_ns + random_delay(r) / 4;
+    if (is_quarantined(r)) /* Who led when we started is silent. */
+        elect_after_quarantine(r);
 }
 
 static void become_leader(struct raft *r)

@@ -93,6 +93,10 @@ struct raft_boot {
      * shows another role than RECOVERING. */
     uint64_t faulty_from;
     uint64_t faulty_to;
+    /* Since when no earlier life of this replica can have said anything (it held the lock on the log
+     * until then), by the clock of the events: the quarantine (R5) counts from there, not from when
+     * all that is on disk was read. 0: from raft_start(). */
+    int64_t alone_since_ns;
 };
 
 struct raft;

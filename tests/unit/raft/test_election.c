@@ -149,6 +149,38 @@ static void all_that_start_together_elect_when_the_quarantine_ends(void **state)
     assert_in_range(leaders, 45, 50);
 }
 
+/* What it takes to read the disk is a part of it: nothing was promised meanwhile. */
+static void the_quarantine_counts_from_when_the_last_life_ended(void **state)
+{
+    struct group *g = *state;
+    struct raft_msg vote = {.type = RAFT_MSG_VOTE, .term = 50, .vote.last_index = 100};
+    struct raft_msg reply;
+
+    g->opening_ns = 700 * 1000000LL;
+    group_start(g);
+    g->now_ns += 290 * 1000000LL;
+    group_inject(g, 3, 2, &vote);
+    assert_false(group_find(g, RAFT_MSG_VOTE_REPLY, 3, &reply) && reply.vote_reply.granted);
+    g->now_ns += 20 * 1000000LL;
+    group_drop(g);
+    group_inject(g, 3, 2, &vote);
+    assert_true(group_find(g, RAFT_MSG_VOTE_REPLY, 3, &reply));
+    assert_true(reply.vote_reply.granted);
+}
+
+/* Slow disks: when all has been read, the quarantine is long over, and nobody waits a timeout more. */
+static void who_was_slow_to_open_elects_at_once(void **state)
+{
+    struct group *g = *state;
+
+    g->now_ns = 10000 * 1000000LL;
+    g->opening_ns = 5000 * 1000000LL;
+    group_start(g);
+    group_tick(g, 150);
+    assert_true(group_node(g, 1)->up.leader_ready || group_node(g, 2)->up.leader_ready ||
+                group_node(g, 3)->up.leader_ready);
+}
+
 static void a_candidate_with_an_older_log_is_refused(void **state)
 {
     struct group *g = *state;
@@ -305,6 +337,9 @@ int main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(all_that_start_together_elect_when_the_quarantine_ends,
                                         set_up, tear_down),
+        cmocka_unit_test_setup_teardown(the_quarantine_counts_from_when_the_last_life_ended, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(who_was_slow_to_open_elects_at_once, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_candidate_with_an_older_log_is_refused, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(who_asks_in_an_older_term_learns_the_newer_one, set_up,

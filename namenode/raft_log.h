@@ -1,6 +1,6 @@
 /*
  * The Raft log and hard state on disk: segments, a ring of entry headers and a meta file in one
- * directory (formats and their reasons: log_format.h, PROTOCOLS 2.4).
+ * directory (formats and their reasons: log_format.h).
  *
  *   raft_log_append_async()          loop thread: lays out records, queues
  *        └─► log thread: everything queued since its last turn in one write and one sync

@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "common/clock.h"
@@ -17,6 +18,7 @@
 /* Of telling who holds up a new format: after so long, and again. */
 #define OLDER_FIRST_NS (10 * CLOCK_NS_PER_S)
 #define OLDER_AGAIN_NS (600 * CLOCK_NS_PER_S)
+#define AWAITED_EVERY_NS (10 * CLOCK_NS_PER_S)
 
 /* ---- who is who (R9) ---- */
 
@@ -308,6 +310,30 @@ static void care_for_cluster(struct node *n)
     }
 }
 
+/* A new group waits for all of its founders; and a wiped one waits with them, for ever. */
+static void tell_awaited(struct node *n, uint64_t now_ns)
+{
+    struct raft_id ids[RAFT_MEMBERS_MAX];
+    unsigned count = raft_founders_awaited(n->raft, ids);
+    char text[RAFT_MEMBERS_MAX * 24] = "";
+    size_t len = 0;
+
+    if (count == 0) {
+        n->awaited_ns = now_ns;
+        return;
+    }
+    if (now_ns - n->awaited_ns < AWAITED_EVERY_NS)
+        return;
+    n->awaited_ns = now_ns;
+    for (unsigned i = 0; i < count; i++)
+        len += (size_t)snprintf(text + len, sizeof(text) - len, "%s%" PRIu64, i > 0 ? "," : "",
+                                ids[i].v);
+    log_warn("this namenode has no metadata yet, and a new group begins only when all of its "
+             "founders are there and empty; was it wiped? then remove it and add it under a new id "
+             "(dfs cluster replace, dfs namenode add)",
+             "missing=%s", text);
+}
+
 /* ---- flush and compaction ---- */
 
 static void care_for_store(struct node *n, uint64_t now_ns)
@@ -379,6 +405,7 @@ void node_care(void *ctx)
 
     node_care_for_space(n, now_ns);
     care_for_cluster(n);
+    tell_awaited(n, now_ns);
     care_for_store(n, now_ns);
     care_for_log(n, now_ns);
     look_at_memory(n);

@@ -163,19 +163,53 @@ void election_heard_leader(struct raft *r, struct raft_id leader)
     reset_timer(r);
 }
 
-static void count_vote(struct raft *r, struct raft_id from)
+static bool has_voted(const struct raft *r, struct raft_id id)
 {
     for (unsigned i = 0; i < r->votes.count; i++) {
-        if (r->votes.granted[i].v == from.v)
-            return;
+        if (r->votes.granted[i].v == id.v)
+            return true;
     }
+    return false;
+}
+
+static void count_vote(struct raft *r, struct raft_id from)
+{
+    if (has_voted(r, from))
+        return;
     if (members_is_voter(&r->members, from) && r->votes.count < RAFT_MEMBERS_MAX)
         r->votes.granted[r->votes.count++] = from;
 }
 
+/* Nothing was ever written here: this is a new group, or the disk was wiped. */
+static bool is_blank(const struct raft *r)
+{
+    return r->log.last_index == 0 && r->applied_index == 0;
+}
+
+/*
+ * A group is begun by all of its founders. A majority of wiped ones cannot tell itself from a new
+ * group, and must not begin one in place of that which the others still have: those refuse to elect
+ * who has nothing.
+ */
 static bool has_quorum(const struct raft *r)
 {
+    if (r->role == RAFT_PRECANDIDATE && is_blank(r))
+        return r->votes.count == members_voter_count(&r->members);
     return r->votes.count >= members_quorum(&r->members);
+}
+
+unsigned raft_founders_awaited(const struct raft *r, struct raft_id ret_ids[RAFT_MEMBERS_MAX])
+{
+    const struct raft_conf *conf = members_now(&r->members);
+    unsigned count = 0;
+
+    if (r->role != RAFT_PRECANDIDATE || !is_blank(r))
+        return 0;
+    for (unsigned i = 0; i < conf->count; i++) {
+        if (conf->members[i].voter && !has_voted(r, conf->members[i].id))
+            ret_ids[count++] = conf->members[i].id;
+    }
+    return count;
 }
 
 static void ask_voters(struct raft *r, const struct raft_msg *ask)

@@ -274,6 +274,12 @@ int raft_point_at(const struct raft *r, uint64_t index, struct raft_point *ret_p
 /* The membership in force. Borrowed until the next step. */
 const struct raft_conf *raft_conf(const struct raft *r);
 
+/*
+ * A group is begun when all of its founders are there, and none has anything yet. Of a replica that
+ * tries to begin one: those that have not agreed so far; else 0.
+ */
+unsigned raft_founders_awaited(const struct raft *r, struct raft_id ret_ids[RAFT_MEMBERS_MAX]);
+
 struct raft_peer_status {
     struct raft_id id;
     bool voter;

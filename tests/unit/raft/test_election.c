@@ -181,6 +181,55 @@ static void who_was_slow_to_open_elects_at_once(void **state)
                 group_node(g, 3)->up.leader_ready);
 }
 
+/* Two of three that were wiped look like a new group to each other; the third has it all. */
+static void a_group_is_begun_by_all_of_its_founders(void **state)
+{
+    struct group *g = *state;
+    struct raft_id missing[RAFT_MEMBERS_MAX];
+
+    group_start_node(g, 1);
+    group_start_node(g, 2);
+    group_tick(g, 5000);
+    for (unsigned id = 1; id <= 2; id++) {
+        assert_false(group_node(g, id)->up.leader_ready);
+        assert_int_equal(group_node(g, id)->hard_state.term, 0);
+    }
+    assert_true(raft_founders_awaited(group_node(g, 1)->raft, missing) +
+                    raft_founders_awaited(group_node(g, 2)->raft, missing) >
+                0);
+    group_start_node(g, 3);
+    group_tick(g, 3000);
+    assert_int_equal(group_node(g, 1)->up.leader_ready + group_node(g, 2)->up.leader_ready +
+                         group_node(g, 3)->up.leader_ready,
+                     1);
+    assert_int_equal(raft_founders_awaited(group_node(g, 1)->raft, missing), 0);
+}
+
+static void wiped_founders_begin_nothing_beside_one_that_has_all(void **state)
+{
+    struct group *g = *state;
+
+    group_start(g);
+    group_elect(g, 1);
+    group_tick(g, 500);
+    for (unsigned id = 1; id <= 3; id++)
+        group_stop_node(g, id);
+    for (unsigned id = 1; id <= 2; id++) {
+        group_lose(g, id, 1);
+        group_node(g, id)->first = 1;
+        group_node(g, id)->hard_state = (struct raft_hard_state){0};
+        group_node(g, id)->applied = (struct raft_point){.conf = g->founders};
+    }
+    group_drop(g);
+    group_start_node(g, 1);
+    group_start_node(g, 2);
+    group_tick(g, 5000);
+    assert_false(group_node(g, 1)->up.leader_ready || group_node(g, 2)->up.leader_ready);
+    group_start_node(g, 3);
+    group_tick(g, 5000);
+    assert_false(group_node(g, 1)->up.leader_ready || group_node(g, 2)->up.leader_ready);
+}
+
 static void a_candidate_with_an_older_log_is_refused(void **state)
 {
     struct group *g = *state;
@@ -340,6 +389,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(the_quarantine_counts_from_when_the_last_life_ended, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(who_was_slow_to_open_elects_at_once, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_group_is_begun_by_all_of_its_founders, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(wiped_founders_begin_nothing_beside_one_that_has_all,
+                                        set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_candidate_with_an_older_log_is_refused, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(who_asks_in_an_older_term_learns_the_newer_one, set_up,

@@ -33,6 +33,7 @@ enum nn_kind { NN_META, NN_OPEN, NN_RENEW, NN_CLOSE };
 struct nn_envelope {
     uint8_t kind;
     uint8_t client;
+    uint16_t unused; /* padding would be of any bytes, and all are compared between two runs */
     uint32_t call;   /* number of the client's call */
     int32_t status;  /* replies: 0, or why there is no body */
     uint32_t leader; /* replies: number of the node that may lead, plus 1 */

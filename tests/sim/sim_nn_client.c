@@ -71,10 +71,11 @@ void nn_send_reply(struct nn *nn, const struct nn_envelope *to, const uint8_t *b
     w->stats->nn_replies++;
     w->stats->redirects += to->status == DFS_ENOTLEADER && to->leader != 0;
     w->stats->unknowns += to->status == DFS_EUNKNOWN_OUTCOME;
-    if (is_lost(w))
-        return;
     buf_append(&bytes, to, sizeof(*to));
     buf_append(&bytes, body, len);
+    sim_note_bytes(w, bytes.data, bytes.len);
+    if (is_lost(w))
+        return;
     carry(w, &e, bytes.data, bytes.len);
 }
 

@@ -343,6 +343,9 @@ uint64_t sim_below(struct sim_world *w, uint64_t below);
 int64_t sim_between(struct sim_world *w, int64_t min, int64_t max);
 bool sim_percent(struct sim_world *w, unsigned percent);
 uint64_t sim_mix(uint64_t hash, uint64_t value);
+/* Into the hash of all that happened: what two runs of one seed must have in common. */
+void sim_note(struct sim_world *w, uint64_t value);
+void sim_note_bytes(struct sim_world *w, const void *bytes, size_t len);
 void sim_fail(struct sim_world *w, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void sim_trace(struct sim_world *w, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void sim_at(struct sim_world *w, int64_t delay_ns, const struct sim_event *event);

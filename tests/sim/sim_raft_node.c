@@ -183,6 +183,29 @@ static void want_snapshots(struct sim_world *w, struct sim_node *n, const struct
     }
 }
 
+/* Messages are noted when they are sent, states when they are applied. */
+static void note_update(struct sim_world *w, const struct raft_update *up)
+{
+    sim_note(w, up->term ^ (uint64_t)up->role << 56);
+    sim_note(w, up->commit_index ^ (uint64_t)up->message_count << 56);
+    sim_note(w, up->leader.v << 32 ^ (uint64_t)up->leader_ready ^ (uint64_t)up->transferring << 1);
+    for (size_t i = 0; i < up->read_count; i++) {
+        sim_note(w, up->reads[i].id ^ (uint64_t)up->reads[i].result << 32);
+        sim_note(w, up->reads[i].index);
+    }
+    if (up->write_id == 0)
+        return;
+    sim_note(w, up->write_id);
+    sim_note(w, up->hard_state_changed ? up->hard_state.term : 0);
+    sim_note(w, up->hard_state_changed ? up->hard_state.vote.v : 0);
+    sim_note(w, up->log_reset ? up->log_base.index : 0);
+    sim_note(w, up->truncate_from);
+    for (size_t i = 0; i < up->entry_count; i++) {
+        sim_note(w, up->entries[i].index ^ up->entries[i].term << 32);
+        sim_note_bytes(w, up->entries[i].buf->data, up->entries[i].buf->len);
+    }
+}
+
 static void handle(struct sim_world *w, struct sim_node *n, const struct raft_update *up)
 {
     if (up->fault != RAFT_FAULT_NONE)
@@ -209,8 +232,7 @@ static void handle(struct sim_world *w, struct sim_node *n, const struct raft_up
     }
     want_snapshots(w, n, up);
     schedule_apply(w, n);
-    w->hash = sim_mix(w->hash, up->term ^ (up->commit_index << 20) ^ (up->message_count << 40) ^
-                                   up->write_id << 50 ^ (uint64_t)up->role);
+    note_update(w, up);
 }
 
 int sim_node_step(struct sim_world *w, struct sim_node *n, struct raft_event *ev,
@@ -311,6 +333,8 @@ static void apply_one(struct sim_world *w, struct sim_node *n, const struct raft
     }
     n->state.hash = w->machine->apply(w, n, e); /* It may flush, the members of this point too. */
     check_applied(w, n, e);
+    sim_note(w, e->index ^ (uint64_t)n->number << 56);
+    sim_note(w, n->state.hash);
 }
 
 static void on_apply(struct sim_world *w, struct sim_node *n)

@@ -339,12 +339,22 @@ static bool is_whole(const struct sim_world *w)
     return true;
 }
 
+static void note_event(struct sim_world *w, const struct sim_event *e)
+{
+    sim_note(w, (uint64_t)e->at_ns);
+    sim_note(w, (uint64_t)e->type << 32 ^ (uint64_t)e->node << 48 ^ e->life);
+    sim_note(w, e->peer.v);
+    sim_note(w, e->point.index);
+    sim_note(w, e->point.term);
+    sim_note(w, e->number);
+    sim_note_bytes(w, e->bytes, e->len);
+}
+
 static void handle_event(struct sim_world *w, struct sim_event *e)
 {
     struct sim_node *n = &w->nodes[e->node];
 
-    w->hash = sim_mix(w->hash, (uint64_t)e->at_ns ^ (uint64_t)e->type << 56 ^
-                                   (uint64_t)e->node << 48 ^ e->len << 40);
+    note_event(w, e);
     w->stats->events++;
     switch (e->type) {
     case SIM_TROUBLE:

@@ -1,4 +1,5 @@
 # What tests/sim/ builds.
+LAST_WORDS_SOURCES = tests/sim/last_words.c tests/sim/last_words.h
 SIM_RAFT_SOURCES = tests/sim/sim_raft.h tests/sim/sim_raft_world.c tests/sim/sim_raft_disk.c \
 	tests/sim/sim_raft_node.c tests/sim/sim_raft_check.c tests/sim/sim_raft_plan.c \
 	tests/sim/sim_main.h
@@ -6,6 +7,7 @@ SIM_RAFT_SOURCES = tests/sim/sim_raft.h tests/sim/sim_raft_world.c tests/sim/sim
 check_PROGRAMS += tests/sim/sim_raft
 TESTS += tests/sim/sim_raft
 tests_sim_sim_raft_SOURCES = tests/sim/sim_raft.c tests/sim/sim_toy.c tests/sim/sim_main.c \
+	$(LAST_WORDS_SOURCES) \
 	$(SIM_RAFT_SOURCES)
 tests_sim_sim_raft_CFLAGS = $(TEST_CFLAGS)
 tests_sim_sim_raft_LDADD = libraft.la
@@ -27,7 +29,8 @@ SIM_NN_SOURCES = tests/sim/sim_nn.h tests/sim/sim_nn.c tests/sim/sim_nn_serve.c 
 	$(SIM_RAFT_SOURCES)
 check_PROGRAMS += tests/sim/sim_namenode
 TESTS += tests/sim/sim_namenode
-tests_sim_sim_namenode_SOURCES = tests/sim/sim_namenode.c tests/sim/sim_main.c $(SIM_NN_SOURCES)
+tests_sim_sim_namenode_SOURCES = tests/sim/sim_namenode.c tests/sim/sim_main.c \
+	$(LAST_WORDS_SOURCES) $(SIM_NN_SOURCES)
 tests_sim_sim_namenode_CPPFLAGS = $(AM_CPPFLAGS) $(SIM_NN_CPPFLAGS)
 tests_sim_sim_namenode_CFLAGS = $(TEST_CFLAGS)
 tests_sim_sim_namenode_LDADD = tests/lin/liblin.la libnamenode.la
@@ -44,7 +47,7 @@ tests_sim_sim_namenode_mutants_LDADD = tests/lin/liblin.la libnamenode_mutants.l
 # ---- the chain ----
 check_PROGRAMS += tests/sim/sim_chain tests/sim/sim_chain_mutants
 TESTS += tests/sim/sim_chain tests/sim/sim_chain_mutants
-tests_sim_sim_chain_SOURCES = tests/sim/sim_chain.c $(BOX_SOURCES)
+tests_sim_sim_chain_SOURCES = tests/sim/sim_chain.c $(LAST_WORDS_SOURCES) $(BOX_SOURCES)
 tests_sim_sim_chain_CFLAGS = $(TEST_CFLAGS)
 tests_sim_sim_chain_LDADD = libdatanode.la libcommon.la
 check_PROGRAMS += tests/sim/explore_chain
@@ -53,8 +56,10 @@ tests_sim_explore_chain_SOURCES = tests/sim/explore_chain.c $(BOX_SOURCES)
 tests_sim_explore_chain_CFLAGS = $(TEST_CFLAGS)
 tests_sim_explore_chain_LDADD = libdatanode.la libcommon.la
 # The same with deliberate bugs built in, each of which must be found.
-tests_sim_sim_chain_mutants_SOURCES = tests/sim/sim_chain.c $(BOX_SOURCES) $(CHAIN_SOURCES)
+tests_sim_sim_chain_mutants_SOURCES = tests/sim/sim_chain.c $(LAST_WORDS_SOURCES) $(BOX_SOURCES) $(CHAIN_SOURCES)
 tests_sim_sim_chain_mutants_CFLAGS = $(TEST_CFLAGS) -DCHAIN_MUTANTS
 tests_sim_sim_chain_mutants_LDADD = libcommon.la
 # ---- end of the chain ----
-EXTRA_DIST += tests/sim/README.md
+# What they say when they die.
+TESTS += tests/sim/seed.sh
+EXTRA_DIST += tests/sim/README.md tests/sim/seed.sh

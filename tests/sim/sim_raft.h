@@ -31,7 +31,6 @@ enum {
     X(log_resets, "logs dropped for a snapshot")                                                   \
     X(boot_resets, "logs dropped at start, after a crash in between")                              \
     X(installs, "snapshots installed")                                                             \
-    X(installs_on_log, "snapshots installed over a log that had their last entry")                 \
     X(confs_committed, "memberships committed")                                                    \
     X(promotions, "learners promoted")                                                             \
     X(leaders_removed, "leaders that committed their own removal")                                 \
@@ -43,7 +42,6 @@ enum {
     X(stale_transfers, "transfer campaigns refused")                                               \
     X(quarantine_refusals, "votes refused by quarantine")                                          \
     X(crashes, "crashes")                                                                          \
-    X(torn_writes, "crashes with a write half done")                                               \
     X(lost_writes, "crashes with writes lost")                                                     \
     X(pauses, "pauses")                                                                            \
     X(damages, "durable entries damaged")                                                          \
@@ -52,6 +50,15 @@ enum {
     X(proposals_full, "proposals refused as too many")                                             \
     X(proposals, "proposals taken")                                                                \
     X(higher_terms, "old leaders told of a newer term")
+
+/*
+ * Not to be met in the few schedules of namenodes: a snapshot at an entry that the follower has, but
+ * has not applied, came twice in 3,500; and what namenodes write at once is mostly one entry, a
+ * batch, which is there or is not (15 torn ones in 3,500; tears within an entry are real_tears).
+ */
+#define SIM_RARE(X)                                                                                \
+    X(installs_on_log, "snapshots installed over a log that had their last entry")                 \
+    X(torn_writes, "crashes with a write half done")
 
 /* The same of namenodes and their clients. */
 #define SIM_NN_SOMETIMES(X)                                                                        \
@@ -89,6 +96,7 @@ enum {
 struct sim_stats {
 #define SIM_FIELD(name, text) uint64_t name;
     SIM_SOMETIMES(SIM_FIELD)
+    SIM_RARE(SIM_FIELD)
     SIM_NN_SOMETIMES(SIM_FIELD)
 #undef SIM_FIELD
     uint64_t events;

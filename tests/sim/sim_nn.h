@@ -103,6 +103,7 @@ struct nn_area {
     uint64_t dirs[16], files[16];
     unsigned dir_count, file_count;
     unsigned op_count; /* in the history */
+    unsigned unknown_count;
     bool history_ended;
     int64_t history_end_ns;
 };

@@ -129,6 +129,8 @@ struct nn_entry {
     uint64_t term;
     struct raft_buf *buf; /* NULL: nothing of the state machine's */
     uint64_t state_hash, reply_hash;
+    bool has_bytes;      /* Some node began here, or made a snapshot... */
+    uint64_t bytes_hash; /* ...with a store of these bytes. */
 };
 
 struct lin_history;
@@ -186,9 +188,11 @@ Dfs__MetaRequest *nn_any_request(struct sim_world *w, struct nn_client *c);
 void nn_learn(struct sim_world *w, struct nn_client *c, const struct nn_call *call,
               const Dfs__MetaReply *reply);
 
-/* sim_nn_check.c: I12, I13, I15, I16 */
+/* sim_nn_check.c: I10, I12, I13, I15, I16 */
 struct nn_entry *nn_entry_at(struct nn_world *nw, uint64_t index);
 void nn_check_applied(struct nn *nn, const struct raft_entry *e);
+/* Of a node that has opened its store, found or installed, or makes a snapshot of it. */
+void nn_check_bytes(struct nn *nn);
 void nn_check_reply(struct nn *nn, const struct raft_entry *e, const Dfs__MetaRequest *req,
                     const struct fsm_reply *reply);
 void nn_check_answer(struct sim_world *w, const struct nn_call *call, int status,

@@ -165,7 +165,8 @@ void nn_history_check(struct sim_world *w)
     verdict = lin_check(nw->history, NULL, w->trace ? stdout : NULL);
     w->stats->histories += verdict == LIN_OK;
     if (verdict == LIN_VIOLATION)
-        sim_fail(w, "a history of %u operations is not linearizable", lin_op_count(nw->history));
+        sim_fail(w, "I14: a history of %u operations is not linearizable",
+                 lin_op_count(nw->history));
     else if (verdict == LIN_UNDECIDED)
         sim_fail(w, "a history of %u operations is too hard to check", lin_op_count(nw->history));
 }

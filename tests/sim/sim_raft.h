@@ -31,6 +31,7 @@ enum {
     X(log_resets, "logs dropped for a snapshot")                                                   \
     X(boot_resets, "logs dropped at start, after a crash in between")                              \
     X(installs, "snapshots installed")                                                             \
+    X(install_crashes, "crashes in the middle of an install")                                      \
     X(confs_committed, "memberships committed")                                                    \
     X(promotions, "learners promoted")                                                             \
     X(leaders_removed, "leaders that committed their own removal")                                 \
@@ -133,13 +134,15 @@ struct sim_event;
 struct sim_machine {
     void (*set_up)(struct sim_world *w);
     void (*tear_down)(struct sim_world *w);
-    /* A node begins with what is flushed; it ends, and its memory with it. */
+    /* A node begins with what is flushed: state.hash is what it finds. It ends, and its memory with
+     * it. */
     void (*start)(struct sim_world *w, struct sim_node *n);
     void (*stop)(struct sim_world *w, struct sim_node *n);
     /* Returns the hash of the state after it. */
     uint64_t (*apply)(struct sim_world *w, struct sim_node *n, const struct raft_entry *e);
     void (*flush)(struct sim_world *w, struct sim_node *n);
-    /* Makes a copy of the state for peers; takes over that copy of another node. */
+    /* Makes a copy of the state for peers; takes over that copy of another node: state.hash is what
+     * it then has. */
     void (*checkpoint)(struct sim_world *w, struct sim_node *n);
     void (*install)(struct sim_world *w, struct sim_node *n, const struct sim_node *source);
     /* Role, commit and so on have changed; a read has ended. */
@@ -412,6 +415,9 @@ struct sim_before {
 };
 void check_step(struct sim_world *w, struct sim_node *n, const struct raft_event *ev,
                 const struct sim_before *before);
+void check_joins(struct sim_world *w, const struct sim_node *n);
+/* Of a node that starts, or has installed a snapshot. */
+void check_state(struct sim_world *w, const struct sim_node *n);
 void check_conf(struct sim_world *w, const struct sim_node *n, const struct raft_entry *e);
 
 #endif

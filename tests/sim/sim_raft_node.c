@@ -281,6 +281,7 @@ void sim_node_start(struct sim_world *w, struct sim_node *n)
     n->leader_ready = false;
     if (w->machine->start != NULL)
         w->machine->start(w, n);
+    check_state(w, n);
     if (raft_new(&config, &boot, &n->raft) < 0) {
         sim_fail(w, "I9: node %u cannot start", n->number + 1);
         n->raft = NULL;
@@ -292,6 +293,7 @@ void sim_node_start(struct sim_world *w, struct sim_node *n)
             sim_fail(w, "node %u cannot restore its log", n->number + 1);
         sim_log_append(&n->log, &n->durable.entries[i]);
     }
+    check_joins(w, n);
     raft_start(n->raft, n->started_ns, &up);
     w->stats->boot_resets += up.log_reset;
     n->role = up.role;
@@ -385,8 +387,8 @@ static void on_deliver(struct sim_world *w, struct sim_node *n, const struct sim
     raft_msg_done(&msg);
 }
 
-/* A write or sync failed: the process ends, and is started again. */
-static void die_of_disk(struct sim_world *w, struct sim_node *n)
+/* The process ends, or its machine, and is started again. */
+static void die(struct sim_world *w, struct sim_node *n)
 {
     struct sim_event e = {.type = SIM_RESTART, .node = n->number};
 
@@ -400,9 +402,9 @@ static void on_synced(struct sim_world *w, struct sim_node *n)
     struct raft_update up;
 
     if (w->storage != NULL) {
-        n->syncing = n->write_count; /* All that waits goes with it. */
-        if (!w->storage->sync(w, n)) {
-            die_of_disk(w, n);
+        n->syncing = n->write_count;   /* All that waits goes with it. */
+        if (!w->storage->sync(w, n)) { /* A write or sync failed. */
+            die(w, n);
             return;
         }
     }
@@ -439,7 +441,19 @@ static void tell_snapshot_gone(struct sim_world *w, struct sim_node *source,
     (void)sim_node_step(w, source, &ev, &up);
 }
 
-/* The state is swapped and durable at once; the log follows as a write of its own. */
+static bool dies_in_install(struct sim_world *w, struct sim_node *n)
+{
+    if (w->quiet || !(w->faults & SIM_FAULT_CRASH) || !sim_percent(w, 15))
+        return false;
+    w->stats->install_crashes++;
+    die(w, n);
+    return true;
+}
+
+/*
+ * The state is swapped and durable at once; the log follows as a write of its own. Who dies before
+ * has the old state and the old log, who dies between has the new state and the old log.
+ */
 static void on_snapshot_fetched(struct sim_world *w, struct sim_node *n, const struct sim_event *e)
 {
     struct raft_event ev = {.type = RAFT_EV_SNAPSHOT_INSTALLED};
@@ -456,11 +470,16 @@ static void on_snapshot_fetched(struct sim_world *w, struct sim_node *n, const s
         (void)sim_node_step(w, n, &ev, &up);
         return;
     }
+    if (dies_in_install(w, n))
+        return;
     sim_trace(w, "node %u installs a snapshot at %lu", n->number + 1, UL(e->point.index));
     n->state = source->checkpoint;
     n->flushed = n->state;
     if (w->machine->install != NULL)
         w->machine->install(w, n, source);
+    check_state(w, n);
+    if (dies_in_install(w, n))
+        return;
     ev.installed = n->state.at;
     w->stats->installs++;
     if (n->commit_index < n->state.at.index)

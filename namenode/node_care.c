@@ -12,6 +12,7 @@
 #include "common/mem.h"
 #include "common/rng.h"
 #include "common/uuid.h"
+#include "namenode/log_keep.h"
 #include "namenode/node_impl.h"
 #include "rpc/conn.h"
 
@@ -353,33 +354,24 @@ static void care_for_store(struct node *n, uint64_t now_ns)
         node_die(n, "flush the metadata store", r);
 }
 
-/* What live followers still need stays, as long as it is not too much. */
-static uint64_t keep_for_followers(struct node *n, uint64_t upto, uint64_t now_ns)
-{
-    struct raft_status st;
-
-    if (!node_is_leader(n) || raft_log_size(n->log) > n->conf->log_bytes_max)
-        return upto;
-    raft_status(n->raft, &st);
-    for (unsigned i = 0; i < st.peer_count; i++) {
-        const struct raft_peer_status *p = &st.peers[i];
-
-        if (p->id.v != st.id.v && p->acked_ns + LIVE_PEER_NS > (int64_t)now_ns)
-            upto = MIN(upto, p->match_index);
-    }
-    return upto;
-}
-
 static void care_for_log(struct node *n, uint64_t now_ns)
 {
+    struct log_keep keep = {
+        .log_bytes = raft_log_size(n->log),
+        .log_bytes_max = n->conf->log_bytes_max,
+        .now_ns = (int64_t)now_ns,
+        .live_ns = LIVE_PEER_NS,
+    };
     struct raft_event ev = {.type = RAFT_EV_COMPACTED};
-    struct fsm_pos pos;
     uint64_t first = raft_log_first_index(n->log);
+    struct raft_status status;
+    struct fsm_pos pos;
 
     if (fsm_flushed(n->fsm, &pos) < 0)
         node_die(n, "read back what was flushed", -EIO);
-    /* I9: never beyond what a crash would leave of the state machine. */
-    ev.index = raft_log_compact(n->log, keep_for_followers(n, pos.index, now_ns));
+    keep.flushed_index = pos.index;
+    raft_status(n->raft, &status);
+    ev.index = raft_log_compact(n->log, log_keep_from(&keep, &status) - 1);
     if (ev.index == first)
         return;
     log_info("log cut", "first=%" PRIu64 " flushed=%" PRIu64, ev.index, pos.index);

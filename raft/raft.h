@@ -323,7 +323,6 @@ enum raft_mutant {
     RAFT_MUTANT_COMMIT_BEYOND_MESSAGE,
     RAFT_MUTANT_LEASE_FROM_ARRIVAL,
     RAFT_MUTANT_LEASE_OVER_CONF,
-    RAFT_MUTANT_CUT_UNFLUSHED, /* Of the rim: the log is cut up to what is applied. */
     RAFT_MUTANT_COUNT,
 };
 #endif

@@ -4,18 +4,20 @@ SIM_RAFT_SOURCES = tests/sim/sim_raft.h tests/sim/sim_raft_world.c tests/sim/sim
 	tests/sim/sim_raft_node.c tests/sim/sim_raft_check.c tests/sim/sim_raft_plan.c \
 	tests/sim/sim_main.h
 
+# What the rim decides is the namenode's own; of libnamenode the toy needs no more than that.
+RIM_SOURCES = namenode/log_keep.c namenode/log_keep.h
+
 check_PROGRAMS += tests/sim/sim_raft
 TESTS += tests/sim/sim_raft
 tests_sim_sim_raft_SOURCES = tests/sim/sim_raft.c tests/sim/sim_toy.c tests/sim/sim_main.c \
-	$(LAST_WORDS_SOURCES) \
-	$(SIM_RAFT_SOURCES)
+	$(LAST_WORDS_SOURCES) $(RIM_SOURCES) $(SIM_RAFT_SOURCES)
 tests_sim_sim_raft_CFLAGS = $(TEST_CFLAGS)
 tests_sim_sim_raft_LDADD = libraft.la
 
 check_PROGRAMS += tests/sim/sim_raft_mutants
 TESTS += tests/sim/sim_raft_mutants
 tests_sim_sim_raft_mutants_SOURCES = tests/sim/sim_raft_mutants.c tests/sim/sim_toy.c \
-	tests/sim/sim_hunt.c $(SIM_RAFT_SOURCES)
+	tests/sim/sim_hunt.c $(RIM_SOURCES) $(SIM_RAFT_SOURCES)
 tests_sim_sim_raft_mutants_CPPFLAGS = $(AM_CPPFLAGS) -DRAFT_MUTANTS
 tests_sim_sim_raft_mutants_CFLAGS = $(TEST_CFLAGS)
 tests_sim_sim_raft_mutants_LDADD = libraft_mutants.la

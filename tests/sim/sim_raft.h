@@ -387,7 +387,7 @@ void sim_node_crash(struct sim_world *w, struct sim_node *n, bool power);
 int sim_node_step(struct sim_world *w, struct sim_node *n, struct raft_event *ev,
                   struct raft_update *up);
 void sim_node_event(struct sim_world *w, const struct sim_event *e);
-void sim_node_compact(struct sim_world *w, struct sim_node *n, uint64_t keep);
+void sim_node_compact(struct sim_world *w, struct sim_node *n);
 struct sim_node *sim_node_of(struct sim_world *w, struct raft_id id);
 
 /* sim_raft_plan.c: what happens */

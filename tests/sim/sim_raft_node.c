@@ -6,15 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "namenode/log_keep.h"
 #include "tests/sim/sim_raft.h"
 
 #define UL(v) ((unsigned long)(v))
-
-#ifdef RAFT_MUTANTS
-enum { CUT_UNFLUSHED = RAFT_MUTANT_CUT_UNFLUSHED };
-#else
-enum { CUT_UNFLUSHED = -1 };
-#endif
 
 int64_t sim_clock(const struct sim_world *w, const struct sim_node *n)
 {
@@ -496,22 +491,35 @@ static void on_snapshot_fetched(struct sim_world *w, struct sim_node *n, const s
     }
 }
 
-/* Flushes the state machine and cuts the log behind it (I9: never before it). */
-void sim_node_compact(struct sim_world *w, struct sim_node *n, uint64_t keep)
+static void flush(struct sim_world *w, struct sim_node *n)
 {
+    n->flushed = n->state;
+    if (w->machine->flush != NULL)
+        w->machine->flush(w, n);
+}
+
+/* As node_care.c: the state machine is flushed now and then, and the log cut behind it. */
+void sim_node_compact(struct sim_world *w, struct sim_node *n)
+{
+    struct log_keep keep = {
+        .log_bytes_max = sim_percent(w, 50) ? UINT64_MAX : 0, /* Room for followers, or none. */
+        .log_bytes = 1,
+        .now_ns = sim_clock(w, n),
+        .live_ns = 1000 * SIM_MS,
+    };
     struct raft_event ev = {.type = RAFT_EV_COMPACTED};
+    struct raft_status status;
     struct raft_update up;
 
-    if ((int)w->mutant != CUT_UNFLUSHED) {
-        n->flushed = n->state;
-        if (w->machine->flush != NULL)
-            w->machine->flush(w, n);
-    }
-    if (n->state.at.index <= keep)
-        return;
-    ev.index = n->state.at.index - keep + 1;
+    if (sim_percent(w, 70))
+        flush(w, n);
+    raft_status(n->raft, &status);
+    keep.flushed_index = n->flushed.at.index;
+    ev.index = log_keep_from(&keep, &status);
     if (w->storage != NULL)
         ev.index = w->storage->compact(w, n, ev.index - 1);
+    if (ev.index <= n->log.first)
+        return;
     sim_log_cut(&n->durable, ev.index);
     sim_log_cut(&n->log, ev.index);
     if (sim_node_step(w, n, &ev, &up) < 0)

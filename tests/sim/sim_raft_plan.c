@@ -221,7 +221,7 @@ static void trouble_compact(struct sim_world *w)
     struct sim_node *n = sim_percent(w, 50) ? sim_some_leader(w) : any_up(w);
 
     if (n != NULL)
-        sim_node_compact(w, n, sim_percent(w, 50) ? 0 : sim_below(w, 30));
+        sim_node_compact(w, n);
 }
 
 static void trouble_unreachable(struct sim_world *w)

@@ -64,4 +64,6 @@ tests_sim_sim_chain_mutants_LDADD = libcommon.la
 # ---- end of the chain ----
 # What they say when they die.
 TESTS += tests/sim/seed.sh
-EXTRA_DIST += tests/sim/README.md tests/sim/seed.sh
+# A share of seeds that nobody has run.
+TESTS += tests/sim/fresh.sh
+EXTRA_DIST += tests/sim/README.md tests/sim/seed.sh tests/sim/fresh.sh

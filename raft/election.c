@@ -298,6 +298,20 @@ void election_durable(struct raft *r)
         become_leader(r);
 }
 
+/*
+ * Who asked is about to campaign. Two that do so at once split the votes, and where disks are slow
+ * "at once" is long: so we let it try first, and of two that ask each other the smaller id goes on.
+ * It asks again after a whole timeout at the earliest; half of one is our turn.
+ */
+static void let_try_first(struct raft *r, struct raft_id other)
+{
+    if (r->role == RAFT_PRECANDIDATE && r->cfg.id.v < other.v)
+        return;
+    if (r->role == RAFT_PRECANDIDATE)
+        r->role = RAFT_FOLLOWER;
+    r->election_at_ns = MAX(r->election_at_ns, r->now_ns + r->cfg.election_min_ns / 2);
+}
+
 void election_prevote(struct raft *r, const struct raft_msg *msg)
 {
     struct raft_msg reply = {.type = RAFT_MSG_PREVOTE_REPLY};
@@ -305,8 +319,10 @@ void election_prevote(struct raft *r, const struct raft_msg *msg)
     reply.vote_reply.granted = msg->term > r->hard_state.term && has_voice(r) &&
                                !is_quarantined(r) && !has_live_leader(r) &&
                                is_up_to_date(r, &msg->vote);
-    if (reply.vote_reply.granted)
+    if (reply.vote_reply.granted) {
         reply.term = msg->term;
+        let_try_first(r, msg->from);
+    }
     raft_send(r, msg->from, &reply);
 }
 

@@ -230,6 +230,65 @@ static void wiped_founders_begin_nothing_beside_one_that_has_all(void **state)
     assert_false(group_node(g, 1)->up.leader_ready || group_node(g, 2)->up.leader_ready);
 }
 
+/* Node 2 alone, which has no answer from anybody, until it asks for votes or the time is over. */
+static bool asks_within(struct group *g, int64_t ms)
+{
+    struct raft_msg msg;
+
+    for (int64_t t = 0; t < ms; t += 10) {
+        struct raft_event tick = {.type = RAFT_EV_TICK};
+
+        g->now_ns += 10 * 1000000LL;
+        assert_int_equal(group_step(g, 2, &tick), 0);
+        if (group_find(g, RAFT_MSG_PREVOTE, 1, &msg))
+            return true;
+        group_drop(g);
+    }
+    return false;
+}
+
+/* Both would ask for votes while their own are on the way to disk, and neither would get enough. */
+static void who_is_asked_first_lets_the_other_try(void **state)
+{
+    struct group *g = *state;
+    struct raft_msg prevote = {.type = RAFT_MSG_PREVOTE, .term = 1}, msg;
+
+    group_start(g);
+    assert_false(asks_within(g, 990)); /* The quarantine. */
+    g->now_ns += 10 * 1000000LL;
+    group_inject(g, 3, 2, &prevote);
+    assert_true(group_find(g, RAFT_MSG_PREVOTE_REPLY, 3, &msg));
+    assert_true(msg.vote_reply.granted);
+    group_drop(g);
+    assert_false(asks_within(g, 240));
+    assert_true(asks_within(g, 1000)); /* It may not have got through: then it is our turn. */
+}
+
+static bool campaigns_when_granted(struct group *g)
+{
+    struct raft_msg reply = {.type = RAFT_MSG_PREVOTE_REPLY, .term = 1, .vote_reply.granted = true};
+    struct raft_msg vote;
+
+    group_drop(g);
+    group_inject(g, 1, 2, &reply);
+    group_inject(g, 3, 2, &reply);
+    return group_find(g, RAFT_MSG_VOTE, 1, &vote);
+}
+
+static void of_two_that_ask_each_other_one_goes_on(void **state)
+{
+    struct group *g = *state;
+    struct raft_msg prevote = {.type = RAFT_MSG_PREVOTE, .term = 1};
+
+    group_start(g);
+    assert_true(asks_within(g, 3000));
+    group_inject(g, 1, 2, &prevote);
+    assert_false(campaigns_when_granted(g));
+    assert_true(asks_within(g, 3000));
+    group_inject(g, 3, 2, &prevote);
+    assert_true(campaigns_when_granted(g));
+}
+
 static void a_candidate_with_an_older_log_is_refused(void **state)
 {
     struct group *g = *state;
@@ -392,6 +451,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_group_is_begun_by_all_of_its_founders, set_up, tear_down),
         cmocka_unit_test_setup_teardown(wiped_founders_begin_nothing_beside_one_that_has_all,
                                         set_up, tear_down),
+        cmocka_unit_test_setup_teardown(who_is_asked_first_lets_the_other_try, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(of_two_that_ask_each_other_one_goes_on, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_candidate_with_an_older_log_is_refused, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(who_asks_in_an_older_term_learns_the_newer_one, set_up,

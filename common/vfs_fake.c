@@ -39,6 +39,7 @@ struct vfs_fake {
     struct fake_file *open_files;
     uint64_t capacity_bytes;
     bool refuses_direct;
+    bool names_any;
     uint64_t change_count;
     uint64_t hash;
     uint64_t stop_after;
@@ -633,7 +634,7 @@ void vfs_fake_crash(struct vfs_fake *f, struct rng *rng)
     struct node *n;
 
     vfs_fake_kill(f);
-    tree_crash_names(&f->tree, rng);
+    tree_crash_names(&f->tree, rng, f->names_any);
     DL_FOREACH (f->tree.nodes, n)
         settle_on_medium(n, rng);
     tree_rebuild_cache(&f->tree);
@@ -642,6 +643,11 @@ void vfs_fake_crash(struct vfs_fake *f, struct rng *rng)
 uint64_t vfs_fake_hash(const struct vfs_fake *f)
 {
     return f->hash;
+}
+
+void vfs_fake_set_names_any(struct vfs_fake *f, bool any)
+{
+    f->names_any = any;
 }
 
 uint64_t vfs_fake_change_count(const struct vfs_fake *f)

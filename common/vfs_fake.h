@@ -6,7 +6,8 @@
  *  - of each file: the content at its last successful sync, plus any subset of the writes since,
  *    in 512-byte sectors, whole or torn, chosen by the rng; truncations and size changes likewise;
  *  - names: as at the last sync of their directory, plus any prefix of the changes since (a
- *    directory is a journal of changes in order, as on ext4 and xfs; rename is atomic);
+ *    directory is a journal of changes in order, as on ext4 and xfs; rename is atomic), or any of
+ *    them: vfs_fake_set_names_any();
  *  - a file whose name is durable but that was never synced has any of its writes, or none.
  *
  * Everything is a function of the calls and the rng's seed.
@@ -34,6 +35,23 @@ struct vfs *vfs_fake_vfs(struct vfs_fake *f);
  * everything from now on and must still be closed. rng NULL: all unsynced is lost.
  */
 void vfs_fake_crash(struct vfs_fake *f, struct rng *rng);
+
+/*
+ * From now on a crash keeps any of the unsynced changes of names, not a prefix in each directory:
+ * what POSIX alone allows, since it orders nothing but by a sync. This is the weakest model of ALICE
+ * (Pillai et al., OSDI '14, section 3), but that a rename stays atomic. Those changes that survive
+ * are done in the order of the calls, and each does what it says, whatever was before it:
+ *  - create, mkdir, link: the name leads to that file, also when another had the name;
+ *  - unlink, rmdir: the name is gone, if it leads to that file;
+ *  - rename: `to` leads to that file, and `from` is gone, if it leads to that file. If the creation
+ *    of `from` is lost, the file is there by its new name; if an earlier rename to `from` is, the
+ *    file is there by the oldest name and the newest.
+ * So a file may have two names, and one that was renamed may be gone, when its old name was taken by
+ * another and no sync lay between. A directory has one name at most and never lies in itself: of the
+ * renames of directories a prefix survives. Their contents survive on their own. rng NULL: all
+ * unsynced is lost, as without this.
+ */
+void vfs_fake_set_names_any(struct vfs_fake *f, bool any);
 
 /* A kill -9 of the process: open files go stale as above, but the page cache stays. */
 void vfs_fake_kill(struct vfs_fake *f);

@@ -108,9 +108,14 @@ void names_clear(struct tree *t, struct names *names, bool is_cache)
 
 static void name_change_make(struct tree *t, const struct name_change *c, bool is_cache)
 {
-    if (c->from_dir != NULL)
-        names_remove(t, is_cache ? &c->from_dir->cache_names : &c->from_dir->medium_names,
-                     c->from_name, is_cache);
+    if (c->from_dir != NULL) {
+        struct names *names = is_cache ? &c->from_dir->cache_names : &c->from_dir->medium_names;
+        const struct name *from = names_find(names, c->from_name);
+
+        /* On the medium it may be another's: what this node had the name by may be lost. */
+        if (from != NULL && from->node == c->node)
+            names_remove(t, names, c->from_name, is_cache);
+    }
     if (c->to_dir != NULL)
         names_put(t, is_cache ? &c->to_dir->cache_names : &c->to_dir->medium_names, c->to_name,
                   c->node, is_cache);
@@ -206,7 +211,7 @@ static void journal_choose_for_sync(struct tree *t, const struct node *dir)
 }
 
 /* In each directory any prefix of its changes; a change in two directories is in both or none. */
-static void journal_choose_for_crash(struct tree *t, struct rng *rng)
+static void journal_choose_prefixes(struct tree *t, struct rng *rng)
 {
     struct dir_set cut = {0};
     struct name_change *c;
@@ -221,15 +226,36 @@ static void journal_choose_for_crash(struct tree *t, struct rng *rng)
     free(cut.dirs);
 }
 
+/*
+ * Any of them. But a directory that had two names, or lay in itself, no file system leaves: of the
+ * moves of directories the first few.
+ */
+static void journal_choose_any(struct tree *t, struct rng *rng)
+{
+    unsigned percent = 10 + (unsigned)rng_below(rng, 81);
+    bool may_move = true;
+    struct name_change *c;
+
+    DL_FOREACH (t->journal, c) {
+        bool is_move = c->node->is_dir && c->from_dir != NULL && c->to_dir != NULL;
+
+        c->chosen = rng_percent(rng, percent) && (may_move || !is_move);
+        may_move = may_move && (c->chosen || !is_move);
+    }
+}
+
 void tree_sync_dir(struct tree *t, const struct node *dir)
 {
     journal_choose_for_sync(t, dir);
     journal_make_chosen_durable(t);
 }
 
-void tree_crash_names(struct tree *t, struct rng *rng)
+void tree_crash_names(struct tree *t, struct rng *rng, bool any)
 {
-    journal_choose_for_crash(t, rng);
+    if (any && rng != NULL)
+        journal_choose_any(t, rng);
+    else
+        journal_choose_prefixes(t, rng);
     journal_make_chosen_durable(t);
     while (t->journal != NULL)
         name_change_drop(t, t->journal);

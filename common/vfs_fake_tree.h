@@ -66,8 +66,8 @@ void names_clear(struct tree *t, struct names *names, bool is_cache);
 void tree_change_names(struct tree *t, struct node *from_dir, const char *from_name,
                        struct node *to_dir, const char *to_name, struct node *node);
 void tree_sync_dir(struct tree *t, const struct node *dir);
-/* Each directory keeps a prefix of its unsynced changes; rng NULL: none. */
-void tree_crash_names(struct tree *t, struct rng *rng);
+/* Each directory keeps a prefix of its unsynced changes, or any of them; rng NULL: none. */
+void tree_crash_names(struct tree *t, struct rng *rng, bool any);
 /* The cache as it is after a restart: what the medium has. What no name leads to goes. */
 void tree_rebuild_cache(struct tree *t);
 

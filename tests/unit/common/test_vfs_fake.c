@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "common/buf.h"
+#include "common/compiler.h"
 #include "common/mem.h"
 #include "common/rng.h"
 #include "common/vfs.h"
@@ -446,6 +447,7 @@ static void a_replaced_file_is_old_or_new_at_every_crash_point(void **state)
         struct rng rng;
 
         rng_seed(&rng, seed);
+        vfs_fake_set_names_any(f, seed % 2 == 1);
         vfs_fake_stop_after(f, after);
         story(f);
         if (vfs_fake_is_stopped(f))
@@ -494,6 +496,192 @@ static void one_seed_is_one_history(void **state)
     free(texts[1]);
 }
 
+/* ---- names in any order ---- */
+
+enum { NAMES_SEEDS = 400 };
+
+static struct vfs_fake *any_names_new(uint64_t seed, struct rng *rng)
+{
+    struct vfs_fake *f = vfs_fake_new();
+
+    rng_seed(rng, seed);
+    vfs_fake_set_names_any(f, true);
+    return f;
+}
+
+static void put_content(struct vfs_fake *f, const char *path, const char *text)
+{
+    struct vfs_file *file = open_at(f, path, O_RDWR | O_CREAT);
+
+    assert_int_equal(vfs_pwrite(file, text, strlen(text), 0), 0);
+    assert_int_equal(vfs_sync(file), 0);
+    vfs_close(file);
+}
+
+static void any_of_the_unsynced_names_survive(void **state)
+{
+    bool seen[1 << 4] = {false};
+
+    (void)state;
+    for (uint64_t seed = 0; seed < NAMES_SEEDS; seed++) {
+        struct rng rng;
+        struct vfs_fake *f = any_names_new(seed, &rng);
+        unsigned got = 0;
+
+        put_content(f, "/synced", "s");
+        put_content(f, "/unlinked", "s");
+        put_content(f, "/unlinked synced", "s");
+        assert_int_equal(vfs_unlink(vfs_fake_vfs(f), "/unlinked synced"), 0);
+        assert_int_equal(vfs_sync_dir(vfs_fake_vfs(f), "/"), 0);
+        for (char c = 'a'; c < 'd'; c++)
+            put_content(f, (char[]){'/', c, 0}, "u");
+        assert_int_equal(vfs_unlink(vfs_fake_vfs(f), "/unlinked"), 0);
+        vfs_fake_crash(f, &rng);
+        assert_content(f, "/synced", "s");
+        assert_false(exists(f, "/unlinked synced"));
+        for (char c = 'a'; c < 'd'; c++)
+            got |= (unsigned)exists(f, (char[]){'/', c, 0}) << (c - 'a');
+        got |= (unsigned)!exists(f, "/unlinked") << 3;
+        seen[got] = true;
+        vfs_fake_free(f);
+    }
+    for (unsigned i = 0; i < 1 << 4; i++)
+        assert_true(seen[i]);
+}
+
+/* What replacing a file rests on. That the creation of the temporary name is lost does not matter. */
+static void a_rename_stays_atomic_when_names_survive_in_any_order(void **state)
+{
+    unsigned old = 0, tmp_too = 0, replaced = 0;
+
+    (void)state;
+    for (uint64_t seed = 0; seed < NAMES_SEEDS; seed++) {
+        struct rng rng;
+        struct vfs_fake *f = any_names_new(seed, &rng);
+        struct vfs *v = vfs_fake_vfs(f);
+        char *text;
+
+        put_content(f, "/a", "old");
+        assert_int_equal(vfs_mkdir(v, "/tmp", 0700), 0);
+        assert_int_equal(vfs_sync_dir(v, "/"), 0);
+        put_content(f, "/tmp/a", "new");
+        assert_int_equal(vfs_rename(v, "/tmp/a", "/a"), 0);
+        vfs_fake_crash(f, &rng);
+        text = content(f, "/a");
+        if (strcmp(text, "old") == 0) {
+            old++;
+            tmp_too += exists(f, "/tmp/a");
+        } else {
+            assert_string_equal(text, "new");
+            assert_false(exists(f, "/tmp/a"));
+            replaced++;
+        }
+        free(text);
+        vfs_fake_free(f);
+    }
+    assert_true(old > tmp_too && tmp_too > 0 && replaced > 0);
+}
+
+/* "1" was called a, then b, then c; "2" took the name a. */
+static void names_that_are_used_again_are_not_in_order(void **state)
+{
+    static const char *const legal[] = {"1--", "-1-", "--1", "1-1", "2--", "21-", "2-1"};
+    bool seen[ARRAY_COUNT(legal)] = {false};
+
+    (void)state;
+    for (uint64_t seed = 0; seed < NAMES_SEEDS; seed++) {
+        struct rng rng;
+        struct vfs_fake *f = any_names_new(seed, &rng);
+        struct vfs *v = vfs_fake_vfs(f);
+        char got[4] = "---";
+        size_t i = 0;
+
+        put_content(f, "/a", "1");
+        assert_int_equal(vfs_sync_dir(v, "/"), 0);
+        assert_int_equal(vfs_rename(v, "/a", "/b"), 0);
+        assert_int_equal(vfs_rename(v, "/b", "/c"), 0);
+        put_content(f, "/a", "2");
+        vfs_fake_crash(f, &rng);
+        for (char c = 'a'; c <= 'c'; c++) {
+            if (exists(f, (char[]){'/', c, 0})) {
+                char *text = content(f, (char[]){'/', c, 0});
+
+                got[c - 'a'] = text[0];
+                free(text);
+            }
+        }
+        while (i < ARRAY_COUNT(legal) && strcmp(got, legal[i]) != 0)
+            i++;
+        assert_true(i < ARRAY_COUNT(legal));
+        seen[i] = true;
+        vfs_fake_free(f);
+    }
+    for (size_t i = 0; i < ARRAY_COUNT(legal); i++)
+        assert_true(seen[i]);
+}
+
+/* "1" gave its name to "2", which was unlinked: without the renames that is no reason to lose "1". */
+static void an_unlink_takes_its_own_file_and_no_other(void **state)
+{
+    unsigned all_are_left = 0;
+
+    (void)state;
+    for (uint64_t seed = 0; seed < NAMES_SEEDS; seed++) {
+        struct rng rng;
+        struct vfs_fake *f = any_names_new(seed, &rng);
+        struct vfs *v = vfs_fake_vfs(f);
+
+        put_content(f, "/a", "1");
+        put_content(f, "/z", "2");
+        assert_int_equal(vfs_sync_dir(v, "/"), 0);
+        assert_int_equal(vfs_rename(v, "/a", "/b"), 0);
+        assert_int_equal(vfs_rename(v, "/z", "/a"), 0);
+        assert_int_equal(vfs_unlink(v, "/a"), 0);
+        vfs_fake_crash(f, &rng);
+        if (exists(f, "/z") && !exists(f, "/b"))
+            assert_content(f, "/a", "1");
+        all_are_left += exists(f, "/z") && exists(f, "/a");
+        vfs_fake_free(f);
+    }
+    assert_true(all_are_left > 0);
+}
+
+/* b moves out of a, then a into b: kept without the first, the second would make a ring of them. */
+static void a_directory_has_one_name_whatever_survives(void **state)
+{
+    unsigned first = 0, both = 0;
+
+    (void)state;
+    for (uint64_t seed = 0; seed < NAMES_SEEDS; seed++) {
+        struct rng rng;
+        struct vfs_fake *f = any_names_new(seed, &rng);
+        struct vfs *v = vfs_fake_vfs(f);
+
+        assert_int_equal(vfs_mkdir_all(v, "/a/b", 0700), 0);
+        assert_int_equal(vfs_rename(v, "/a/b", "/b"), 0);
+        assert_int_equal(vfs_rename(v, "/a", "/b/a"), 0);
+        vfs_fake_crash(f, &rng);
+        assert_int_equal(exists(f, "/a/b") + exists(f, "/b"), 1);
+        assert_int_equal(exists(f, "/a") + exists(f, "/b/a"), 1);
+        first += exists(f, "/b") && exists(f, "/a");
+        both += exists(f, "/b/a");
+        vfs_fake_free(f); /* asserts that nothing is left */
+    }
+    assert_true(first > 0 && both > 0);
+}
+
+static void without_chance_no_unsynced_name_survives(void **state)
+{
+    struct rng rng;
+    struct vfs_fake *f = any_names_new(0, &rng);
+
+    (void)state;
+    put_content(f, "/a", "1");
+    vfs_fake_crash(f, NULL);
+    assert_false(exists(f, "/a"));
+    vfs_fake_free(f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -515,6 +703,12 @@ int main(void)
         cmocka_unit_test(rot_is_on_the_medium_too),
         cmocka_unit_test(a_replaced_file_is_old_or_new_at_every_crash_point),
         cmocka_unit_test(one_seed_is_one_history),
+        cmocka_unit_test(any_of_the_unsynced_names_survive),
+        cmocka_unit_test(a_rename_stays_atomic_when_names_survive_in_any_order),
+        cmocka_unit_test(names_that_are_used_again_are_not_in_order),
+        cmocka_unit_test(an_unlink_takes_its_own_file_and_no_other),
+        cmocka_unit_test(a_directory_has_one_name_whatever_survives),
+        cmocka_unit_test(without_chance_no_unsynced_name_survives),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -650,6 +650,19 @@ void vfs_fake_set_names_any(struct vfs_fake *f, bool any)
     f->names_any = any;
 }
 
+int vfs_fake_set_names_in_order(struct vfs_fake *f, const char *dir)
+{
+    struct node *n;
+    int r = tree_find(&f->tree, dir, &n);
+
+    if (r < 0)
+        return r;
+    if (!n->is_dir)
+        return -ENOTDIR;
+    n->is_ordered = true;
+    return 0;
+}
+
 uint64_t vfs_fake_change_count(const struct vfs_fake *f)
 {
     return f->change_count;

@@ -52,6 +52,11 @@ void vfs_fake_crash(struct vfs_fake *f, struct rng *rng);
  * unsynced is lost, as without this.
  */
 void vfs_fake_set_names_any(struct vfs_fake *f, bool any);
+/*
+ * That directory keeps a prefix all the same: it is another's, who relies on it.
+ * -ENOENT, -ENOTDIR
+ */
+int vfs_fake_set_names_in_order(struct vfs_fake *f, const char *dir);
 
 /* A kill -9 of the process: open files go stale as above, but the page cache stays. */
 void vfs_fake_kill(struct vfs_fake *f);

@@ -227,21 +227,27 @@ static void journal_choose_prefixes(struct tree *t, struct rng *rng)
 }
 
 /*
- * Any of them. But a directory that had two names, or lay in itself, no file system leaves: of the
- * moves of directories the first few.
+ * Any of them, but in ordered directories. And a directory that had two names, or lay in itself, no
+ * file system leaves: of the moves of directories the first few.
  */
 static void journal_choose_any(struct tree *t, struct rng *rng)
 {
     unsigned percent = 10 + (unsigned)rng_below(rng, 81);
+    struct dir_set cut = {0};
     bool may_move = true;
     struct name_change *c;
 
     DL_FOREACH (t->journal, c) {
         bool is_move = c->node->is_dir && c->from_dir != NULL && c->to_dir != NULL;
 
-        c->chosen = rng_percent(rng, percent) && (may_move || !is_move);
+        c->chosen = rng_percent(rng, percent) && (may_move || !is_move) && !change_touches(c, &cut);
         may_move = may_move && (c->chosen || !is_move);
+        if (!c->chosen && c->from_dir != NULL && c->from_dir->is_ordered)
+            dir_set_add(&cut, c->from_dir);
+        if (!c->chosen && c->to_dir != NULL && c->to_dir->is_ordered)
+            dir_set_add(&cut, c->to_dir);
     }
+    free(cut.dirs);
 }
 
 void tree_sync_dir(struct tree *t, const struct node *dir)

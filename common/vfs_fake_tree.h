@@ -27,6 +27,7 @@ struct names {
 struct node {
     uint64_t inode;
     bool is_dir;
+    bool is_ordered; /* a directory that keeps a prefix of its changes in any case */
     unsigned refs;
     unsigned link_count; /* names in the cache */
     unsigned open_count;
@@ -66,7 +67,8 @@ void names_clear(struct tree *t, struct names *names, bool is_cache);
 void tree_change_names(struct tree *t, struct node *from_dir, const char *from_name,
                        struct node *to_dir, const char *to_name, struct node *node);
 void tree_sync_dir(struct tree *t, const struct node *dir);
-/* Each directory keeps a prefix of its unsynced changes, or any of them; rng NULL: none. */
+/* Each directory keeps a prefix of its unsynced changes, or any of them unless it is_ordered; rng
+ * NULL: none. */
 void tree_crash_names(struct tree *t, struct rng *rng, bool any);
 /* The cache as it is after a restart: what the medium has. What no name leads to goes. */
 void tree_rebuild_cache(struct tree *t);

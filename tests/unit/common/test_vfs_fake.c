@@ -670,6 +670,33 @@ static void a_directory_has_one_name_whatever_survives(void **state)
     assert_true(first > 0 && both > 0);
 }
 
+static void a_directory_may_keep_its_order_when_others_do_not(void **state)
+{
+    unsigned out_of_order = 0, some = 0;
+
+    (void)state;
+    for (uint64_t seed = 0; seed < NAMES_SEEDS; seed++) {
+        struct rng rng;
+        struct vfs_fake *f = any_names_new(seed, &rng);
+        struct vfs *v = vfs_fake_vfs(f);
+
+        assert_int_equal(vfs_mkdir_all(v, "/ordered", 0700), 0);
+        assert_int_equal(vfs_mkdir_all(v, "/any", 0700), 0);
+        assert_int_equal(vfs_fake_set_names_in_order(f, "/ordered"), 0);
+        put_content(f, "/any/a", "1");
+        put_content(f, "/ordered/a", "1");
+        put_content(f, "/ordered/b.tmp", "2");
+        put_content(f, "/any/b", "2");
+        assert_int_equal(vfs_rename(v, "/ordered/b.tmp", "/ordered/b"), 0);
+        vfs_fake_crash(f, &rng);
+        assert_true(exists(f, "/ordered/a") || !exists(f, "/ordered/b"));
+        some += exists(f, "/ordered/b");
+        out_of_order += exists(f, "/any/b") && !exists(f, "/any/a");
+        vfs_fake_free(f);
+    }
+    assert_true(some > 0 && out_of_order > 0);
+}
+
 static void without_chance_no_unsynced_name_survives(void **state)
 {
     struct rng rng;
@@ -708,6 +735,7 @@ int main(void)
         cmocka_unit_test(names_that_are_used_again_are_not_in_order),
         cmocka_unit_test(an_unlink_takes_its_own_file_and_no_other),
         cmocka_unit_test(a_directory_has_one_name_whatever_survives),
+        cmocka_unit_test(a_directory_may_keep_its_order_when_others_do_not),
         cmocka_unit_test(without_chance_no_unsynced_name_survives),
     };
 

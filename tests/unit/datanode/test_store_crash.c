@@ -1,11 +1,13 @@
 /*
  * Crash points: one story is told again and again, each time stopped one disk call later; then the
  * machine loses power (unsynced writes get lost, torn and mixed) or only the process dies, and what
- * the store finds is held against what it had promised.
+ * the store finds is held against what it had promised. DFS_SEEDS=n: so many ways to lose power for
+ * each call.
  */
 #include "tests/unit/datanode/store_fixture.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,7 +16,7 @@
 #include "common/mem.h"
 #include "common/rng.h"
 
-enum { CHUNKS = 9, BYTES = 40960, BLOCKS = BYTES / 4096, VERSIONS = 24 };
+enum { CHUNKS = 9, BYTES = 40960, BLOCKS = BYTES / 4096, VERSIONS = 24, SEEDS = 4 };
 
 struct version {
     uint64_t seq; /* 0: a copy */
@@ -364,7 +366,7 @@ static void lose(struct story *s, struct rng *rng, bool lose_power)
 }
 
 /* One telling; false: the story came to its end before the disk stopped. */
-static bool crash_after(uint64_t calls, uint64_t seed, bool lose_power)
+static bool crash_after(uint64_t calls, uint64_t seed, bool lose_power, bool names_any)
 {
     struct story s = {0};
     struct rng rng;
@@ -373,6 +375,7 @@ static bool crash_after(uint64_t calls, uint64_t seed, bool lose_power)
     rng_seed(&rng, seed * 1000003 + calls);
     s.f = fixture_new_closed();
     s.f->options.inline_seed = seed;
+    vfs_fake_set_names_any(s.f->fake, names_any);
     for (unsigned c = 0; c < CHUNKS; c++)
         (void)add_version(&s.chunks[c]);
     vfs_fake_stop_after(s.f->fake, calls);
@@ -401,26 +404,42 @@ static bool crash_after(uint64_t calls, uint64_t seed, bool lose_power)
     return is_stopped;
 }
 
-static void tell_all(uint64_t seed, bool lose_power)
+static void tell_all(uint64_t seed, bool lose_power, bool names_any)
 {
     uint64_t calls = 0;
 
-    while (crash_after(calls, seed, lose_power))
+    while (crash_after(calls, seed, lose_power, names_any))
         calls++;
+    print_message("# seed %" PRIu64 ": %" PRIu64 " points\n", seed, calls);
     assert_true(calls > 60); /* The story was told at all. */
+}
+
+static uint64_t seeds_wanted(void)
+{
+    const char *wanted = getenv("DFS_SEEDS");
+
+    return wanted ? strtoull(wanted, NULL, 10) : SEEDS;
 }
 
 static void power_loss_that_drops_all_unsynced_keeps_every_promise(void **state)
 {
     (void)state;
-    tell_all(0, true);
+    tell_all(0, true, false);
 }
 
 static void power_loss_that_tears_keeps_every_promise(void **state)
 {
     (void)state;
-    for (uint64_t seed = 1; seed <= 4; seed++)
-        tell_all(seed, true);
+    for (uint64_t seed = 1; seed <= seeds_wanted(); seed++)
+        tell_all(seed, true, false);
+}
+
+/* The store relies on no order of names that it has not synced. */
+static void power_loss_that_reorders_names_keeps_every_promise(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= seeds_wanted(); seed++)
+        tell_all(seed, true, true);
 }
 
 /* The page cache lives on: also what was only acknowledged is there. */
@@ -428,7 +447,7 @@ static void a_killed_process_loses_nothing_acknowledged(void **state)
 {
     (void)state;
     for (uint64_t seed = 0; seed <= 2; seed++)
-        tell_all(seed, false);
+        tell_all(seed, false, false);
 }
 
 int main(void)
@@ -436,6 +455,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(power_loss_that_drops_all_unsynced_keeps_every_promise),
         cmocka_unit_test(power_loss_that_tears_keeps_every_promise),
+        cmocka_unit_test(power_loss_that_reorders_names_keeps_every_promise),
         cmocka_unit_test(a_killed_process_loses_nothing_acknowledged),
     };
 

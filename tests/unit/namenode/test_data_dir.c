@@ -110,7 +110,7 @@ static void a_snapshot_is_installed_in_one_step(void **state)
 
     (void)state;
     for (uint64_t cut = 0; more; cut++) {
-        for (uint64_t seed = 0; seed < 4; seed++) {
+        for (uint64_t seed = 0; seed < 8; seed++) {
             struct vfs_fake *disk = vfs_fake_new();
             struct raft_point point = {.index = 90, .term = 4, .conf = conf_of(4)};
             struct data_dir *d = NULL;
@@ -121,6 +121,7 @@ static void a_snapshot_is_installed_in_one_step(void **state)
             rng_seed(&rng, seed + 100 * cut);
             assert_int_equal(open_dir(disk, &d), 0);
             put_snapshot(disk, "new");
+            vfs_fake_set_names_any(disk, seed % 2 == 1);
             vfs_fake_stop_after(disk, cut);
             if (data_dir_install(d, &point) == 0)
                 (void)data_dir_remove_old(d);

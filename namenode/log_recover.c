@@ -298,7 +298,17 @@ static int check_begun(struct recovery *rc, const struct found_segment *s)
     return r;
 }
 
-/* Segments that belong to the log, in order; the others become spares. */
+/*
+ * What was read of the hard state may be in memory alone, when the process before was killed: before
+ * something goes because of it, it is written once more.
+ */
+static int settle_meta(struct recovery *rc)
+{
+    rc->l->meta.generation++;
+    return log_meta_write(rc->vfs, rc->dir, &rc->l->meta);
+}
+
+/* Segments that belong to the log, in order; the others go. */
 static int sort_out(struct recovery *rc)
 {
     const struct log_meta *m = &rc->l->meta;
@@ -327,6 +337,8 @@ static int sort_out(struct recovery *rc)
             r = check_begun(rc, &s);
         if (r == 0 && rc->is_outdated)
             r = -EBADMSG;
+        if (r == 0 && !changed)
+            r = settle_meta(rc);
         if (r == 0)
             r = vfs_unlink(rc->vfs, path);
         if (r < 0)
@@ -645,6 +657,9 @@ int log_recover(struct vfs *vfs, const char *dir, uint64_t segment_bytes, uint64
         .vfs = vfs, .dir = dir, .l = l, .segment_bytes = segment_bytes, .seed = seed};
     int r = vfs_mkdir_all(vfs, dir, 0700);
 
+    /* A process that was killed leaves names that a power failure would still take away. */
+    if (r == 0)
+        r = vfs_sync_dir(vfs, dir);
     if (r == 0)
         r = recover(&rc, ret_is_new);
     if (rc.is_outdated)

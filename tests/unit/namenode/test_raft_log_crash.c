@@ -1,11 +1,12 @@
 /*
  * The log at every crash point: a story with every kind of write there is stops at its first,
  * second, ... call that changes the disk, and the power fails. What was not synced is there, gone or
- * torn as the seed wants it (vfs_fake.h says what is legal). Half of the recoveries are cut off at
- * one of their own calls, and the power fails again.
+ * torn as the seed wants it (vfs_fake.h says what is legal). Or the process alone is killed, and all
+ * of that is still seen, though it is not on the disk. Half of the recoveries are cut off at one of
+ * their own calls in the same ways.
  *
  * Then the log opens, holds all that was acknowledged and nothing that was not asked for, calls
- * nothing damaged, is the same when it is recovered once more, and goes on.
+ * nothing damaged, is the same when the power fails and it is recovered once more, and goes on.
  *
  * DFS_SEEDS=n: so many seeds for each crash point; for every second one names survive in any order.
  * The number of points and images is printed.
@@ -26,7 +27,7 @@
 #include "common/rng.h"
 #include "tests/unit/namenode/log_fixture.h"
 
-enum { COMPACTED = 30, SEEDS = 2, KINDS_MAX = 16 };
+enum { COMPACTED = 30, SEEDS = 4, KINDS_MAX = 16 };
 
 /* Crash points by the work that they cut off. */
 struct tally {
@@ -143,6 +144,17 @@ static void power_failure(struct log_fixture *f, struct rng *rng)
     vfs_fake_stop_after(f->disk, UINT64_MAX);
 }
 
+/* The process alone is killed, and the page cache stays; or the power fails. */
+static void crash(struct log_fixture *f, struct rng *rng)
+{
+    if (rng_percent(rng, 50)) {
+        power_failure(f, rng);
+        return;
+    }
+    vfs_fake_kill(f->disk);
+    raft_log_close(STEAL(f->log));
+}
+
 static bool crash_and_check(struct tally *t, uint64_t stop_after, uint64_t seed, bool direct)
 {
     const char *what;
@@ -164,19 +176,20 @@ static bool crash_and_check(struct tally *t, uint64_t stop_after, uint64_t seed,
     kind = kind_of(t, what);
     t->kinds[kind].points += seed == 0;
     t->kinds[kind].images++;
-    power_failure(f, &rng);
+    crash(f, &rng);
     if (rng_percent(&rng, 50)) {
         vfs_fake_stop_after(f->disk, rng_below(&rng, 24));
         (void)open_log(f);
         t->kinds[kind].recoveries_cut += vfs_fake_is_stopped(f->disk);
-        power_failure(f, &rng);
+        crash(f, &rng);
     }
 
     assert_int_equal(open_log(f), 0);
     assert_int_equal(f->boot.faulty_from, 0); /* a torn write is not damage */
     look_at_log(f, &once);
     check_recovered(&once, &f->acked, &f->want);
-    reopen_log(f);
+    power_failure(f, &rng); /* What a recovery has found is durable, wherever it was before. */
+    assert_int_equal(open_log(f), 0);
     assert_int_equal(f->boot.faulty_from, 0);
     look_at_log(f, &twice);
     assert_memory_equal(&once, &twice, sizeof(once));
@@ -185,7 +198,8 @@ static bool crash_and_check(struct tally *t, uint64_t stop_after, uint64_t seed,
     f->want = once;
     ask_log(f, &(struct ask){.term = 9, .vote = 1, .count = 25, .len = 1500, .entry_term = 9});
     raft_log_pump(f->log, true);
-    reopen_log(f);
+    power_failure(f, &rng);
+    assert_int_equal(open_log(f), 0);
     assert_int_equal(f->boot.faulty_from, 0);
     assert_log_is(f, &f->want);
     (void)log_teardown(&state);
@@ -222,6 +236,60 @@ static void every_crash_point_recovers_with_direct_writes(void **state)
 {
     (void)state;
     walk("direct", true);
+}
+
+/*
+ * The process is killed in its story, and again while it recovers; all that it did is seen by the
+ * recovery that comes through. Then the power fails, and what was not synced is gone. false: the
+ * recovery was not reached by the second kill.
+ */
+static bool kill_twice_and_check(uint64_t stop_after, uint64_t then_after, bool *ret_more)
+{
+    struct model once, twice;
+    struct log_fixture *f;
+    struct rng rng;
+    void *state;
+    bool was_cut;
+
+    rng_seed(&rng, 1); /* One story: so each of its calls is the last once. */
+    (void)log_setup(&state);
+    f = state;
+    run_story(f, stop_after, &rng);
+    *ret_more = vfs_fake_is_stopped(f->disk);
+    vfs_fake_kill(f->disk);
+    raft_log_close(STEAL(f->log));
+    vfs_fake_stop_after(f->disk, then_after);
+    (void)open_log(f);
+    was_cut = vfs_fake_is_stopped(f->disk);
+    vfs_fake_kill(f->disk);
+    raft_log_close(STEAL(f->log));
+
+    assert_int_equal(open_log(f), 0);
+    look_at_log(f, &once);
+    check_recovered(&once, &f->acked, &f->want);
+    power_failure(f, NULL);
+    assert_int_equal(open_log(f), 0);
+    assert_int_equal(f->boot.faulty_from, 0);
+    look_at_log(f, &twice);
+    assert_memory_equal(&once, &twice, sizeof(once));
+    (void)log_teardown(&state);
+    return was_cut;
+}
+
+static void what_a_killed_process_left_is_durable_when_it_is_believed(void **state)
+{
+    uint64_t images = 0;
+    bool more = true;
+
+    (void)state;
+    for (uint64_t cut = 0; more; cut++) {
+        uint64_t then = 0;
+
+        while (kill_twice_and_check(cut, then, &more))
+            then++;
+        images += then + 1;
+    }
+    print_message("# killed twice, then no power: %" PRIu64 " images\n", images);
 }
 
 /*
@@ -283,6 +351,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_crash_point_recovers),
         cmocka_unit_test(every_crash_point_recovers_with_direct_writes),
+        cmocka_unit_test(what_a_killed_process_left_is_durable_when_it_is_believed),
         cmocka_unit_test(every_failed_call_ends_it_all),
     };
 

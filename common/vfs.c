@@ -170,15 +170,19 @@ static int mkdir_synced(struct vfs *v, const char *path, mode_t mode)
     struct vfs_stat st;
     int r = vfs_mkdir(v, path, mode);
 
-    if (r == -EEXIST) {
-        r = vfs_stat(v, path, &st);
-        if (r < 0)
-            return r;
-        return st.is_dir ? 0 : -ENOTDIR;
-    }
+    if (r == 0)
+        return sync_parent(v, path);
+    if (r != -EEXIST)
+        return r;
+    r = vfs_stat(v, path, &st);
     if (r < 0)
         return r;
-    return sync_parent(v, path);
+    if (!st.is_dir)
+        return -ENOTDIR;
+    /* A process may have been killed before it synced the name. It was not one of ours where we may
+     * not read, or where nothing can be synced: far above us. */
+    r = sync_parent(v, path);
+    return r == -EACCES || r == -EINVAL ? 0 : r;
 }
 
 int vfs_mkdir_all(struct vfs *v, const char *path, mode_t mode)

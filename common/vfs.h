@@ -132,7 +132,8 @@ int vfs_list(struct vfs *v, const char *path, vfs_name_fn fn, void *ctx);
 int vfs_sync_dir(struct vfs *v, const char *path);
 int vfs_space(struct vfs *v, const char *path, struct vfs_space *ret_space);
 
-/* mkdir -p; each new name is synced. */
+/* mkdir -p; each name on the way is synced, also one that was there: who made it may have been killed
+ * before. */
 int vfs_mkdir_all(struct vfs *v, const char *path, mode_t mode);
 /*
  * Appends the whole file to buf.

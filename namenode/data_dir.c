@@ -379,6 +379,9 @@ static int open_dir(struct data_dir *d, struct raft_id id, const struct raft_con
     int r;
 
     r = vfs_mkdir_all(d->vfs, d->path, 0700);
+    /* A process that was killed leaves names that a power failure would still take away. */
+    if (r == 0)
+        r = vfs_sync_dir(d->vfs, d->path);
     if (r < 0)
         return r;
     r = check_restored(d);

@@ -496,6 +496,29 @@ static void one_seed_is_one_history(void **state)
     free(texts[1]);
 }
 
+/* Whoever made the directory was killed before it synced the name. What comes into it counts. */
+static void a_directory_that_is_there_already_is_synced_too(void **state)
+{
+    uint64_t after = 0;
+    bool was_stopped;
+
+    (void)state;
+    do {
+        struct vfs_fake *f = vfs_fake_new();
+        struct vfs *v = vfs_fake_vfs(f);
+
+        vfs_fake_stop_after(f, after++);
+        (void)vfs_mkdir_all(v, "/a/b", 0700);
+        was_stopped = vfs_fake_is_stopped(f);
+        vfs_fake_kill(f);
+        assert_int_equal(vfs_mkdir_all(v, "/a/b", 0700), 0);
+        vfs_fake_crash(f, NULL);
+        assert_true(exists(f, "/a/b"));
+        vfs_fake_free(f);
+    } while (was_stopped);
+    assert_int_equal(after, 5);
+}
+
 /* ---- names in any order ---- */
 
 enum { NAMES_SEEDS = 400 };
@@ -730,6 +753,7 @@ int main(void)
         cmocka_unit_test(rot_is_on_the_medium_too),
         cmocka_unit_test(a_replaced_file_is_old_or_new_at_every_crash_point),
         cmocka_unit_test(one_seed_is_one_history),
+        cmocka_unit_test(a_directory_that_is_there_already_is_synced_too),
         cmocka_unit_test(any_of_the_unsynced_names_survive),
         cmocka_unit_test(a_rename_stays_atomic_when_names_survive_in_any_order),
         cmocka_unit_test(names_that_are_used_again_are_not_in_order),

@@ -144,6 +144,62 @@ static void a_snapshot_is_installed_in_one_step(void **state)
     }
 }
 
+/* Of an installation that was killed before CURRENT was synced, then a start, then no power. */
+static bool start_after_a_kill(uint64_t cut, uint64_t then, struct rng *rng, bool *ret_more)
+{
+    CLEANUP(vfs_fake) struct vfs_fake *disk = vfs_fake_new();
+    struct raft_point point = {.index = 90, .term = 4, .conf = conf_of(4)};
+    struct data_dir *d = NULL;
+    struct raft_conf later = conf_of(5);
+    struct vfs_stat st;
+    char path[600];
+    bool was_cut;
+
+    vfs_fake_set_names_any(disk, rng_percent(rng, 50));
+    assert_int_equal(open_dir(disk, &d), 0);
+    /* So that the start has no members to write, which would sync the directory. */
+    assert_int_equal(data_dir_add_members(d, 95, &later), 0);
+    assert_int_equal(vfs_mkdir_all(vfs_fake_vfs(disk), data_dir_store(d), 0700), 0);
+    (void)snprintf(path, sizeof(path), "%s/state", data_dir_store(d));
+    assert_int_equal(vfs_replace_file(vfs_fake_vfs(disk), path, "old", 3, 0600), 0);
+    put_snapshot(disk, "new");
+    vfs_fake_stop_after(disk, cut);
+    (void)data_dir_install(d, &point);
+    *ret_more = vfs_fake_is_stopped(disk);
+    data_dir_close(STEAL(d));
+    vfs_fake_kill(disk);
+
+    vfs_fake_stop_after(disk, then);
+    if (open_dir(disk, &d) == 0)
+        data_dir_close(STEAL(d));
+    was_cut = vfs_fake_is_stopped(disk);
+    vfs_fake_crash(disk, rng);
+
+    assert_int_equal(open_dir(disk, &d), 0);
+    (void)snprintf(path, sizeof(path), "%s/state", data_dir_store(d));
+    assert_int_equal(vfs_stat(vfs_fake_vfs(disk), path, &st), 0);
+    data_dir_close(d);
+    return was_cut;
+}
+
+/* What CURRENT said was only in memory: the store of before would be gone, and the new one not named. */
+static void a_store_goes_only_when_the_next_one_is_named_durably(void **state)
+{
+    struct rng rng;
+    bool more = true;
+
+    (void)state;
+    rng_seed(&rng, 1);
+    for (uint64_t cut = 0; more; cut++) {
+        bool was_cut = true;
+
+        for (uint64_t then = 0; was_cut; then++) {
+            for (unsigned i = 0; i < 16; i++)
+                was_cut = start_after_a_kill(cut, then, &rng, &more);
+        }
+    }
+}
+
 static void a_store_that_diverged_gives_way_to_an_empty_one(void **state)
 {
     struct vfs_fake *disk = vfs_fake_new();
@@ -211,6 +267,7 @@ int main(void)
         cmocka_unit_test(a_new_directory_has_the_founders_and_keeps_its_identity),
         cmocka_unit_test(members_are_those_of_the_time),
         cmocka_unit_test(a_snapshot_is_installed_in_one_step),
+        cmocka_unit_test(a_store_goes_only_when_the_next_one_is_named_durably),
         cmocka_unit_test(a_store_that_diverged_gives_way_to_an_empty_one),
         cmocka_unit_test(an_identity_that_is_gone_is_not_made_anew),
         cmocka_unit_test(damage_is_found),

@@ -2,11 +2,11 @@
  * The data directory with its log at every crash point of a replica's life: made, told its cluster
  * and its members, given a snapshot, found damaged and given another, found damaged and filled again
  * from the log. The story stops at its first, second, ... call that changes the disk, and the power
- * fails; half of the starts that follow are cut off as well.
+ * fails, or the process alone is killed; half of the starts that follow are cut off as well.
  *
  * Then everything opens. Each fact is the last one that was acknowledged or the one that was on its
- * way; the log joins on to the store (I9), which is the old or the new one (I10); a second start
- * finds the same.
+ * way; the log joins on to the store (I9), which is the old or the new one (I10); a second start,
+ * after a power failure, finds the same.
  *
  * DFS_SEEDS=n: so many seeds for each point; for every second one names survive in any order. The
  * number of points is printed.
@@ -220,6 +220,14 @@ static int step(struct replica *p, unsigned number)
     }
 }
 
+/* As RocksDB does when it opens one. */
+static void open_store(struct replica *p)
+{
+    int r = vfs_sync_dir(p->vfs, data_dir_store(p->dir));
+
+    assert_true(r == 0 || r == -ENOENT);
+}
+
 static int note_store(void *ctx, const char *name, bool is_dir)
 {
     *(unsigned *)ctx += is_dir && strncmp(name, "db-", 3) == 0;
@@ -280,6 +288,18 @@ static void power_failure(struct replica *p, struct rng *rng)
     vfs_fake_stop_after(p->disk, UINT64_MAX);
 }
 
+/* The process alone is killed, or the power fails. */
+static void crash(struct replica *p, struct rng *rng)
+{
+    if (rng_percent(rng, 50)) {
+        power_failure(p, rng);
+        return;
+    }
+    vfs_fake_kill(p->disk);
+    raft_log_close(STEAL(p->log));
+    data_dir_close(STEAL(p->dir));
+}
+
 static bool crash_and_check(uint64_t cut, uint64_t seed, unsigned points[STEPS + 1])
 {
     struct replica p = {.disk = vfs_fake_new(), .acked.store = '-', .want.store = '-'};
@@ -298,19 +318,20 @@ static bool crash_and_check(uint64_t cut, uint64_t seed, unsigned points[STEPS +
     }
     more = vfs_fake_is_stopped(p.disk);
     points[done] += seed == 0 && more;
-    power_failure(&p, &rng);
+    crash(&p, &rng);
     if (rng_percent(&rng, 50)) {
         vfs_fake_stop_after(p.disk, rng_below(&rng, 24));
         if (open_dir(&p) == 0)
             (void)open_log(&p);
-        power_failure(&p, &rng);
+        crash(&p, &rng);
     }
     assert_int_equal(open_dir(&p), 0);
     assert_int_equal(open_log(&p), 0);
+    open_store(&p);
     first = find_facts(&p);
     check_facts(&p, &first, done > 0);
-    raft_log_close(STEAL(p.log));
-    data_dir_close(STEAL(p.dir));
+    power_failure(
+        &p, rng_percent(&rng, 50) ? NULL : &rng); /* What a start has found and told is durable. */
     assert_int_equal(open_dir(&p), 0);
     assert_int_equal(open_log(&p), 0);
     second = find_facts(&p);

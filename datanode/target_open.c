@@ -31,7 +31,9 @@ struct opening {
     size_t err_size;
     bool is_rebuild;
     uint64_t adopted, lost;
-    unsigned dir_number; /* being scanned */
+    unsigned dir_number;    /* being scanned */
+    bool dir_is_unsynced;   /* that one, perhaps... */
+    bool some_are_unsynced; /* ...and those before it */
     int status;
 };
 
@@ -289,6 +291,7 @@ static int take_file(void *ctx, const char *name, bool is_dir)
             return r;
     }
     if (c->flags & CHUNK_DIRTY) {
+        o->dir_is_unsynced = true;
         r = take_len(t, c, path);
         if (r == 0 && t->sb.is_failed)
             r = drop_cache(t, path);
@@ -299,16 +302,26 @@ static int take_file(void *ctx, const char *name, bool is_dir)
     return 0;
 }
 
+/*
+ * The name of a DIRTY chunk's file, and the directory's own, may be in memory alone, when the process
+ * that made it was killed. Nobody will take it for new again, so it is synced here.
+ */
 static int take_dir(void *ctx, const char *name, bool is_dir)
 {
     struct opening *o = ctx;
     char path[PATH_BYTES_MAX + 1];
+    int r;
 
     if (!is_dir || strlen(name) != 3 || strspn(name, "0123456789abcdef") != 3)
         return 0;
     o->dir_number = (unsigned)strtoul(name, NULL, 16);
+    o->dir_is_unsynced = false;
     chunk_dir_path(&o->t->dir, o->dir_number, path);
-    return vfs_list(o->t->dir.vfs, path, take_file, o);
+    r = vfs_list(o->t->dir.vfs, path, take_file, o);
+    if (r < 0 || !o->dir_is_unsynced)
+        return r;
+    o->some_are_unsynced = true;
+    return vfs_sync_dir(o->t->dir.vfs, path);
 }
 
 /* A DIRTY chunk without a file never had one on the disk; a CLEAN one has lost it. */
@@ -358,6 +371,8 @@ static int scan_files(struct opening *o)
         return 0;
     (void)snprintf(path, sizeof(path), "%s/c", o->t->path);
     r = vfs_list(o->t->dir.vfs, path, take_dir, o);
+    if (r == 0 && o->some_are_unsynced)
+        r = vfs_sync_dir(o->t->dir.vfs, path);
     if (r < 0)
         return r;
     take_missing(o);

@@ -354,6 +354,37 @@ static void check_laundered(struct story *s, bool lost_power)
     }
 }
 
+/*
+ * What a killed process left in memory alone, its names too, is durable when its successor has synced
+ * it and calls it CLEAN. After check_laundered().
+ */
+static void check_lasts(struct story *s)
+{
+    static uint8_t before[CHUNKS][BYTES], after[BYTES];
+    bool is_whole[CHUNKS] = {false};
+    struct chunk_state st;
+
+    for (unsigned c = 1; c < CHUNKS; c++) {
+        if (store_chunk_state(s->f->t, (struct chunk_id){c}, &st) < 0 ||
+            st.flags & (CHUNK_DELETED | CHUNK_INCOMPLETE))
+            continue;
+        is_whole[c] = true;
+        assert_ok(read_bytes(s->f, c, 0, BYTES, before[c], NULL));
+    }
+    for (unsigned i = 0; i < 3; i++)
+        fixture_tick(s->f, 11000);
+    fixture_crash(s->f, NULL);
+    assert_ok(fixture_open(s->f));
+    for (unsigned c = 1; c < CHUNKS; c++) {
+        if (!is_whole[c])
+            continue;
+        assert_ok(store_chunk_state(s->f->t, (struct chunk_id){c}, &st));
+        assert_false(st.flags & (CHUNK_BAD | CHUNK_DIRTY));
+        assert_ok(read_bytes(s->f, c, 0, BYTES, after, NULL));
+        assert_memory_equal(after, before[c], BYTES);
+    }
+}
+
 static void lose(struct story *s, struct rng *rng, bool lose_power)
 {
     if (lose_power)
@@ -395,6 +426,7 @@ static bool crash_after(uint64_t calls, uint64_t seed, bool lose_power, bool nam
     for (unsigned c = 1; c < CHUNKS; c++)
         check_chunk(&s, c, lose_power);
     check_laundered(&s, lose_power);
+    check_lasts(&s);
     assert_ok(write_fill(s.f, CHUNKS, 0, 5000, 1, STORE_CREATE | STORE_SYNC));
     fixture_close(s.f);
     fixture_free(s.f);

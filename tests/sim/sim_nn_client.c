@@ -189,6 +189,7 @@ static void lose_session(struct sim_world *w, struct nn_client *c)
             nn_history_end(w, c, &c->calls[i], NULL);
         call_end(&c->calls[i]);
     }
+    c->tree.active = false;
     w->stats->sessions_lost += unanswered;
     sim_trace(w, "client %u loses session %lu", c->number, UL(c->session));
     c->session = 0;
@@ -383,6 +384,7 @@ void nn_clients_begin(struct sim_world *w)
     nw->names = 2 + (unsigned)sim_below(w, 5);
     nw->client_gap_ns = sim_between(w, 5 * SIM_MS, 150 * SIM_MS);
     nw->courtesy_ns = sim_between(w, 1000 * SIM_MS, 4000 * SIM_MS);
+    nn_requests_begin(w);
     nw->format_at_ns = sim_between(w, -10000 * SIM_MS, 10000 * SIM_MS);
     for (unsigned i = 0; i < nw->client_count; i++) {
         struct nn_client *c = &nw->clients[i];

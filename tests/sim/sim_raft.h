@@ -77,6 +77,20 @@ enum {
     X(exchanges, "renames that exchanged two directories")                                         \
     X(not_empty, "directories not removed because of a file in them")                              \
     X(reaped, "inodes taken apart")                                                                \
+    X(trees_removed, "trees removed in several slices")                                            \
+    X(trees_over_crash, "trees removed in several slices, with a crash in between")                \
+    X(quota_refusals, "changes refused by a quota")                                                \
+    X(quota_byte_refusals, "bytes refused by a quota")                                             \
+    X(format_refusals, "changes refused until all know the format")                                \
+    X(chunks_allocated, "chunks allocated")                                                        \
+    X(chunks_deleted, "chunks deleted for good")                                                   \
+    X(reap_slices, "inodes taken apart in several slices")                                         \
+    X(inline_commits, "files whose content is inline")                                             \
+    X(inline_moved, "inline content moved into chunks")                                            \
+    X(tails_marked, "truncations that left a tail to zero")                                        \
+    X(tails_cleared, "tails zeroed")                                                               \
+    X(growth_refused, "growth refused until a tail is zeroed")                                     \
+    X(commits_after_cut, "commits of chunks that are not there")                                   \
     X(replays, "logs replayed into a fresh store")                                                 \
     X(histories, "histories that are linearizable")                                                \
     X(unknown_ops, "histories with operations whose outcome is not known")                         \

@@ -59,6 +59,7 @@ struct nn {
     struct sim_node *n;
     struct kv *kv;         /* the disk: what is flushed in it survives */
     struct kv *checkpoint; /* NULL: none */
+    bool store_fails;      /* the next write to it, and all after */
     bool installed;        /* its state came by snapshot in this life */
     struct fsm *fsm;
     struct proposals proposals;

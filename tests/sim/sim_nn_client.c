@@ -50,10 +50,15 @@ static void carry(struct sim_world *w, const struct sim_event *e, const uint8_t 
     sim_at(w, sim_net_delay(w), &copy);
 }
 
-static void to_node(struct sim_world *w, unsigned node, const struct buf *bytes)
+static void to_node(struct sim_world *w, const struct nn_client *c, unsigned node,
+                    const struct buf *bytes)
 {
     struct sim_event e = {.type = SIM_REQUEST, .node = node};
 
+    if (w->request_cut[node] >> c->number & 1) {
+        w->stats->cut_requests++;
+        return;
+    }
     if (is_lost(w))
         return;
     carry(w, &e, bytes->data, bytes->len);
@@ -71,6 +76,10 @@ void nn_send_reply(struct nn *nn, const struct nn_envelope *to, const uint8_t *b
     w->stats->nn_replies++;
     w->stats->redirects += to->status == DFS_ENOTLEADER && to->leader != 0;
     w->stats->unknowns += to->status == DFS_EUNKNOWN_OUTCOME;
+    if (w->reply_cut[nn->n->number] >> c->number & 1) {
+        w->stats->cut_replies++;
+        return;
+    }
     if (is_lost(w))
         return;
     buf_append(&bytes, to, sizeof(*to));
@@ -149,7 +158,7 @@ static void call_send(struct sim_world *w, struct nn_client *c, struct nn_call *
     pack_call(c, call, &bytes);
     call->redirected = false;
     w->stats->retries += call->tries++ > 0;
-    to_node(w, c->believed % w->node_count, &bytes);
+    to_node(w, c, c->believed % w->node_count, &bytes);
     if (call->seq != 0)
         keep_old(w, c, &bytes);
     timer(w, c, NN_TIMER_RETRY, call, sim_between(w, 50 * SIM_MS, (w->quiet ? 200 : 700) * SIM_MS));
@@ -267,7 +276,7 @@ static void send_old(struct sim_world *w, struct nn_client *c)
                                                          : (unsigned)sim_below(w, w->node_count);
 
     w->stats->late_copies++;
-    to_node(w, node, &c->old);
+    to_node(w, c, node, &c->old);
     buf_done(&c->old);
 }
 

@@ -27,6 +27,11 @@ static uint64_t clock_ns(const struct nn *nn)
     return (uint64_t)sim_clock(nn->w, nn->n);
 }
 
+static int64_t wall_ns(const struct nn *nn)
+{
+    return sim_wall_clock(nn->w, nn->n);
+}
+
 /* ---- answers ---- */
 
 static void op_free(struct nn_op *op)
@@ -97,8 +102,7 @@ static void flush_batch(struct nn *nn)
     if (nn->proposals.count == 0)
         return;
     if (nn->n->role == RAFT_LEADER)
-        r = propose(nn, RAFT_ENTRY_NORMAL, proposals_payload(&nn->proposals, (int64_t)clock_ns(nn)),
-                    &up);
+        r = propose(nn, RAFT_ENTRY_NORMAL, proposals_payload(&nn->proposals, wall_ns(nn)), &up);
     if (r < 0)
         proposals_fail_gathered(&nn->proposals, r == RAFT_NOT_LEADER ? DFS_ENOTLEADER : r,
                                 fail_waiter, nn);
@@ -386,7 +390,7 @@ static void propose_hash(struct nn *nn)
         return;
     req.op_case = DFS__META_REQUEST__OP_HASH;
     req.hash = &op;
-    len = fsm_batch_header((int64_t)clock_ns(nn), bytes);
+    len = fsm_batch_header(wall_ns(nn), bytes);
     len += fsm_batch_op_header(dfs__meta_request__get_packed_size(&req), bytes + len);
     len += dfs__meta_request__pack(&req, bytes + len);
     if (propose(nn, RAFT_ENTRY_HASH, raft_buf_copy(bytes, len), &up) == 0)

@@ -98,7 +98,13 @@ enum {
     X(real_tears, "power cuts within a write of the log")                                          \
     X(real_segments_cut, "log segments cut away")                                                  \
     X(real_damages, "damage found in a log's files, and told from a torn write")                   \
-    X(real_disk_errors, "processes ended by a disk error")
+    X(real_disk_errors, "processes ended by a disk error")                                         \
+    X(store_errors, "processes ended by a failed write of the store")                              \
+    X(cut_requests, "requests that a partition kept from a namenode")                              \
+    X(cut_replies, "replies that a partition kept from a client")                                  \
+    X(clock_jumps, "jumps of a wall clock")                                                        \
+    X(times_behind, "entries from a clock behind that of the entry before")                        \
+    X(damages_with_confs, "damage in a group whose membership changes")
 
 struct sim_stats {
 #define SIM_FIELD(name, text) uint64_t name;
@@ -260,8 +266,10 @@ struct sim_node {
     struct raft *raft;
     int64_t clock_offset_ns;
     int64_t clock_ppm;
-    int64_t started_ns; /* By its clock. */
+    int64_t wall_offset_ns; /* Of the time that people read, against the clock above. */
+    int64_t started_ns;     /* By its clock. */
     int64_t paused_until_ns;
+    bool broken; /* Its machine's store has failed: it ends at the end of its turn. */
 
     /* Disk: what a power cut leaves, and what is on its way there. */
     struct raft_hard_state hard_state;
@@ -334,7 +342,8 @@ struct sim_world {
     unsigned node_count;
     struct sim_node nodes[SIM_NODES_MAX];
     struct raft_conf founders;
-    bool cut[SIM_NODES_MAX][SIM_NODES_MAX]; /* From, to. */
+    bool cut[SIM_NODES_MAX][SIM_NODES_MAX];                        /* From, to. */
+    uint64_t request_cut[SIM_NODES_MAX], reply_cut[SIM_NODES_MAX]; /* By node: whose, a bit each. */
     int64_t cut_until_ns;
 
     struct sim_event *heap;
@@ -383,6 +392,8 @@ void sim_disk_done(struct sim_node *n);
 
 /* sim_raft_node.c: the rim */
 int64_t sim_clock(const struct sim_world *w, const struct sim_node *n);
+/* This one may jump, as somebody sets it. */
+int64_t sim_wall_clock(const struct sim_world *w, const struct sim_node *n);
 void sim_node_start(struct sim_world *w, struct sim_node *n);
 void sim_node_crash(struct sim_world *w, struct sim_node *n, bool power);
 int sim_node_step(struct sim_world *w, struct sim_node *n, struct raft_event *ev,

@@ -21,6 +21,11 @@ int64_t sim_clock(const struct sim_world *w, const struct sim_node *n)
     return n->clock_offset_ns + w->now_ns + w->now_ns / 1000000 * n->clock_ppm;
 }
 
+int64_t sim_wall_clock(const struct sim_world *w, const struct sim_node *n)
+{
+    return sim_clock(w, n) + n->wall_offset_ns;
+}
+
 struct sim_node *sim_node_of(struct sim_world *w, struct raft_id id)
 {
     return &w->nodes[id.v - 1];
@@ -248,6 +253,7 @@ void sim_node_start(struct sim_world *w, struct sim_node *n)
     }
     n->life++;
     n->up = true;
+    n->broken = false;
     n->started_ns = sim_clock(w, n);
     n->state = n->flushed;
     n->checkpoint = (struct sim_state){0};
@@ -310,7 +316,17 @@ static void apply_one(struct sim_world *w, struct sim_node *n, const struct raft
             w->stats->leaders_removed++;
     }
     n->state.hash = w->machine->apply(w, n, e); /* It may flush, the members of this point too. */
-    check_applied(w, n, e);
+    if (!n->broken)
+        check_applied(w, n, e);
+}
+
+/* A write or sync failed: the process ends, and is started again. */
+static void die_of_disk(struct sim_world *w, struct sim_node *n)
+{
+    struct sim_event e = {.type = SIM_RESTART, .node = n->number};
+
+    sim_node_crash(w, n, sim_percent(w, 50));
+    sim_at(w, sim_between(w, SIM_MS, 500 * SIM_MS), &e);
 }
 
 static void on_apply(struct sim_world *w, struct sim_node *n)
@@ -321,7 +337,7 @@ static void on_apply(struct sim_world *w, struct sim_node *n)
     int r = 0;
 
     n->apply_scheduled = false;
-    while (n->state.at.index < n->commit_index && !w->failed) {
+    while (n->state.at.index < n->commit_index && !w->failed && !n->broken) {
         r = raft_entry_get(n->raft, n->state.at.index + 1, &e);
         if (r < 0)
             break;
@@ -330,6 +346,10 @@ static void on_apply(struct sim_world *w, struct sim_node *n)
     if (r < 0 && r != -EAGAIN)
         sim_fail(w, "node %u cannot read entry %lu to apply", n->number + 1,
                  UL(n->state.at.index + 1));
+    if (n->broken) {
+        die_of_disk(w, n);
+        return;
+    }
     ev.index = n->state.at.index;
     if (sim_node_step(w, n, &ev, &up) < 0)
         sim_fail(w, "node %u: applied beyond the commit", n->number + 1);
@@ -359,15 +379,6 @@ static void on_deliver(struct sim_world *w, struct sim_node *n, const struct sim
         }
     }
     raft_msg_done(&msg);
-}
-
-/* A write or sync failed: the process ends, and is started again. */
-static void die_of_disk(struct sim_world *w, struct sim_node *n)
-{
-    struct sim_event e = {.type = SIM_RESTART, .node = n->number};
-
-    sim_node_crash(w, n, sim_percent(w, 50));
-    sim_at(w, sim_between(w, SIM_MS, 500 * SIM_MS), &e);
 }
 
 static void on_synced(struct sim_world *w, struct sim_node *n)

@@ -78,6 +78,8 @@ static void read_some(struct sim_world *w)
 static void heal_cuts(struct sim_world *w)
 {
     memset(w->cut, 0, sizeof(w->cut));
+    memset(w->request_cut, 0, sizeof(w->request_cut));
+    memset(w->reply_cut, 0, sizeof(w->reply_cut));
     w->cut_until_ns = 0;
 }
 
@@ -87,12 +89,35 @@ static void cut_one_way(struct sim_world *w, unsigned from, unsigned to)
         w->cut[from][to] = true;
 }
 
+/* Some clients, or all, from some namenodes or all: one way or both. */
+static void cut_clients(struct sim_world *w)
+{
+    const struct sim_node *leader = sim_some_leader(w);
+    uint64_t who = sim_percent(w, 40) ? UINT64_MAX : sim_random(w);
+    uint64_t way = sim_below(w, 3), nodes = sim_random(w);
+
+    if (leader != NULL && sim_percent(w, 60))
+        nodes = UINT64_C(1) << leader->number;
+    for (unsigned i = 0; i < w->node_count; i++) {
+        if (!(nodes >> i & 1))
+            continue;
+        w->request_cut[i] = way != 1 ? who : 0;
+        w->reply_cut[i] = way != 0 ? who : 0;
+    }
+    sim_trace(w, "partition of clients, way %lu", UL(way));
+}
+
 static void trouble_partition(struct sim_world *w)
 {
     unsigned a = (unsigned)sim_below(w, w->node_count), b = (unsigned)sim_below(w, w->node_count);
     uint64_t side = sim_random(w);
     uint64_t kind = sim_below(w, 4);
 
+    w->cut_until_ns = w->now_ns + sim_between(w, 100 * SIM_MS, 3000 * SIM_MS);
+    if (sim_percent(w, 30))
+        cut_clients(w);
+    if (sim_percent(w, 20))
+        return; /* That alone, or nothing. */
     if (sim_percent(w, 40) && sim_some_leader(w) != NULL)
         a = sim_some_leader(w)->number;
     for (unsigned i = 0; i < w->node_count; i++) {
@@ -104,7 +129,6 @@ static void trouble_partition(struct sim_world *w)
                 cut_one_way(w, i, k);
         }
     }
-    w->cut_until_ns = w->now_ns + sim_between(w, 100 * SIM_MS, 3000 * SIM_MS);
     sim_trace(w, "partition of kind %lu around node %u", UL(kind), a + 1);
 }
 
@@ -129,6 +153,7 @@ static void damage(struct sim_world *w, struct sim_node *n)
     }
     n->faulty_to = last;
     w->stats->damages++;
+    w->stats->damages_with_confs += (w->faults & SIM_FAULT_CONF) != 0;
 }
 
 /* Crashes are most telling while something is on its way to the disk. */
@@ -175,6 +200,16 @@ static void trouble_pause(struct sim_world *w)
               (long)((n->paused_until_ns - w->now_ns) / SIM_MS));
 }
 
+/* Of two voters, one damaged, nobody could help them. */
+static bool may_remove(const struct sim_world *w, const struct raft_conf *conf)
+{
+    unsigned voters = 0;
+
+    for (unsigned i = 0; i < conf->count; i++)
+        voters += conf->members[i].voter;
+    return conf->count > 2 && (!(w->faults & SIM_FAULT_DAMAGE) || voters > 3);
+}
+
 static void trouble_conf(struct sim_world *w)
 {
     struct sim_node *n = sim_some_leader(w), *target = any_node(w);
@@ -192,7 +227,7 @@ static void trouble_conf(struct sim_world *w)
     ev.conf_change.op = member == NULL   ? RAFT_CONF_ADD_LEARNER
                         : !member->voter ? RAFT_CONF_PROMOTE
                                          : RAFT_CONF_REMOVE;
-    if (ev.conf_change.op == RAFT_CONF_REMOVE && raft_conf(n->raft)->count <= 2)
+    if (ev.conf_change.op == RAFT_CONF_REMOVE && !may_remove(w, raft_conf(n->raft)))
         return;
     r = sim_node_step(w, n, &ev, &up);
     if (r < 0)
@@ -201,6 +236,17 @@ static void trouble_conf(struct sim_world *w)
     w->stats->promotions += ev.conf_change.op == RAFT_CONF_PROMOTE;
     sim_trace(w, "node %u changes the membership: %d of node %lu", n->number + 1, ev.conf_change.op,
               UL(id.v));
+}
+
+/* Somebody sets the time, by up to an hour. What raft measures with does not know of it. */
+static void trouble_clock(struct sim_world *w)
+{
+    struct sim_node *n = leader_or_any(w, 60);
+
+    n->wall_offset_ns = sim_between(w, -3600000 * SIM_MS, 3600000 * SIM_MS);
+    w->stats->clock_jumps++;
+    sim_trace(w, "node %u sets its clock by %ld ms", n->number + 1,
+              (long)(n->wall_offset_ns / SIM_MS));
 }
 
 static void trouble_transfer(struct sim_world *w)
@@ -261,6 +307,8 @@ static void make_trouble(struct sim_world *w)
         trouble_compact(w);
     else if (fault == SIM_FAULT_CONF)
         trouble_conf(w);
+    else if (fault == SIM_FAULT_CLOCKS)
+        trouble_clock(w);
     else if (fault == SIM_FAULT_TRANSFER)
         trouble_transfer(w);
     else if (fault == SIM_FAULT_LOSS)
@@ -414,7 +462,7 @@ static void set_up_group(struct sim_world *w)
 
     w->node_count = 3 + (unsigned)sim_below(w, 3);
     founders = sim_percent(w, 80) ? w->node_count : 1 + (unsigned)sim_below(w, w->node_count);
-    if (!(w->faults & SIM_FAULT_CONF) && founders < 3)
+    if ((!(w->faults & SIM_FAULT_CONF) || w->faults & SIM_FAULT_DAMAGE) && founders < 3)
         founders = 3;
     for (unsigned i = 0; i < founders; i++) {
         struct raft_member *m = &w->founders.members[w->founders.count++];
@@ -443,8 +491,6 @@ static void set_up(struct sim_world *w)
     w->faults = (unsigned)sim_random(w) & SIM_FAULT_ALL;
     if (sim_percent(w, 10))
         w->faults = SIM_FAULT_ALL;
-    if (w->faults & SIM_FAULT_CONF) /* Two voters, one damaged: nobody could help them. */
-        w->faults &= ~(unsigned)SIM_FAULT_DAMAGE;
     w->read_lease = sim_percent(w, 70);
     if (w->faults & SIM_FAULT_LOSS)
         w->loss_percent = 1 + (unsigned)sim_below(w, 20);

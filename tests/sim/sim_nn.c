@@ -307,6 +307,14 @@ static void flush(struct sim_world *w, struct sim_node *n)
                  UL(n->state.at.index), UL(pos.index));
 }
 
+static void wipe(struct sim_world *w, struct sim_node *n)
+{
+    struct nn *nn = nn_of(w, n);
+
+    kv_close(STEAL(nn->kv));
+    (void)kv_mem_new(&nn->kv);
+}
+
 static void checkpoint(struct sim_world *w, struct sim_node *n)
 {
     struct nn *nn = nn_of(w, n);
@@ -370,6 +378,7 @@ const struct sim_machine sim_namenodes = {
     .stop = stop,
     .apply = apply,
     .flush = flush,
+    .wipe = wipe,
     .checkpoint = checkpoint,
     .install = install,
     .update = update,

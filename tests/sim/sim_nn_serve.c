@@ -53,7 +53,7 @@ static void answer(struct nn_op *op, int status, const Dfs__MetaReply *reply)
         struct raft_status st;
 
         raft_status(op->nn->n->raft, &st);
-        to.leader = (uint32_t)st.leader.v;
+        to.leader = st.leader.v != 0 ? sim_number_of(st.leader) + 1 : 0;
     }
     if (reply != NULL) {
         size_t len = dfs__meta_reply__get_packed_size(reply);

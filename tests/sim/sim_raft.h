@@ -20,6 +20,7 @@
 
 enum {
     SIM_NODES_MAX = 5,
+    SIM_IDS_MAX = 256, /* Of nodes, over all their disks. */
 };
 
 /* States that are rare and must be met somewhere in a whole run, or the plan is too tame. */
@@ -46,6 +47,8 @@ enum {
     X(torn_writes, "crashes with a write half done")                                               \
     X(lost_writes, "crashes with writes lost")                                                     \
     X(pauses, "pauses")                                                                            \
+    X(lost_disks, "members whose disk was lost")                                                   \
+    X(rejoins, "nodes that joined again under a new id")                                           \
     X(damages, "durable entries damaged")                                                          \
     X(repairs, "damaged replicas repaired")                                                        \
     X(disk_reads, "entries read back from disk")                                                   \
@@ -152,6 +155,8 @@ struct sim_machine {
     /* Returns the hash of the state after it. */
     uint64_t (*apply)(struct sim_world *w, struct sim_node *n, const struct raft_entry *e);
     void (*flush)(struct sim_world *w, struct sim_node *n);
+    /* The node is down: what is flushed is lost, too. */
+    void (*wipe)(struct sim_world *w, struct sim_node *n);
     /* Makes a copy of the state for peers; takes over that copy of another node. */
     void (*checkpoint)(struct sim_world *w, struct sim_node *n);
     void (*install)(struct sim_world *w, struct sim_node *n, const struct sim_node *source);
@@ -260,8 +265,9 @@ struct sim_write {
 
 struct sim_node {
     struct sim_world *world;
-    unsigned number; /* Its id is number + 1. */
-    unsigned life;   /* Counts starts. */
+    unsigned number;
+    uint64_t id;   /* At first number + 1; a new one whenever its disk is wiped. */
+    unsigned life; /* Counts starts. */
     bool up;
     struct raft *raft;
     int64_t clock_offset_ns;
@@ -342,6 +348,10 @@ struct sim_world {
     unsigned node_count;
     struct sim_node nodes[SIM_NODES_MAX];
     struct raft_conf founders;
+    struct raft_conf members; /* By the newest entry that anybody has applied. */
+    uint64_t members_index;
+    bool disk_is_lost;      /* Of one member, which may not have been removed yet. */
+    bool gone[SIM_IDS_MAX]; /* Ids that were removed, for ever (I16). */
     bool cut[SIM_NODES_MAX][SIM_NODES_MAX];                        /* From, to. */
     uint64_t request_cut[SIM_NODES_MAX], reply_cut[SIM_NODES_MAX]; /* By node: whose, a bit each. */
     int64_t cut_until_ns;
@@ -395,12 +405,18 @@ int64_t sim_clock(const struct sim_world *w, const struct sim_node *n);
 /* This one may jump, as somebody sets it. */
 int64_t sim_wall_clock(const struct sim_world *w, const struct sim_node *n);
 void sim_node_start(struct sim_world *w, struct sim_node *n);
+/* Of a node that is down: it will start with nothing, as somebody else. */
+void sim_node_wipe(struct sim_world *w, struct sim_node *n);
 void sim_node_crash(struct sim_world *w, struct sim_node *n, bool power);
 int sim_node_step(struct sim_world *w, struct sim_node *n, struct raft_event *ev,
                   struct raft_update *up);
 void sim_node_event(struct sim_world *w, const struct sim_event *e);
 void sim_node_compact(struct sim_world *w, struct sim_node *n, uint64_t keep);
+/* Who has, or had, that id. */
+unsigned sim_number_of(struct raft_id id);
 struct sim_node *sim_node_of(struct sim_world *w, struct raft_id id);
+/* False: whoever had it has lost its disk. */
+bool sim_is_alive(const struct sim_world *w, struct raft_id id);
 
 /* sim_raft_plan.c: what happens */
 /* Some node that thinks it leads; there may be several. NULL: none. */

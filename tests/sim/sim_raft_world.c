@@ -124,7 +124,7 @@ int64_t sim_net_delay(struct sim_world *w)
 
 static void deliver_later(struct sim_world *w, const struct raft_msg *msg)
 {
-    struct sim_event e = {.type = SIM_DELIVER, .node = (unsigned)msg->to.v - 1, .peer = msg->from};
+    struct sim_event e = {.type = SIM_DELIVER, .node = sim_number_of(msg->to), .peer = msg->from};
 
     e.len = raft_msg_size(msg);
     e.bytes = malloc(e.len);
@@ -135,11 +135,14 @@ static void deliver_later(struct sim_world *w, const struct raft_msg *msg)
 
 void sim_send(struct sim_world *w, const struct raft_msg *msg)
 {
-    if (msg->to.v == 0 || msg->to.v > w->node_count) {
+    if (msg->to.v == 0 || sim_number_of(msg->to) >= w->node_count) {
         sim_fail(w, "a message to nobody, %lu", (unsigned long)msg->to.v);
         return;
     }
-    if (w->cut[msg->from.v - 1][msg->to.v - 1] || (!w->quiet && sim_percent(w, w->loss_percent)))
+    if (!sim_is_alive(w, msg->to))
+        return;
+    if (w->cut[sim_number_of(msg->from)][sim_number_of(msg->to)] ||
+        (!w->quiet && sim_percent(w, w->loss_percent)))
         return;
     deliver_later(w, msg);
     if (!w->quiet && sim_percent(w, w->duplicate_percent))

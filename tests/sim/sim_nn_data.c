@@ -478,6 +478,12 @@ static int trunc_done(struct nn_data *d, const Dfs__TruncDoneOp *op)
     if (f->pending && (f->pending_chunk != op->chunk_id || f->pending_from != op->from))
         return -EAGAIN;
     f->pending = false;
+    /*
+     * Known: a mark has no number of its own. Who zeroed the tail of an earlier truncation to the same
+     * byte, and says so late, clears the mark of this one.
+     */
+    d->w->stats->stale_clears += f->cut;
+    f->cut = false;
     return 0;
 }
 

@@ -115,7 +115,8 @@ struct sim_stats {
     SIM_NN_SOMETIMES(SIM_FIELD)
 #undef SIM_FIELD
     uint64_t events;
-    uint64_t undecided; /* Histories that were too hard to check. */
+    uint64_t stale_clears; /* Marks of truncations cleared for an earlier one. */
+    uint64_t undecided;    /* Histories that were too hard to check. */
     int64_t virtual_ns;
     int64_t recovery_max_ns; /* The longest from quiet to whole. */
 };

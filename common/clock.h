@@ -1,6 +1,6 @@
 /*
  * Time as an argument. Production passes clock_system(); tests and the simulator pass a struct
- * clock_fake and move it by hand. Which clock for what: PROTOCOLS "Clocks".
+ * clock_fake and move it by hand. Which clock for what is said at each.
  */
 #ifndef COMMON_CLOCK_H
 #define COMMON_CLOCK_H

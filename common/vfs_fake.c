@@ -12,6 +12,7 @@
 
 #include <utlist.h>
 
+#include "common/hash.h"
 #include "common/limits.h"
 #include "common/mem.h"
 #include "common/rng.h"
@@ -39,6 +40,7 @@ struct vfs_fake {
     uint64_t capacity_bytes;
     bool refuses_direct;
     uint64_t change_count;
+    uint64_t hash;
     uint64_t stop_after;
     bool stopped;
     struct fault faults[VFS_FAKE_OP_COUNT];
@@ -244,9 +246,11 @@ static int fake_pwritev(struct vfs_file *file, const struct iovec *iov, int coun
     r = try_change(f);
     if (r < 0)
         return r;
+    f->hash = hash64(&offset, sizeof(offset), f->hash);
     for (int i = 0; i < count; i++) {
         if (iov[i].iov_len > 0)
             change_bytes(o->node, CHANGE_WRITE, offset, iov[i].iov_len, iov[i].iov_base);
+        f->hash = hash64(iov[i].iov_base, iov[i].iov_len, f->hash);
         offset += iov[i].iov_len;
     }
     return o->flags & O_DSYNC ? fake_sync(file) : 0;
@@ -633,6 +637,11 @@ void vfs_fake_crash(struct vfs_fake *f, struct rng *rng)
     DL_FOREACH (f->tree.nodes, n)
         settle_on_medium(n, rng);
     tree_rebuild_cache(&f->tree);
+}
+
+uint64_t vfs_fake_hash(const struct vfs_fake *f)
+{
+    return f->hash;
 }
 
 uint64_t vfs_fake_change_count(const struct vfs_fake *f)

@@ -38,6 +38,9 @@ void vfs_fake_crash(struct vfs_fake *f, struct rng *rng);
 /* A kill -9 of the process: open files go stale as above, but the page cache stays. */
 void vfs_fake_kill(struct vfs_fake *f);
 
+/* Of all that was written so far, in order: bytes and where, names not. */
+uint64_t vfs_fake_hash(const struct vfs_fake *f);
+
 /* Calls that change the disk so far (write, truncate, sync, rename ...). */
 uint64_t vfs_fake_change_count(const struct vfs_fake *f);
 

@@ -2,7 +2,7 @@
  * The datanodes: one connection each, many operations in flight.
  *
  * A chunk_op changes a PG. It gets its opseq when it is first sent and keeps it through every
- * retry (same or new head), so that it is executed once (PROTOCOLS 5.4). It ends with 0, or:
+ * retry (same or new head), so that it is executed once. It ends with 0, or:
  *   -EIO        the session was lost or fenced; or the datanodes refused it for good
  *   -ENOSPC     a member is full; nothing was applied
  *   -ETIMEDOUT  io_timeout_ms is over

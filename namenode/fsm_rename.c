@@ -23,10 +23,15 @@ struct rename {
 static int is_below(struct tx *tx, const struct inode_rec *dir, uint64_t ancestor)
 {
     struct inode_rec at = *dir;
+    uint64_t seen = 0; /* one that was passed, at 1, 2, 4, ... steps: who passes it again goes round */
 
-    while (at.ino != ancestor) {
+    for (uint64_t steps = 1; at.ino != ancestor; steps++) {
         if (at.ino == INO_ROOT.v)
             return 0;
+        if (at.ino == seen)
+            return tx_fail(tx, -EBADMSG); /* A directory lies in itself. */
+        if ((steps & (steps - 1)) == 0)
+            seen = at.ino;
         if (tx_inode_get(tx, at.parent, &at) < 0)
             return tx_fail(tx, -EBADMSG); /* The tree has come apart. */
     }

@@ -57,9 +57,10 @@ void log_path(char out[LOG_PATH_MAX], const char *dir, const char *kind, uint64_
 /*
  * ---- recovery ----
  * Fills layout from what is in dir, and leaves the disk so that a second recovery finds the same.
+ * seed: of the first segment, if there is none yet.
  */
-int log_recover(struct vfs *vfs, const char *dir, uint64_t segment_bytes, struct log_layout *l,
-                bool *ret_is_new);
+int log_recover(struct vfs *vfs, const char *dir, uint64_t segment_bytes, uint64_t seed,
+                struct log_layout *l, bool *ret_is_new);
 /* Writes both copies, one after the other: a torn one never takes its twin along. */
 int log_meta_write(struct vfs *vfs, const char *dir, const struct log_meta *m);
 /* A zeroed file of full size that a segment can be made of. */

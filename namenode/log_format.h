@@ -1,5 +1,5 @@
 /*
- * The bytes of the Raft log on disk (PROTOCOLS 2.4): pure encoders and decoders, no I/O.
+ * The bytes of the Raft log on disk: pure encoders and decoders, no I/O.
  * All integers little-endian, every structure with its CRC32C.
  *
  *   meta      two copies of one 4 KiB slot: hard state, and what of the rest is valid

@@ -22,7 +22,6 @@
 #include "common/error.h"
 #include "common/log.h"
 #include "common/mem.h"
-#include "common/rng.h"
 #include "namenode/log_disk.h"
 #include "namenode/mutants.h"
 
@@ -39,6 +38,7 @@ struct recovery {
     const char *dir;
     struct log_layout *l;
     uint64_t segment_bytes;
+    uint64_t seed;               /* of a segment that is made here */
     struct found_segment *found; /* ordered by seq */
     size_t count, capacity;
     uint64_t durable_to; /* last entry of which there is proof that it was durable */
@@ -533,7 +533,7 @@ static int begin(struct recovery *rc)
     struct log_layout *l = rc->l;
     struct log_segment_header h = {
         .seq = l->next_seq++,
-        .seed = rng_system_u64(),
+        .seed = rc->seed,
         .epoch = l->meta.epoch,
         .first_index = l->meta.truncate_from,
         .bytes = rc->segment_bytes,
@@ -638,10 +638,11 @@ static int recover(struct recovery *rc, bool *ret_is_new)
     return 0;
 }
 
-int log_recover(struct vfs *vfs, const char *dir, uint64_t segment_bytes, struct log_layout *l,
-                bool *ret_is_new)
+int log_recover(struct vfs *vfs, const char *dir, uint64_t segment_bytes, uint64_t seed,
+                struct log_layout *l, bool *ret_is_new)
 {
-    struct recovery rc = {.vfs = vfs, .dir = dir, .l = l, .segment_bytes = segment_bytes};
+    struct recovery rc = {
+        .vfs = vfs, .dir = dir, .l = l, .segment_bytes = segment_bytes, .seed = seed};
     int r = vfs_mkdir_all(vfs, dir, 0700);
 
     if (r == 0)

@@ -22,6 +22,7 @@ enum namenode_mutant {
     /* The state machine. */
     NAMENODE_MUTANT_APPLIED_APART,
     NAMENODE_MUTANT_INSTALL_IN_PLACE, /* Of the rim. */
+    NAMENODE_MUTANT_CUT_UNFLUSHED,    /* Up to what is applied. */
     NAMENODE_MUTANT_LOCAL_CLOCK,
     NAMENODE_MUTANT_CACHE_KEEPS_DELETED,
     NAMENODE_MUTANT_IDS_NOT_IN_BATCH,

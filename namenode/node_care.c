@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "common/clock.h"
@@ -11,12 +12,14 @@
 #include "common/mem.h"
 #include "common/rng.h"
 #include "common/uuid.h"
+#include "namenode/log_keep.h"
 #include "namenode/node_impl.h"
 #include "rpc/conn.h"
 
 /* Of telling who holds up a new format: after so long, and again. */
 #define OLDER_FIRST_NS (10 * CLOCK_NS_PER_S)
 #define OLDER_AGAIN_NS (600 * CLOCK_NS_PER_S)
+#define AWAITED_EVERY_NS (10 * CLOCK_NS_PER_S)
 
 /* ---- who is who (R9) ---- */
 
@@ -308,6 +311,30 @@ static void care_for_cluster(struct node *n)
     }
 }
 
+/* A new group waits for all of its founders; and a wiped one waits with them, for ever. */
+static void tell_awaited(struct node *n, uint64_t now_ns)
+{
+    struct raft_id ids[RAFT_MEMBERS_MAX];
+    unsigned count = raft_founders_awaited(n->raft, ids);
+    char text[RAFT_MEMBERS_MAX * 24] = "";
+    size_t len = 0;
+
+    if (count == 0) {
+        n->awaited_ns = now_ns;
+        return;
+    }
+    if (now_ns - n->awaited_ns < AWAITED_EVERY_NS)
+        return;
+    n->awaited_ns = now_ns;
+    for (unsigned i = 0; i < count; i++)
+        len += (size_t)snprintf(text + len, sizeof(text) - len, "%s%" PRIu64, i > 0 ? "," : "",
+                                ids[i].v);
+    log_warn("this namenode has no metadata yet, and a new group begins only when all of its "
+             "founders are there and empty; was it wiped? then remove it and add it under a new id "
+             "(dfs cluster replace, dfs namenode add)",
+             "missing=%s", text);
+}
+
 /* ---- flush and compaction ---- */
 
 static void care_for_store(struct node *n, uint64_t now_ns)
@@ -327,33 +354,24 @@ static void care_for_store(struct node *n, uint64_t now_ns)
         node_die(n, "flush the metadata store", r);
 }
 
-/* What live followers still need stays, as long as it is not too much. */
-static uint64_t keep_for_followers(struct node *n, uint64_t upto, uint64_t now_ns)
-{
-    struct raft_status st;
-
-    if (!node_is_leader(n) || raft_log_size(n->log) > n->conf->log_bytes_max)
-        return upto;
-    raft_status(n->raft, &st);
-    for (unsigned i = 0; i < st.peer_count; i++) {
-        const struct raft_peer_status *p = &st.peers[i];
-
-        if (p->id.v != st.id.v && p->acked_ns + LIVE_PEER_NS > (int64_t)now_ns)
-            upto = MIN(upto, p->match_index);
-    }
-    return upto;
-}
-
 static void care_for_log(struct node *n, uint64_t now_ns)
 {
+    struct log_keep keep = {
+        .log_bytes = raft_log_size(n->log),
+        .log_bytes_max = n->conf->log_bytes_max,
+        .now_ns = (int64_t)now_ns,
+        .live_ns = LIVE_PEER_NS,
+    };
     struct raft_event ev = {.type = RAFT_EV_COMPACTED};
-    struct fsm_pos pos;
     uint64_t first = raft_log_first_index(n->log);
+    struct raft_status status;
+    struct fsm_pos pos;
 
     if (fsm_flushed(n->fsm, &pos) < 0)
         node_die(n, "read back what was flushed", -EIO);
-    /* I9: never beyond what a crash would leave of the state machine. */
-    ev.index = raft_log_compact(n->log, keep_for_followers(n, pos.index, now_ns));
+    keep.flushed_index = pos.index;
+    raft_status(n->raft, &status);
+    ev.index = raft_log_compact(n->log, log_keep_from(&keep, &status) - 1);
     if (ev.index == first)
         return;
     log_info("log cut", "first=%" PRIu64 " flushed=%" PRIu64, ev.index, pos.index);
@@ -379,6 +397,7 @@ void node_care(void *ctx)
 
     node_care_for_space(n, now_ns);
     care_for_cluster(n);
+    tell_awaited(n, now_ns);
     care_for_store(n, now_ns);
     care_for_log(n, now_ns);
     look_at_memory(n);

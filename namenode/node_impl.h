@@ -112,6 +112,8 @@ struct node {
     unsigned known_count, seen_count;
     bool known_valid;
     uint64_t refused_ns, fault_ns; /* when it was last logged */
+    uint64_t awaited_ns;           /* when it was last told that founders are missing */
+    int64_t locked_ns;             /* when the directory became ours alone */
     int snap_error;                /* why the last snapshot was not installed, if it was not... */
     uint64_t snap_error_ns;        /* ...and when that was last logged */
 

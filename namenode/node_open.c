@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "common/daemon.h"
 #include "common/error.h"
 #include "common/log.h"
@@ -28,6 +29,7 @@ int node_open_dir(struct node *n)
         log_error("the data directory cannot be used", "data_dir=%s %s", path, err);
         return r;
     }
+    n->locked_ns = (int64_t)clock_monotonic_ns(clock_system());
     r = data_dir_open(vfs_posix(), path, n->conf->id, &n->conf->founders, &n->dir, &other);
     if (r == -EXDEV)
         log_error("the data directory belongs to another namenode",
@@ -137,7 +139,8 @@ static int start_raft(struct node *n, const struct raft_log_boot *on_disk)
     struct raft_boot boot = {.hard_state = on_disk->hard_state,
                              .applied = {.index = pos.index, .term = pos.term},
                              .faulty_from = on_disk->faulty_from,
-                             .faulty_to = on_disk->faulty_to};
+                             .faulty_to = on_disk->faulty_to,
+                             .alone_since_ns = n->locked_ns};
     struct raft_config config;
     int r;
 

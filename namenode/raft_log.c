@@ -459,6 +459,11 @@ static uint64_t take_spare(struct raft_log *log)
     return log->layout.spare_count > 0 ? log->layout.spares[--log->layout.spare_count] : 0;
 }
 
+static uint64_t any_seed(const struct raft_log_config *c)
+{
+    return c->seeds != NULL ? rng_u64(c->seeds) : rng_system_u64();
+}
+
 static void begin_segment(struct raft_log *log, uint64_t first_index, size_t record_size)
 {
     struct log_op *op = job_op(log->queued, LOG_OP_SEGMENT);
@@ -466,7 +471,7 @@ static void begin_segment(struct raft_log *log, uint64_t first_index, size_t rec
 
     op->segment.header = (struct log_segment_header){
         .seq = log->layout.next_seq++,
-        .seed = MUTANT(SEGMENT_WITHOUT_SEED) ? 1 : rng_system_u64(),
+        .seed = MUTANT(SEGMENT_WITHOUT_SEED) ? 1 : any_seed(&log->config),
         .epoch = log->layout.meta.epoch,
         .first_index = first_index,
         .bytes = MAX(log->config.segment_bytes, need),
@@ -711,7 +716,8 @@ int raft_log_open(const struct raft_log_config *config, struct raft_log_boot *re
     log->config = *config;
     log->dir = mem_strdup(config->dir);
     log->queued = &log->jobs[0];
-    r = log_recover(config->vfs, config->dir, config->segment_bytes, &log->layout, &is_new);
+    r = log_recover(config->vfs, config->dir, config->segment_bytes, any_seed(config), &log->layout,
+                    &is_new);
     if (r < 0)
         return r;
     r = log_writer_new(config->vfs, config->dir, config->direct, &l->segments[l->count - 1],

@@ -1,6 +1,6 @@
 /*
  * The Raft log and hard state on disk: segments, a ring of entry headers and a meta file in one
- * directory (formats and their reasons: log_format.h, PROTOCOLS 2.4).
+ * directory (formats and their reasons: log_format.h).
  *
  *   raft_log_append_async()          loop thread: lays out records, queues
  *        └─► log thread: everything queued since its last turn in one write and one sync
@@ -23,6 +23,7 @@
 
 struct loop;
 struct raft_log;
+struct rng;
 struct vfs;
 
 struct raft_log_config {
@@ -32,6 +33,7 @@ struct raft_log_config {
     uint64_t segment_bytes;
     unsigned segments_min; /* compaction keeps at least so many */
     bool direct;           /* O_DIRECT|O_DSYNC where it can be; otherwise fdatasync */
+    struct rng *seeds;     /* of segments; outlives the log. NULL: from the system */
 
     /* All that was queued up to this write_id is on disk. */
     void (*durable)(void *ctx, uint64_t write_id);

@@ -1,5 +1,5 @@
 /*
- * Snapshots between replicas (PROTOCOLS 2.5): a RocksDB checkpoint, made when a follower is too far
+ * Snapshots between replicas: a RocksDB checkpoint, made when a follower is too far
  * behind for the log, fetched by the follower file by file.
  *
  *   leader                                           follower

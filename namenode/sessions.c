@@ -170,17 +170,9 @@ bool sessions_is_open(const struct sessions *s, uint64_t ino)
     return c != NULL;
 }
 
-bool sessions_all_attached(const struct sessions *s, uint64_t now_ns, uint64_t patience_ns)
+size_t sessions_detached_count(const struct sessions *s)
 {
-    struct session *x, *next;
-
-    if (s->detached_count == 0)
-        return true;
-    HASH_ITER (hh, s->by_id, x, next) {
-        if (!x->attached && now_ns - x->heard_ns < patience_ns)
-            return false;
-    }
-    return true;
+    return s->detached_count;
 }
 
 size_t sessions_count(const struct sessions *s)

@@ -3,9 +3,8 @@
  * and which inodes each has open. Soft state: a new leader starts with the replicated sessions,
  * none of them attached, and learns the opens from the clients when they attach again.
  *
- * An unlinked inode may be taken apart only when every session is attached (or ended, or silent for
- * too long) and none has it open: so opens need no log entry, and yet survive a failover. Pure: no
- * clock, no I/O.
+ * An unlinked inode may be taken apart only when every session is attached or has ended and none has
+ * it open: so opens need no log entry, and yet survive a failover. Pure: no clock, no I/O.
  */
 #ifndef NAMENODE_SESSIONS_H
 #define NAMENODE_SESSIONS_H
@@ -38,8 +37,8 @@ void sessions_open_inode(struct sessions *s, uint64_t session, uint64_t ino);
 void sessions_close_inode(struct sessions *s, uint64_t session, uint64_t ino);
 
 bool sessions_is_open(const struct sessions *s, uint64_t ino);
-/* Every session has told what it has open, or was silent for patience_ns: it lost its say. */
-bool sessions_all_attached(const struct sessions *s, uint64_t now_ns, uint64_t patience_ns);
+/* Sessions that have not told what they have open. */
+size_t sessions_detached_count(const struct sessions *s);
 size_t sessions_count(const struct sessions *s);
 
 /* Sessions not heard of for silence_ns, at most max of them. Returns how many. */

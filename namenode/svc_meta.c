@@ -21,6 +21,7 @@
 #include "namenode/svc_datanode.h"
 #include "namenode/svc_request.h"
 #include "namenode/svc_session.h"
+#include "rpc/msg.h"
 
 struct svc_meta {
     struct services *all;
@@ -155,6 +156,8 @@ static int choose_pgs(struct svc_meta *s, Dfs__AllocOp *alloc)
 }
 
 /* What needs room in the store for good. */
+/* What only changes or replaces records goes on: a full namenode must let programs end and be emptied,
+ * and the reserve is there for the log of that. */
 static bool takes_space(const Dfs__MetaRequest *m)
 {
     switch (m->op_case) {
@@ -162,6 +165,7 @@ static bool takes_space(const Dfs__MetaRequest *m)
     case DFS__META_REQUEST__OP_LINK:
     case DFS__META_REQUEST__OP_SETXATTR:
     case DFS__META_REQUEST__OP_ALLOC:
+    case DFS__META_REQUEST__OP_SET_QUOTA:
         return true;
     case DFS__META_REQUEST__OP_COMMIT:
         return m->commit->set_inline;
@@ -216,6 +220,12 @@ static void on_meta(void *self, struct conn *c, const struct rpc_frame *f)
     Dfs__MetaRequest *m = dfs__meta_request__unpack(NULL, f->header.body_len, f->body);
     struct meta_op *op;
 
+    if (m != NULL && msg_has_unknown_fields(&m->base)) {
+        /* Part of it would be done; or nothing here, and more by a replica of a newer release. */
+        reply_status(svc_request_new(s->all, s, c, f), -EOPNOTSUPP);
+        dfs__meta_request__free_unpacked(m, NULL);
+        return;
+    }
     if (m == NULL || m->op_case == DFS__META_REQUEST__OP__NOT_SET) {
         conn_reply_error(c, f->header.type, f->header.rpc_id, DFS_EPROTO,
                          "the body is not a MetaRequest with an operation");

@@ -23,8 +23,6 @@
 #include "rpc/token.h"
 
 enum { SWEEP_MS = 5000, EVICT_AT_ONCE = 64, LEASE_MS = 15000 };
-/* A client that died together with the leader must not hold up garbage for as long as that. */
-static const uint64_t attach_patience_ns = 60 * CLOCK_NS_PER_S;
 
 struct svc_session {
     struct services *all;
@@ -69,8 +67,7 @@ void svc_session_close_inode(struct svc_session *s, uint64_t session, uint64_t i
 
 bool svc_session_may_reap(const struct svc_session *s, uint64_t ino)
 {
-    return s->sessions != NULL &&
-           sessions_all_attached(s->sessions, now_ns(s), attach_patience_ns) &&
+    return s->sessions != NULL && sessions_detached_count(s->sessions) == 0 &&
            !sessions_is_open(s->sessions, ino);
 }
 
@@ -172,12 +169,29 @@ static void on_open(void *self, struct conn *c, const struct rpc_frame *f)
 
 /* ---- renewing ---- */
 
+static void renewed(void *ctx, int status)
+{
+    struct svc_request *r = ctx;
+    struct svc_session *s = r->self;
+    Dfs__SessionRenewReply msg = DFS__SESSION_RENEW_REPLY__INIT;
+
+    if (status < 0) {
+        svc_request_fail(r, status, "nobody knows whether the session goes on");
+        return;
+    }
+    msg.term = node_term(s->node);
+    msg.leader_time_ns = clock_wall_ns(clock_system());
+    msg.pg_version = fsm_state(node_fsm(s->node))->map_version;
+    svc_request_reply(r, &msg.base);
+}
+
+/* Only a leader that is sure of itself may say that a session goes on: another may have ended it. */
 static void on_renew(void *self, struct conn *c, const struct rpc_frame *f)
 {
     struct svc_session *s = self;
     Dfs__SessionRenewRequest *req =
         dfs__session_renew_request__unpack(NULL, f->header.body_len, f->body);
-    Dfs__SessionRenewReply msg = DFS__SESSION_RENEW_REPLY__INIT;
+    struct svc_request *r;
 
     if (req == NULL) {
         conn_reply_error(c, f->header.type, f->header.rpc_id, DFS_EPROTO,
@@ -189,10 +203,11 @@ static void on_renew(void *self, struct conn *c, const struct rpc_frame *f)
     } else {
         if (req->reclaim)
             sessions_attach(s->sessions, req->session, req->open_inos, req->n_open_inos);
-        msg.term = node_term(s->node);
-        msg.leader_time_ns = clock_wall_ns(clock_system());
-        msg.pg_version = fsm_state(node_fsm(s->node))->map_version;
-        conn_reply(c, f->header.type, f->header.rpc_id, &msg.base, NULL);
+        r = svc_request_new(s->all, s, c, f);
+        if (node_read_now(s->node))
+            renewed(r, 0);
+        else
+            node_read(s->node, renewed, r);
     }
     dfs__session_renew_request__free_unpacked(req, NULL);
 }

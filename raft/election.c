@@ -78,12 +78,21 @@ static bool may_campaign(const struct raft *r)
     return r->role != RAFT_RECOVERING && (!is_quarantined(r) || is_alone(r));
 }
 
+/* When all of a group start together, nobody leads until the quarantine is over: then at once, but
+ * apart, and not a whole timeout after it. Who is wrong there asks (PREVOTE), and harms nobody. */
+static void elect_after_quarantine(struct raft *r)
+{
+    r->election_at_ns = MAX(r->now_ns, r->quarantine_until_ns) + random_delay(r) / 4;
+}
+
 void election_start(struct raft *r)
 {
-    r->quarantine_until_ns = r->now_ns + r->cfg.quarantine_ns;
+    int64_t since = r->alone_since_ns > 0 ? r->alone_since_ns : r->now_ns;
+
+    r->quarantine_until_ns = since + r->cfg.quarantine_ns;
     r->rng ^= (uint64_t)r->now_ns;
     r->read_key = next_random(r);
-    reset_timer(r);
+    elect_after_quarantine(r);
     if (is_alone(r))
         r->election_at_ns = r->now_ns;
 }
@@ -154,19 +163,53 @@ void election_heard_leader(struct raft *r, struct raft_id leader)
     reset_timer(r);
 }
 
-static void count_vote(struct raft *r, struct raft_id from)
+static bool has_voted(const struct raft *r, struct raft_id id)
 {
     for (unsigned i = 0; i < r->votes.count; i++) {
-        if (r->votes.granted[i].v == from.v)
-            return;
+        if (r->votes.granted[i].v == id.v)
+            return true;
     }
+    return false;
+}
+
+static void count_vote(struct raft *r, struct raft_id from)
+{
+    if (has_voted(r, from))
+        return;
     if (members_is_voter(&r->members, from) && r->votes.count < RAFT_MEMBERS_MAX)
         r->votes.granted[r->votes.count++] = from;
 }
 
+/* Nothing was ever written here: this is a new group, or the disk was wiped. */
+static bool is_blank(const struct raft *r)
+{
+    return r->log.last_index == 0 && r->applied_index == 0;
+}
+
+/*
+ * A group is begun by all of its founders. A majority of wiped ones cannot tell itself from a new
+ * group, and must not begin one in place of that which the others still have: those refuse to elect
+ * who has nothing.
+ */
 static bool has_quorum(const struct raft *r)
 {
+    if (r->role == RAFT_PRECANDIDATE && is_blank(r))
+        return r->votes.count == members_voter_count(&r->members);
     return r->votes.count >= members_quorum(&r->members);
+}
+
+unsigned raft_founders_awaited(const struct raft *r, struct raft_id ret_ids[RAFT_MEMBERS_MAX])
+{
+    const struct raft_conf *conf = members_now(&r->members);
+    unsigned count = 0;
+
+    if (r->role != RAFT_PRECANDIDATE || !is_blank(r))
+        return 0;
+    for (unsigned i = 0; i < conf->count; i++) {
+        if (conf->members[i].voter && !has_voted(r, conf->members[i].id))
+            ret_ids[count++] = conf->members[i].id;
+    }
+    return count;
 }
 
 static void ask_voters(struct raft *r, const struct raft_msg *ask)
@@ -234,10 +277,8 @@ void election_tick(struct raft *r)
         return;
     }
     reset_timer(r);
-    /* Nobody has led since we started. When all of a group start together, nobody will until the
-     * quarantine is over: then at once, but apart, and not a whole timeout after it. */
-    if (is_quarantined(r))
-        r->election_at_ns = r->quarantine_until_ns + random_delay(r) / 4;
+    if (is_quarantined(r)) /* Who led when we started is silent. */
+        elect_after_quarantine(r);
 }
 
 static void become_leader(struct raft *r)
@@ -257,6 +298,20 @@ void election_durable(struct raft *r)
         become_leader(r);
 }
 
+/*
+ * Who asked is about to campaign. Two that do so at once split the votes, and where disks are slow
+ * "at once" is long: so we let it try first, and of two that ask each other the smaller id goes on.
+ * It asks again after a whole timeout at the earliest; half of one is our turn.
+ */
+static void let_try_first(struct raft *r, struct raft_id other)
+{
+    if (r->role == RAFT_PRECANDIDATE && r->cfg.id.v < other.v)
+        return;
+    if (r->role == RAFT_PRECANDIDATE)
+        r->role = RAFT_FOLLOWER;
+    r->election_at_ns = MAX(r->election_at_ns, r->now_ns + r->cfg.election_min_ns / 2);
+}
+
 void election_prevote(struct raft *r, const struct raft_msg *msg)
 {
     struct raft_msg reply = {.type = RAFT_MSG_PREVOTE_REPLY};
@@ -264,8 +319,10 @@ void election_prevote(struct raft *r, const struct raft_msg *msg)
     reply.vote_reply.granted = msg->term > r->hard_state.term && has_voice(r) &&
                                !is_quarantined(r) && !has_live_leader(r) &&
                                is_up_to_date(r, &msg->vote);
-    if (reply.vote_reply.granted)
+    if (reply.vote_reply.granted) {
         reply.term = msg->term;
+        let_try_first(r, msg->from);
+    }
     raft_send(r, msg->from, &reply);
 }
 

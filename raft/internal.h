@@ -59,6 +59,7 @@ struct raft {
     int64_t election_at_ns;
     int64_t heard_ns; /* When a live leader, of any term, was last heard. */
     bool heard;
+    int64_t alone_since_ns;
     int64_t quarantine_until_ns;
     uint64_t seen_term;  /* The last heartbeat that we answered or, as leader, sent: its term... */
     uint64_t seen_round; /* ...and round. */

@@ -55,6 +55,7 @@ int raft_new(const struct raft_config *config, const struct raft_boot *boot, str
     members_init(&r->members, applied->index, &applied->conf);
     r->applied_index = applied->index;
     r->boot_applied = *applied;
+    r->alone_since_ns = boot->alone_since_ns;
     if (boot->faulty_to > applied->index)
         r->faulty_to = boot->faulty_to;
     r->role = r->faulty_to > 0 ? RAFT_RECOVERING : RAFT_FOLLOWER;

@@ -93,6 +93,10 @@ struct raft_boot {
      * shows another role than RECOVERING. */
     uint64_t faulty_from;
     uint64_t faulty_to;
+    /* Since when no earlier life of this replica can have said anything (it held the lock on the log
+     * until then), by the clock of the events: the quarantine (R5) counts from there, not from when
+     * all that is on disk was read. 0: from raft_start(). */
+    int64_t alone_since_ns;
 };
 
 struct raft;
@@ -270,6 +274,12 @@ int raft_point_at(const struct raft *r, uint64_t index, struct raft_point *ret_p
 /* The membership in force. Borrowed until the next step. */
 const struct raft_conf *raft_conf(const struct raft *r);
 
+/*
+ * A group is begun when all of its founders are there, and none has anything yet. Of a replica that
+ * tries to begin one: those that have not agreed so far; else 0.
+ */
+unsigned raft_founders_awaited(const struct raft *r, struct raft_id ret_ids[RAFT_MEMBERS_MAX]);
+
 struct raft_peer_status {
     struct raft_id id;
     bool voter;
@@ -313,7 +323,6 @@ enum raft_mutant {
     RAFT_MUTANT_COMMIT_BEYOND_MESSAGE,
     RAFT_MUTANT_LEASE_FROM_ARRIVAL,
     RAFT_MUTANT_LEASE_OVER_CONF,
-    RAFT_MUTANT_CUT_UNFLUSHED, /* Of the rim: the log is cut up to what is applied. */
     RAFT_MUTANT_COUNT,
 };
 #endif

@@ -77,6 +77,44 @@ void *msg_unpack(struct msg_arena *a, const ProtobufCMessageDescriptor *type, co
     return protobuf_c_message_unpack(type, &a->allocator, len, bytes);
 }
 
+/* How many messages there are in a field, and where. */
+static size_t messages_in(const ProtobufCMessage *msg, const ProtobufCFieldDescriptor *field,
+                          ProtobufCMessage *const **ret_list)
+{
+    const uint8_t *bytes = (const uint8_t *)msg;
+    const void *member = bytes + field->offset;
+
+    if (field->type != PROTOBUF_C_TYPE_MESSAGE)
+        return 0;
+    if (field->label == PROTOBUF_C_LABEL_REPEATED) {
+        *ret_list = *(ProtobufCMessage *const *const *)member;
+        return *(const size_t *)(const void *)(bytes + field->quantifier_offset);
+    }
+    if ((field->flags & PROTOBUF_C_FIELD_FLAG_ONEOF) &&
+        *(const uint32_t *)(const void *)(bytes + field->quantifier_offset) != field->id)
+        return 0;
+    *ret_list = member;
+    return **ret_list != NULL;
+}
+
+/* Messages do not contain their own kind: as deep as the protocol is. */
+bool msg_has_unknown_fields(const ProtobufCMessage *msg)
+{
+    ProtobufCMessage *const *list;
+
+    if (msg->n_unknown_fields > 0)
+        return true;
+    for (unsigned i = 0; i < msg->descriptor->n_fields; i++) {
+        size_t count = messages_in(msg, &msg->descriptor->fields[i], &list);
+
+        for (size_t k = 0; k < count; k++) {
+            if (msg_has_unknown_fields(list[k]))
+                return true;
+        }
+    }
+    return false;
+}
+
 size_t msg_pack(struct buf *b, const ProtobufCMessage *msg)
 {
     size_t len = protobuf_c_message_get_packed_size(msg);

@@ -43,6 +43,9 @@ void msg_arena_done(struct msg_arena *a);
 void *msg_unpack(struct msg_arena *a, const ProtobufCMessageDescriptor *type, const void *bytes,
                  size_t len);
 
+/* The message, or one inside it, has a field that this release does not know: a newer one sent it. */
+bool msg_has_unknown_fields(const ProtobufCMessage *msg);
+
 /* Appends the encoded message. Gives its length. */
 size_t msg_pack(struct buf *b, const ProtobufCMessage *msg);
 

@@ -463,6 +463,11 @@ TESTS += tests/unit/namenode/test_node_conf
 tests_unit_namenode_test_node_conf_CFLAGS = $(TEST_CFLAGS)
 tests_unit_namenode_test_node_conf_LDADD = libnamenode.la $(CMOCKA_LIBS)
 
+check_PROGRAMS += tests/unit/namenode/test_log_keep
+TESTS += tests/unit/namenode/test_log_keep
+tests_unit_namenode_test_log_keep_CFLAGS = $(TEST_CFLAGS)
+tests_unit_namenode_test_log_keep_LDADD = libnamenode.la $(CMOCKA_LIBS)
+
 LOG_FIXTURE_SOURCES = tests/unit/namenode/log_fixture.c tests/unit/namenode/log_fixture.h
 check_PROGRAMS += tests/unit/namenode/test_raft_log
 TESTS += tests/unit/namenode/test_raft_log

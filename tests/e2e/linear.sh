@@ -6,14 +6,15 @@
 #   SEED=7 DURATION=600 LEASE='on off' tests/e2e/linear.sh       seconds, of each LEASE (read_lease)
 #   KINDS='stop_leader split' PAUSE=200 tests/e2e/linear.sh      these faults only; ms between two
 #   KINDS='silence kill_leader' tests/e2e/linear.sh              silence is not among those of make check
+#   EVICT=20 KINDS='silence kill_leader' tests/e2e/linear.sh     s: session_timeout; silence is longer then
 #   MOUNTS=yes tests/e2e/linear.sh                              clients are programs on two mounts
 #   ELECTION=1500 tests/e2e/linear.sh                            ms: clients look for the new leader (after 1 s)
 #                                                                while the old one may think it still leads
 #
 # Everything lives in namespaces of its own (network, mounts, processes) and ends with them.
-: "${SEED:=$RANDOM}" "${DURATION:=4}" "${LEASE:=on off}" "${PAUSE:=600}" "${CLIENTS:=4}" "${ELECTION:=500}" "${MOUNTS:=}"
+: "${SEED:=$RANDOM}" "${DURATION:=4}" "${LEASE:=on off}" "${PAUSE:=600}" "${CLIENTS:=4}" "${ELECTION:=500}" "${MOUNTS:=}" "${EVICT:=}"
 : "${KINDS:=kill_leader kill_follower kill_all stop_leader stop_follower isolate mute deaf bridge split unplug lose_client transfer term}"
-export SEED DURATION LEASE PAUSE CLIENTS ELECTION MOUNTS KINDS
+export SEED DURATION LEASE PAUSE CLIENTS ELECTION MOUNTS KINDS EVICT
 
 inside=(unshare --net --mount --pid --fork --kill-child --mount-proc)
 if [ -z "${LINEAR_DIR:-}" ]; then
@@ -90,6 +91,7 @@ http = ${addr[$n]}:8671
 data_dir = $DIR/$n
 read_lease = $1
 election_ms = $ELECTION
+session_timeout = ${EVICT:-3600}s
 segment = 8M
 memtable = 4M
 cache = 16M
@@ -188,10 +190,10 @@ split() { # with half of the clients
 unplug() {
     ip link set "port-$L" down && cut_for
 }
-silence() { # half of the clients reach nobody for longer than the lease of their sessions; by hand only
+silence() { # half of the clients reach nobody for longer than their sessions last; by hand only
     local n
     for n in $nodes; do cut_both c1 "$n"; done
-    sleep 18
+    sleep $((${EVICT:-10} + 8))
     heal
 }
 lose_client() {
@@ -235,6 +237,7 @@ round_trip() { # read_lease
     for kind in "${!done_faults[@]}"; do sum+=" $kind ${done_faults[$kind]}"; done
     echo "# read_lease = $1, seed $SEED, faults:$sum"
     check "read_lease = $1: something was done" grep -qE '^[1-9][0-9]* rounds' "$DIR/load.out"
+    [ -z "$EVICT" ] || check "read_lease = $1: sessions were evicted" grep -q 'evicting a session' "$DIR"/log/nn*.log
     check "read_lease = $1: all namenodes run" all_run
     for n in $nodes; do
         kill -TERM "${pid[$n]}"

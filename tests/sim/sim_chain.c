@@ -18,6 +18,7 @@
 #include "datanode/chain_mutant.h"
 #include "datanode/chain_private.h"
 #include "tests/sim/box.h"
+#include "tests/sim/last_words.h"
 
 enum { STEPS_MIN = 150, STEPS_MAX = 700, MEND_ROUNDS = 60, SCHEDULES = 20000 };
 
@@ -406,7 +407,10 @@ int main(int argc, char **argv)
     char why[512] = "";
     bool tells = false;
     unsigned mutant = 0;
+    uint64_t dies_at = 0; /* A test of the last words. */
+    int dies_of = 0;
 
+    last_words_prepare();
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--seed") == 0 && i + 1 < argc) {
             first = strtoull(argv[++i], NULL, 0);
@@ -415,6 +419,8 @@ int main(int argc, char **argv)
             count = strtoull(argv[++i], NULL, 0);
         } else if (strcmp(argv[i], "--mutant") == 0 && i + 1 < argc) {
             mutant = (unsigned)strtoul(argv[++i], NULL, 0);
+        } else if (strcmp(argv[i], "--die-at") == 0 && i + 1 < argc) {
+            (void)sscanf(argv[++i], "%" SCNu64 ":%d", &dies_at, &dies_of);
         } else if (strcmp(argv[i], "--verbose") == 0) {
             tells = true;
         }
@@ -424,6 +430,9 @@ int main(int argc, char **argv)
         return hunt_mutants(mutant, count);
 #endif
     for (uint64_t i = 0; i < count; i++) {
+        last_words_seed(first + i);
+        if (first + i == dies_at)
+            last_words_try(dies_of);
         if (!one(first + i, mutant, tells, &t, why, sizeof(why))) {
             printf("1..1\nnot ok 1 - seed=%" PRIu64 " %s\n", first + i, why);
             return EXIT_FAILURE;

@@ -6,7 +6,7 @@ int main(int argc, char **argv)
 {
     static const struct sim_program program = {
         .name = "sim_namenode",
-        .holds = "hold I1 to I16 and recover",
+        .holds = "hold I1 to I16 (of I14 what clients see) and recover",
         .machine = &sim_namenodes,
         .has_namenodes = true,
         .schedules = 200,

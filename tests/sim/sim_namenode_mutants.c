@@ -14,6 +14,8 @@ static const struct sim_mutant mutants[] = {
     {0, NAMENODE_MUTANT_READ_UNPROVED, true, "a read by who only believes to lead"},
     {0, NAMENODE_MUTANT_APPLIED_APART, false, "the applied index in a batch of its own"},
     {0, NAMENODE_MUTANT_INSTALL_IN_PLACE, false, "a snapshot installed over the old store"},
+    {0, NAMENODE_MUTANT_CUT_UNFLUSHED, false,
+     "a log cut beyond what the state machine has flushed"},
     {0, NAMENODE_MUTANT_LOCAL_CLOCK, false, "times by a local clock"},
     {0, NAMENODE_MUTANT_CACHE_KEEPS_DELETED, false, "a cache that keeps what was deleted"},
     {0, NAMENODE_MUTANT_IDS_NOT_IN_BATCH, false, "id counters in memory alone"},

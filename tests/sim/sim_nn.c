@@ -166,10 +166,13 @@ static void open_state(struct nn *nn)
     fsm_set_events(nn->fsm, on_event, nn);
 }
 
-static void check_position(struct nn *nn)
+/* The state that is there is the one that the simulator thinks is there. */
+static void look_at_state(struct nn *nn)
 {
     struct fsm_pos pos = fsm_applied(nn->fsm);
 
+    nn->n->state.hash = fsm_state(nn->fsm)->hash;
+    nn_check_bytes(nn);
     if (pos.index != nn->n->state.at.index || pos.term != nn->n->state.at.term)
         sim_fail(nn->w, "D1: the store of node %u is at %lu, not at %lu", nn->n->number + 1,
                  UL(pos.index), UL(nn->n->state.at.index));
@@ -183,7 +186,7 @@ static void start(struct sim_world *w, struct sim_node *n)
     nn->hash_due = 0;
     open_state(nn);
     if (nn->fsm != NULL)
-        check_position(nn);
+        look_at_state(nn);
 }
 
 /* What a store does when its memory is full: the flush of a batch, whenever that is. */
@@ -319,6 +322,7 @@ static void checkpoint(struct sim_world *w, struct sim_node *n)
 {
     struct nn *nn = nn_of(w, n);
 
+    nn_check_bytes(nn);
     kv_close(STEAL(nn->checkpoint));
     (void)kv_mem_copy(nn->kv, &nn->checkpoint);
     damage_checkpoint(nn);
@@ -337,7 +341,7 @@ static void install(struct sim_world *w, struct sim_node *n, const struct sim_no
     nn->installed = true;
     open_state(nn);
     if (nn->fsm != NULL)
-        check_position(nn);
+        look_at_state(nn);
 }
 
 /* As the namenode's take_role(). */

@@ -36,6 +36,7 @@ enum nn_kind { NN_META, NN_OPEN, NN_RENEW, NN_CLOSE };
 struct nn_envelope {
     uint8_t kind;
     uint8_t client;
+    uint16_t unused; /* padding would be of any bytes, and all are compared between two runs */
     uint32_t call;   /* number of the client's call */
     int32_t status;  /* replies: 0, or why there is no body */
     uint32_t leader; /* replies: number of the node that may lead, plus 1 */
@@ -130,6 +131,7 @@ struct nn_area {
     uint64_t dirs[16], files[16];
     unsigned dir_count, file_count;
     unsigned op_count; /* in the history */
+    unsigned unknown_count;
     bool history_ended;
     int64_t history_end_ns;
 };
@@ -155,6 +157,8 @@ struct nn_entry {
     uint64_t term;
     struct raft_buf *buf; /* NULL: nothing of the state machine's */
     uint64_t state_hash, reply_hash;
+    bool has_bytes;      /* Some node began here, or made a snapshot... */
+    uint64_t bytes_hash; /* ...with a store of these bytes. */
 };
 
 struct lin_history;
@@ -220,9 +224,11 @@ void nn_learn(struct sim_world *w, struct nn_client *c, const struct nn_call *ca
 /* What is there to be written, cut and counted, as chance has it. */
 void nn_requests_begin(struct sim_world *w);
 
-/* sim_nn_check.c: I12, I13, I15, I16 */
+/* sim_nn_check.c: I10, I12, I13, I15, I16 */
 struct nn_entry *nn_entry_at(struct nn_world *nw, uint64_t index);
 void nn_check_applied(struct nn *nn, const struct raft_entry *e);
+/* Of a node that has opened its store, found or installed, or makes a snapshot of it. */
+void nn_check_bytes(struct nn *nn);
 void nn_check_reply(struct nn *nn, const struct raft_entry *e, const Dfs__MetaRequest *req,
                     const struct fsm_reply *reply);
 void nn_check_answer(struct sim_world *w, const struct nn_call *call, int status,

@@ -1,6 +1,6 @@
 /*
- * What must hold of the namenodes: I4 with the state's hash and the answers, I12, I13, I15, I16. God
- * looks at each entry when the first node applies it, and keeps it.
+ * What must hold of the namenodes: I4 with the hash of the state and the answers, I10, I12, I13, I15,
+ * I16. God looks at each entry when the first node applies it, and keeps it.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -44,6 +44,39 @@ static struct nn_act *act_at(struct nn_god_session *s, uint64_t seq)
 {
     s->acts = reach(s->acts, &s->act_cap, seq, sizeof(*s->acts));
     return &s->acts[seq];
+}
+
+/* ---- what is found after a crash, or came by snapshot ---- */
+
+static uint64_t store_hash(struct kv *kv)
+{
+    CLEANUP(kv_iter) struct kv_iter *it = NULL;
+    uint64_t hash = 0;
+
+    if (kv_iter_new(kv, "", 0, &it) < 0)
+        return 0;
+    for (int r = kv_iter_seek(it, "", 0); r == 0 && it->valid; r = kv_iter_next(it)) {
+        hash = hash64(it->key, it->key_len, hash);
+        hash = hash64(it->value, it->value_len, hash);
+    }
+    return hash;
+}
+
+/* I10: who begins at an index has the bytes of whoever makes a snapshot there, and of the replay. */
+void nn_check_bytes(struct nn *nn)
+{
+    uint64_t index = fsm_applied(nn->fsm).index, hash;
+    struct nn_entry *entry;
+
+    if (index == 0)
+        return;
+    entry = nn_entry_at(nn_world_of(nn->w), index);
+    hash = store_hash(nn->kv);
+    if (entry->has_bytes && entry->bytes_hash != hash)
+        FAIL(nn, "I10: node %u has other bytes at %lu than another had", nn->n->number + 1,
+             UL(index));
+    entry->has_bytes = true;
+    entry->bytes_hash = hash;
 }
 
 /* ---- answers, when an entry is applied for the first time ---- */
@@ -216,8 +249,9 @@ void nn_check_applied(struct nn *nn, const struct raft_entry *e)
     if (e->index != nw->applied + 1)
         FAIL(nn, "I4: entry %lu was never applied", UL(nw->applied + 1));
     nw->applied = e->index;
-    *entry = (struct nn_entry){
-        .term = e->term, .state_hash = nn->n->state.hash, .reply_hash = nn->reply_hash};
+    entry->term = e->term;
+    entry->state_hash = nn->n->state.hash;
+    entry->reply_hash = nn->reply_hash;
     if (e->type == RAFT_ENTRY_NORMAL || e->type == RAFT_ENTRY_HASH)
         entry->buf = raft_buf_ref(e->buf);
 }
@@ -249,26 +283,15 @@ struct replay {
     size_t zeroed; /* So many were told. */
 };
 
-static uint64_t store_hash(struct kv *kv)
-{
-    CLEANUP(kv_iter) struct kv_iter *it = NULL;
-    uint64_t hash = 0;
-
-    if (kv_iter_new(kv, "", 0, &it) < 0)
-        return 0;
-    for (int r = kv_iter_seek(it, "", 0); r == 0 && it->valid; r = kv_iter_next(it)) {
-        hash = hash64(it->key, it->key_len, hash);
-        hash = hash64(it->value, it->value_len, hash);
-    }
-    return hash;
-}
-
 /* Whoever stands there holds the same bytes, and no others. */
 static void compare_nodes(const struct replay *rp)
 {
+    const struct nn_entry *e = nn_entry_at(nn_world_of(rp->w), rp->index);
     uint64_t hash = 0;
     bool known = false;
 
+    if (e->has_bytes && store_hash(rp->kv) != e->bytes_hash)
+        sim_fail(rp->w, "I10: a node had other bytes at %lu than the log gives", UL(rp->index));
     for (unsigned i = 0; i < rp->w->node_count; i++) {
         const struct sim_node *n = &rp->w->nodes[i];
 

@@ -76,14 +76,15 @@ void nn_send_reply(struct nn *nn, const struct nn_envelope *to, const uint8_t *b
     w->stats->nn_replies++;
     w->stats->redirects += to->status == DFS_ENOTLEADER && to->leader != 0;
     w->stats->unknowns += to->status == DFS_EUNKNOWN_OUTCOME;
+    buf_append(&bytes, to, sizeof(*to));
+    buf_append(&bytes, body, len);
+    sim_note_bytes(w, bytes.data, bytes.len);
     if (w->reply_cut[nn->n->number] >> c->number & 1) {
         w->stats->cut_replies++;
         return;
     }
     if (is_lost(w))
         return;
-    buf_append(&bytes, to, sizeof(*to));
-    buf_append(&bytes, body, len);
     carry(w, &e, bytes.data, bytes.len);
 }
 

@@ -178,11 +178,13 @@ static void open_log(struct sim_world *w, struct sim_node *n)
     config.segment_bytes = nn_world_of(w)->segment_bytes;
     config.segments_min = 1;
     config.direct = sim_percent(w, 50);
+    config.seeds = &l->rng;
     config.durable = on_durable;
     config.fatal = on_fatal;
     config.ctx = l;
     l->failed = false;
     r = raft_log_open(&config, &boot, &l->log);
+    sim_note(w, vfs_fake_hash(l->disk));
     if (r < 0) {
         sim_fail(w, "node %u cannot open its log, %d", n->number + 1, r);
         return;
@@ -220,9 +222,10 @@ static void done(struct sim_world *w, struct sim_node *n)
     free(l);
 }
 
-static void pump(struct nn_log *l, bool idle)
+static void pump(struct sim_world *w, struct nn_log *l, bool idle)
 {
     raft_log_pump(l->log, idle);
+    sim_note(w, vfs_fake_hash(l->disk));
     l->ring_is_whole = idle && !l->failed;
     if (l->is_recovered && !l->failed)
         l->faulty_to = 0;
@@ -237,10 +240,10 @@ static void crash(struct sim_world *w, struct sim_node *n, bool power)
         return;
     if (n->write_count > 0 && sim_percent(w, 70)) {
         vfs_fake_stop_after(l->disk, sim_below(w, 6));
-        pump(l, sim_percent(w, 30));
+        pump(w, l, sim_percent(w, 30));
         w->stats->real_tears += power && vfs_fake_is_stopped(l->disk);
     } else if (n->write_count == 0 && sim_percent(w, 50)) {
-        pump(l, true);
+        pump(w, l, true);
     }
     if (power)
         vfs_fake_crash(l->disk, &l->rng);
@@ -268,7 +271,7 @@ static bool sync_log(struct sim_world *w, struct sim_node *n)
     if (!w->quiet && w->faults & SIM_FAULT_SLOW_DISK && sim_below(w, 150) == 0)
         vfs_fake_fail(l->disk, sim_percent(w, 70) ? VFS_FAKE_SYNC : VFS_FAKE_WRITE, sim_below(w, 4),
                       EIO, false);
-    pump(l, sim_percent(w, 30));
+    pump(w, l, sim_percent(w, 30));
     vfs_fake_fail_none(l->disk);
     if (l->failed) {
         w->stats->real_disk_errors++;

@@ -32,7 +32,7 @@ enum {
     X(log_resets, "logs dropped for a snapshot")                                                   \
     X(boot_resets, "logs dropped at start, after a crash in between")                              \
     X(installs, "snapshots installed")                                                             \
-    X(installs_on_log, "snapshots installed over a log that had their last entry")                 \
+    X(install_crashes, "crashes in the middle of an install")                                      \
     X(confs_committed, "memberships committed")                                                    \
     X(promotions, "learners promoted")                                                             \
     X(leaders_removed, "leaders that committed their own removal")                                 \
@@ -44,7 +44,6 @@ enum {
     X(stale_transfers, "transfer campaigns refused")                                               \
     X(quarantine_refusals, "votes refused by quarantine")                                          \
     X(crashes, "crashes")                                                                          \
-    X(torn_writes, "crashes with a write half done")                                               \
     X(lost_writes, "crashes with writes lost")                                                     \
     X(pauses, "pauses")                                                                            \
     X(lost_disks, "members whose disk was lost")                                                   \
@@ -55,6 +54,15 @@ enum {
     X(proposals_full, "proposals refused as too many")                                             \
     X(proposals, "proposals taken")                                                                \
     X(higher_terms, "old leaders told of a newer term")
+
+/*
+ * Not to be met in the few schedules of namenodes: a snapshot at an entry that the follower has, but
+ * has not applied, came twice in 3,500; and what namenodes write at once is mostly one entry, a
+ * batch, which is there or is not (15 torn ones in 3,500; tears within an entry are real_tears).
+ */
+#define SIM_RARE(X)                                                                                \
+    X(installs_on_log, "snapshots installed over a log that had their last entry")                 \
+    X(torn_writes, "crashes with a write half done")
 
 /* The same of namenodes and their clients. */
 #define SIM_NN_SOMETIMES(X)                                                                        \
@@ -112,11 +120,11 @@ enum {
 struct sim_stats {
 #define SIM_FIELD(name, text) uint64_t name;
     SIM_SOMETIMES(SIM_FIELD)
+    SIM_RARE(SIM_FIELD)
     SIM_NN_SOMETIMES(SIM_FIELD)
 #undef SIM_FIELD
     uint64_t events;
     uint64_t stale_clears; /* Marks of truncations cleared for an earlier one. */
-    uint64_t undecided;    /* Histories that were too hard to check. */
     int64_t virtual_ns;
     int64_t recovery_max_ns; /* The longest from quiet to whole. */
 };
@@ -150,7 +158,8 @@ struct sim_event;
 struct sim_machine {
     void (*set_up)(struct sim_world *w);
     void (*tear_down)(struct sim_world *w);
-    /* A node begins with what is flushed; it ends, and its memory with it. */
+    /* A node begins with what is flushed: state.hash is what it finds. It ends, and its memory with
+     * it. */
     void (*start)(struct sim_world *w, struct sim_node *n);
     void (*stop)(struct sim_world *w, struct sim_node *n);
     /* Returns the hash of the state after it. */
@@ -158,7 +167,8 @@ struct sim_machine {
     void (*flush)(struct sim_world *w, struct sim_node *n);
     /* The node is down: what is flushed is lost, too. */
     void (*wipe)(struct sim_world *w, struct sim_node *n);
-    /* Makes a copy of the state for peers; takes over that copy of another node. */
+    /* Makes a copy of the state for peers; takes over that copy of another node: state.hash is what
+     * it then has. */
     void (*checkpoint)(struct sim_world *w, struct sim_node *n);
     void (*install)(struct sim_world *w, struct sim_node *n, const struct sim_node *source);
     /* Role, commit and so on have changed; a read has ended. */
@@ -377,6 +387,9 @@ uint64_t sim_below(struct sim_world *w, uint64_t below);
 int64_t sim_between(struct sim_world *w, int64_t min, int64_t max);
 bool sim_percent(struct sim_world *w, unsigned percent);
 uint64_t sim_mix(uint64_t hash, uint64_t value);
+/* Into the hash of all that happened: what two runs of one seed must have in common. */
+void sim_note(struct sim_world *w, uint64_t value);
+void sim_note_bytes(struct sim_world *w, const void *bytes, size_t len);
 void sim_fail(struct sim_world *w, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void sim_trace(struct sim_world *w, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void sim_at(struct sim_world *w, int64_t delay_ns, const struct sim_event *event);
@@ -412,7 +425,7 @@ void sim_node_crash(struct sim_world *w, struct sim_node *n, bool power);
 int sim_node_step(struct sim_world *w, struct sim_node *n, struct raft_event *ev,
                   struct raft_update *up);
 void sim_node_event(struct sim_world *w, const struct sim_event *e);
-void sim_node_compact(struct sim_world *w, struct sim_node *n, uint64_t keep);
+void sim_node_compact(struct sim_world *w, struct sim_node *n);
 /* Who has, or had, that id. */
 unsigned sim_number_of(struct raft_id id);
 struct sim_node *sim_node_of(struct sim_world *w, struct raft_id id);
@@ -444,6 +457,9 @@ struct sim_before {
 };
 void check_step(struct sim_world *w, struct sim_node *n, const struct raft_event *ev,
                 const struct sim_before *before);
+void check_joins(struct sim_world *w, const struct sim_node *n);
+/* Of a node that starts, or has installed a snapshot. */
+void check_state(struct sim_world *w, const struct sim_node *n);
 void check_conf(struct sim_world *w, const struct sim_node *n, const struct raft_entry *e);
 
 #endif

@@ -225,6 +225,26 @@ static void check_lease(struct sim_world *w, const struct sim_node *n,
         sim_fail(w, "R6: node %u has a lease of the voters there were", ID(n));
 }
 
+/* I9: what a crash would leave of the log joins on to what it would leave of the state machine. */
+void check_joins(struct sim_world *w, const struct sim_node *n)
+{
+    uint64_t first = n->durable.first > n->log.first ? n->durable.first : n->log.first;
+
+    if (first > n->flushed.at.index + 1)
+        sim_fail(w, "I9: the log of node %u begins at %lu, its state machine has flushed %lu",
+                 ID(n), UL(first), UL(n->flushed.at.index));
+}
+
+/* I10: what is left after a crash, or comes by snapshot, is the state of one moment of the log. */
+void check_state(struct sim_world *w, const struct sim_node *n)
+{
+    const struct sim_index *at = sim_index_at(w, n->state.at.index);
+
+    if (n->state.at.index > 0 && (!at->applied || at->state_hash != n->state.hash))
+        sim_fail(w, "I10: node %u begins with another state at %lu than was applied", ID(n),
+                 UL(n->state.at.index));
+}
+
 void check_step(struct sim_world *w, struct sim_node *n, const struct raft_event *ev,
                 const struct sim_before *before)
 {
@@ -244,6 +264,7 @@ void check_step(struct sim_world *w, struct sim_node *n, const struct raft_event
         sim_fail(w, "R10: node %u commits %lu, beyond %lu of the message", ID(n),
                  UL(status.commit_index), UL(known));
     check_lease(w, n, &status, before);
+    check_joins(w, n);
 }
 
 /*

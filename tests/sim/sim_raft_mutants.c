@@ -23,7 +23,6 @@ static const struct sim_mutant mutants[] = {
      "a follower that commits more than the leader compared"},
     {RAFT_MUTANT_LEASE_FROM_ARRIVAL, 0, false, "a lease from the arrival of the answers"},
     {RAFT_MUTANT_LEASE_OVER_CONF, 0, false, "a lease of the voters there were"},
-    {RAFT_MUTANT_CUT_UNFLUSHED, 0, false, "a log cut beyond what the state machine has flushed"},
 };
 
 int main(int argc, char **argv)

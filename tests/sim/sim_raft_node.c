@@ -6,15 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "namenode/log_keep.h"
 #include "tests/sim/sim_raft.h"
 
 #define UL(v) ((unsigned long)(v))
-
-#ifdef RAFT_MUTANTS
-enum { CUT_UNFLUSHED = RAFT_MUTANT_CUT_UNFLUSHED };
-#else
-enum { CUT_UNFLUSHED = -1 };
-#endif
 
 int64_t sim_clock(const struct sim_world *w, const struct sim_node *n)
 {
@@ -198,6 +193,29 @@ static void want_snapshots(struct sim_world *w, struct sim_node *n, const struct
     }
 }
 
+/* Messages are noted when they are sent, states when they are applied. */
+static void note_update(struct sim_world *w, const struct raft_update *up)
+{
+    sim_note(w, up->term ^ (uint64_t)up->role << 56);
+    sim_note(w, up->commit_index ^ (uint64_t)up->message_count << 56);
+    sim_note(w, up->leader.v << 32 ^ (uint64_t)up->leader_ready ^ (uint64_t)up->transferring << 1);
+    for (size_t i = 0; i < up->read_count; i++) {
+        sim_note(w, up->reads[i].id ^ (uint64_t)up->reads[i].result << 32);
+        sim_note(w, up->reads[i].index);
+    }
+    if (up->write_id == 0)
+        return;
+    sim_note(w, up->write_id);
+    sim_note(w, up->hard_state_changed ? up->hard_state.term : 0);
+    sim_note(w, up->hard_state_changed ? up->hard_state.vote.v : 0);
+    sim_note(w, up->log_reset ? up->log_base.index : 0);
+    sim_note(w, up->truncate_from);
+    for (size_t i = 0; i < up->entry_count; i++) {
+        sim_note(w, up->entries[i].index ^ up->entries[i].term << 32);
+        sim_note_bytes(w, up->entries[i].buf->data, up->entries[i].buf->len);
+    }
+}
+
 static void handle(struct sim_world *w, struct sim_node *n, const struct raft_update *up)
 {
     if (up->fault != RAFT_FAULT_NONE)
@@ -224,8 +242,7 @@ static void handle(struct sim_world *w, struct sim_node *n, const struct raft_up
     }
     want_snapshots(w, n, up);
     schedule_apply(w, n);
-    w->hash = sim_mix(w->hash, up->term ^ (up->commit_index << 20) ^ (up->message_count << 40) ^
-                                   up->write_id << 50 ^ (uint64_t)up->role);
+    note_update(w, up);
 }
 
 int sim_node_step(struct sim_world *w, struct sim_node *n, struct raft_event *ev,
@@ -275,6 +292,7 @@ void sim_node_start(struct sim_world *w, struct sim_node *n)
     n->leader_ready = false;
     if (w->machine->start != NULL)
         w->machine->start(w, n);
+    check_state(w, n);
     if (raft_new(&config, &boot, &n->raft) < 0) {
         sim_fail(w, "I9: node %u cannot start", n->number + 1);
         n->raft = NULL;
@@ -286,6 +304,7 @@ void sim_node_start(struct sim_world *w, struct sim_node *n)
             sim_fail(w, "node %u cannot restore its log", n->number + 1);
         sim_log_append(&n->log, &n->durable.entries[i]);
     }
+    check_joins(w, n);
     raft_start(n->raft, n->started_ns, &up);
     w->stats->boot_resets += up.log_reset;
     n->role = up.role;
@@ -365,10 +384,12 @@ static void apply_one(struct sim_world *w, struct sim_node *n, const struct raft
     n->state.hash = w->machine->apply(w, n, e); /* It may flush, the members of this point too. */
     if (!n->broken)
         check_applied(w, n, e);
+    sim_note(w, e->index ^ (uint64_t)n->number << 56);
+    sim_note(w, n->state.hash);
 }
 
-/* A write or sync failed: the process ends, and is started again. */
-static void die_of_disk(struct sim_world *w, struct sim_node *n)
+/* The process ends, or its machine, and is started again. */
+static void die(struct sim_world *w, struct sim_node *n)
 {
     struct sim_event e = {.type = SIM_RESTART, .node = n->number};
 
@@ -394,7 +415,7 @@ static void on_apply(struct sim_world *w, struct sim_node *n)
         sim_fail(w, "node %u cannot read entry %lu to apply", n->number + 1,
                  UL(n->state.at.index + 1));
     if (n->broken) {
-        die_of_disk(w, n);
+        die(w, n);
         return;
     }
     ev.index = n->state.at.index;
@@ -438,9 +459,9 @@ static void on_synced(struct sim_world *w, struct sim_node *n)
     struct raft_update up;
 
     if (w->storage != NULL) {
-        n->syncing = n->write_count; /* All that waits goes with it. */
-        if (!w->storage->sync(w, n)) {
-            die_of_disk(w, n);
+        n->syncing = n->write_count;   /* All that waits goes with it. */
+        if (!w->storage->sync(w, n)) { /* A write or sync failed. */
+            die(w, n);
             return;
         }
     }
@@ -477,7 +498,19 @@ static void tell_snapshot_gone(struct sim_world *w, struct sim_node *source,
     (void)sim_node_step(w, source, &ev, &up);
 }
 
-/* The state is swapped and durable at once; the log follows as a write of its own. */
+static bool dies_in_install(struct sim_world *w, struct sim_node *n)
+{
+    if (w->quiet || !(w->faults & SIM_FAULT_CRASH) || !sim_percent(w, 15))
+        return false;
+    w->stats->install_crashes++;
+    die(w, n);
+    return true;
+}
+
+/*
+ * The state is swapped and durable at once; the log follows as a write of its own. Who dies before
+ * has the old state and the old log, who dies between has the new state and the old log.
+ */
 static void on_snapshot_fetched(struct sim_world *w, struct sim_node *n, const struct sim_event *e)
 {
     struct raft_event ev = {.type = RAFT_EV_SNAPSHOT_INSTALLED};
@@ -495,11 +528,16 @@ static void on_snapshot_fetched(struct sim_world *w, struct sim_node *n, const s
         (void)sim_node_step(w, n, &ev, &up);
         return;
     }
+    if (dies_in_install(w, n))
+        return;
     sim_trace(w, "node %u installs a snapshot at %lu", n->number + 1, UL(e->point.index));
     n->state = source->checkpoint;
     n->flushed = n->state;
     if (w->machine->install != NULL)
         w->machine->install(w, n, source);
+    check_state(w, n);
+    if (dies_in_install(w, n))
+        return;
     ev.installed = n->state.at;
     w->stats->installs++;
     if (n->commit_index < n->state.at.index)
@@ -516,22 +554,35 @@ static void on_snapshot_fetched(struct sim_world *w, struct sim_node *n, const s
     }
 }
 
-/* Flushes the state machine and cuts the log behind it (I9: never before it). */
-void sim_node_compact(struct sim_world *w, struct sim_node *n, uint64_t keep)
+static void flush(struct sim_world *w, struct sim_node *n)
 {
+    n->flushed = n->state;
+    if (w->machine->flush != NULL)
+        w->machine->flush(w, n);
+}
+
+/* As node_care.c: the state machine is flushed now and then, and the log cut behind it. */
+void sim_node_compact(struct sim_world *w, struct sim_node *n)
+{
+    struct log_keep keep = {
+        .log_bytes_max = sim_percent(w, 50) ? UINT64_MAX : 0, /* Room for followers, or none. */
+        .log_bytes = 1,
+        .now_ns = sim_clock(w, n),
+        .live_ns = 1000 * SIM_MS,
+    };
     struct raft_event ev = {.type = RAFT_EV_COMPACTED};
+    struct raft_status status;
     struct raft_update up;
 
-    if ((int)w->mutant != CUT_UNFLUSHED) {
-        n->flushed = n->state;
-        if (w->machine->flush != NULL)
-            w->machine->flush(w, n);
-    }
-    if (n->state.at.index <= keep)
-        return;
-    ev.index = n->state.at.index - keep + 1;
+    if (sim_percent(w, 70))
+        flush(w, n);
+    raft_status(n->raft, &status);
+    keep.flushed_index = n->flushed.at.index;
+    ev.index = log_keep_from(&keep, &status);
     if (w->storage != NULL)
         ev.index = w->storage->compact(w, n, ev.index - 1);
+    if (ev.index <= n->log.first)
+        return;
     sim_log_cut(&n->durable, ev.index);
     sim_log_cut(&n->log, ev.index);
     if (sim_node_step(w, n, &ev, &up) < 0)

@@ -364,7 +364,7 @@ static void trouble_compact(struct sim_world *w)
     struct sim_node *n = sim_percent(w, 50) ? sim_some_leader(w) : any_up(w);
 
     if (n != NULL)
-        sim_node_compact(w, n, sim_percent(w, 50) ? 0 : sim_below(w, 30));
+        sim_node_compact(w, n);
 }
 
 static void trouble_unreachable(struct sim_world *w)
@@ -473,12 +473,22 @@ static bool is_whole(const struct sim_world *w)
     return true;
 }
 
+static void note_event(struct sim_world *w, const struct sim_event *e)
+{
+    sim_note(w, (uint64_t)e->at_ns);
+    sim_note(w, (uint64_t)e->type << 32 ^ (uint64_t)e->node << 48 ^ e->life);
+    sim_note(w, e->peer.v);
+    sim_note(w, e->point.index);
+    sim_note(w, e->point.term);
+    sim_note(w, e->number);
+    sim_note_bytes(w, e->bytes, e->len);
+}
+
 static void handle_event(struct sim_world *w, struct sim_event *e)
 {
     struct sim_node *n = &w->nodes[e->node];
 
-    w->hash = sim_mix(w->hash, (uint64_t)e->at_ns ^ (uint64_t)e->type << 56 ^
-                                   (uint64_t)e->node << 48 ^ e->len << 40);
+    note_event(w, e);
     w->stats->events++;
     switch (e->type) {
     case SIM_TROUBLE:

@@ -37,6 +37,27 @@ uint64_t sim_mix(uint64_t hash, uint64_t value)
     return hash ^ (hash >> 32);
 }
 
+void sim_note(struct sim_world *w, uint64_t value)
+{
+    w->hash = sim_mix(w->hash, value);
+}
+
+void sim_note_bytes(struct sim_world *w, const void *bytes, size_t len)
+{
+    const uint8_t *at = bytes;
+    uint64_t word;
+
+    sim_note(w, len);
+    for (; len >= sizeof(word); at += sizeof(word), len -= sizeof(word)) {
+        memcpy(&word, at, sizeof(word));
+        sim_note(w, word);
+    }
+    word = 0;
+    if (len > 0)
+        memcpy(&word, at, len);
+    sim_note(w, word);
+}
+
 void sim_fail(struct sim_world *w, const char *format, ...)
 {
     va_list args;
@@ -122,29 +143,43 @@ int64_t sim_net_delay(struct sim_world *w)
     return sim_between(w, SIM_MS, 100 * SIM_MS);
 }
 
-static void deliver_later(struct sim_world *w, const struct raft_msg *msg)
+static void deliver_later(struct sim_world *w, const struct raft_msg *msg, const uint8_t *bytes,
+                          size_t len)
 {
-    struct sim_event e = {.type = SIM_DELIVER, .node = sim_number_of(msg->to), .peer = msg->from};
+    struct sim_event e = {.type = SIM_DELIVER,
+                          .node = sim_number_of(msg->to),
+                          .peer = msg->from,
+                          .bytes = malloc(len),
+                          .len = len};
 
-    e.len = raft_msg_size(msg);
-    e.bytes = malloc(e.len);
     assert(e.bytes != NULL);
-    raft_msg_encode(msg, e.bytes);
+    memcpy(e.bytes, bytes, len);
     sim_at(w, sim_net_delay(w), &e);
+}
+
+static bool is_lost(struct sim_world *w, const struct raft_msg *msg)
+{
+    return !sim_is_alive(w, msg->to) || w->cut[sim_number_of(msg->from)][sim_number_of(msg->to)] ||
+           (!w->quiet && sim_percent(w, w->loss_percent));
 }
 
 void sim_send(struct sim_world *w, const struct raft_msg *msg)
 {
+    size_t len = raft_msg_size(msg);
+    uint8_t *bytes;
+
     if (msg->to.v == 0 || sim_number_of(msg->to) >= w->node_count) {
         sim_fail(w, "a message to nobody, %lu", (unsigned long)msg->to.v);
         return;
     }
-    if (!sim_is_alive(w, msg->to))
-        return;
-    if (w->cut[sim_number_of(msg->from)][sim_number_of(msg->to)] ||
-        (!w->quiet && sim_percent(w, w->loss_percent)))
-        return;
-    deliver_later(w, msg);
-    if (!w->quiet && sim_percent(w, w->duplicate_percent))
-        deliver_later(w, msg);
+    bytes = malloc(len);
+    assert(bytes != NULL);
+    raft_msg_encode(msg, bytes);
+    sim_note_bytes(w, bytes, len); /* What gets lost was said, too. */
+    if (!is_lost(w, msg)) {
+        deliver_later(w, msg, bytes, len);
+        if (!w->quiet && sim_percent(w, w->duplicate_percent))
+            deliver_later(w, msg, bytes, len);
+    }
+    free(bytes);
 }

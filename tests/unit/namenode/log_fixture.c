@@ -48,6 +48,8 @@ int log_setup(void **state)
     f->config.segment_bytes = SEGMENT;
     f->config.segments_min = 1;
     f->config.direct = false;
+    rng_seed(&f->seeds, 1);
+    f->config.seeds = &f->seeds;
     f->config.durable = on_durable;
     f->config.fatal = on_fatal;
     f->config.ctx = f;

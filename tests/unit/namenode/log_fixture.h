@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "common/rng.h"
 #include "common/vfs_fake.h"
 #include "namenode/raft_log.h"
 
@@ -34,6 +35,7 @@ struct log_fixture {
     uint64_t durable;
     int fatal;
     const char *failed; /* the work that ended in it */
+    struct rng seeds;
     struct raft_log_config config;
 };
 

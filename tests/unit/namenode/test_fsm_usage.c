@@ -334,18 +334,14 @@ static void a_newer_store_is_refused(void **state)
 }
 
 /* Of a store that says so, counting would go round for ever, on every replica. */
-static void a_directory_in_itself_is_damage(void **state)
+/* The parent of a becomes b, which lies in it: a store that is damaged, but whose checksums fit. */
+static void put_into_itself(struct fx *f, uint64_t a, uint64_t b)
 {
-    struct fx *f = *state;
-    uint64_t a = fx_dir(f, ROOT, "a"), b = fx_dir(f, a, "b");
-    REQ(CREATE, create, DFS__CREATE_OP__INIT);
-    Dfs__MetaRequest *reqs[] = {&req};
-    uint8_t rec[REC_BYTES_MAX], *bytes;
+    uint8_t rec[REC_BYTES_MAX];
     struct kv_batch batch;
     struct inode_rec inode;
     struct kv_value v;
     struct key k;
-    size_t len;
 
     key_id64(&k, 'I', a);
     assert_int_equal(kv_get(f->kv, k.b, k.len, &v), 0);
@@ -357,14 +353,47 @@ static void a_directory_in_itself_is_damage(void **state)
     assert_int_equal(kv_write(f->kv, &batch), 0);
     kv_batch_done(&batch);
     fx_reopen(f);
+}
+
+static void assert_is_damage(struct fx *f, Dfs__MetaRequest *req)
+{
+    Dfs__MetaRequest *reqs[] = {req};
+    size_t len;
+    uint8_t *bytes = fx_batch(f->time_ns, reqs, 1, &len);
+
+    assert_int_equal(fsm_apply(f->fsm, fsm_applied(f->fsm).index + 1, 1, bytes, len, NULL, NULL),
+                     -EBADMSG);
+    free(bytes);
+}
+
+static void a_directory_in_itself_is_damage(void **state)
+{
+    struct fx *f = *state;
+    uint64_t a = fx_dir(f, ROOT, "a"), b = fx_dir(f, a, "b");
+    REQ(CREATE, create, DFS__CREATE_OP__INIT);
+
+    put_into_itself(f, a, b);
     body.parent = b;
     body.name.data = (uint8_t *)"file";
     body.name.len = 4;
     body.mode = 0644;
-    bytes = fx_batch(f->time_ns, reqs, 1, &len);
-    assert_int_equal(fsm_apply(f->fsm, fsm_applied(f->fsm).index + 1, 1, bytes, len, NULL, NULL),
-                     -EBADMSG);
-    free(bytes);
+    assert_is_damage(f, &req);
+}
+
+/* Whether it would be moved into itself is looked for on the way up, which has no end. */
+static void a_rename_into_a_ring_is_damage(void **state)
+{
+    struct fx *f = *state;
+    uint64_t a = fx_dir(f, ROOT, "a"), b = fx_dir(f, fx_dir(f, a, "b"), "c");
+    REQ(RENAME, rename, DFS__RENAME_OP__INIT);
+
+    fx_dir(f, ROOT, "moved");
+    put_into_itself(f, a, b);
+    body.parent = ROOT;
+    body.name.data = body.new_name.data = (uint8_t *)"moved";
+    body.name.len = body.new_name.len = 5;
+    body.new_parent = b;
+    assert_is_damage(f, &req);
 }
 
 static void a_newer_format_is_not_applied(void **state)
@@ -431,6 +460,7 @@ int main(void)
         cmocka_unit_test(the_format_depends_on_what_is_asked),
         ON_BOTH_STORES(a_newer_store_is_refused),
         ON_BOTH_STORES(a_directory_in_itself_is_damage),
+        ON_BOTH_STORES(a_rename_into_a_ring_is_damage),
         ON_BOTH_STORES(a_newer_format_is_not_applied),
     };
 

@@ -149,6 +149,37 @@ static void slices_that_wait_are_refused_with_the_leader(void **state)
         assert_true(may_answer_so(all.asked[i].status));
 }
 
+/* A client of a newer release asks for more than is known here. The log takes requests as they came:
+ * followers of that release would do it, and we would not. */
+static void what_is_not_understood_whole_is_not_begun(void **state)
+{
+    struct svc_cluster *c = *state;
+    struct asking all = begin(c);
+    uint8_t one = 1;
+    ProtobufCMessageUnknownField more = {
+        .tag = 2000, .wire_type = PROTOBUF_C_WIRE_TYPE_VARINT, .len = 1, .data = &one};
+    Dfs__MetaRequest req = DFS__META_REQUEST__INIT, other = DFS__META_REQUEST__INIT;
+    Dfs__UnlinkOp op = DFS__UNLINK_OP__INIT;
+
+    op.parent = INO_ROOT_V;
+    op.name = name_of("a");
+    op.base.n_unknown_fields = 1;
+    op.base.unknown_fields = &more;
+    req.op_case = DFS__META_REQUEST__OP_UNLINK;
+    req.unlink = &op;
+    (void)ask_on(&all, 0, &req);
+    other.base.n_unknown_fields = 1; /* An operation that is not known at all looks like this. */
+    other.base.unknown_fields = &more;
+    (void)ask_on(&all, 1, &other);
+    WAIT_UNTIL(c, all.answered == all.count);
+    assert_int_equal(all.asked[0].status, -EOPNOTSUPP);
+    assert_int_equal(all.asked[1].status, -EOPNOTSUPP);
+    op.base.n_unknown_fields = 0;
+    (void)ask_on(&all, 0, &req);
+    WAIT_UNTIL(c, all.answered == all.count);
+    assert_int_equal(all.asked[2].status, 0); /* It was still there. */
+}
+
 int main(void)
 {
 #define T(t) cmocka_unit_test_setup_teardown(t, svc_cluster_setup, svc_cluster_teardown)
@@ -156,6 +187,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(slices_take_turns_and_let_others_pass),
         T(a_slice_that_fails_makes_room),
+        T(what_is_not_understood_whole_is_not_begun),
         T3(slices_that_wait_are_refused_with_the_leader),
     };
 #undef T3

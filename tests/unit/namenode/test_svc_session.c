@@ -155,6 +155,33 @@ static void who_cannot_be_sure_to_lead_calls_no_session_ended(void **state)
     assert_int_equal(send_renew(c, old, c->sessions[0].id + 1), DFS_ENOTLEADER);
 }
 
+/* Each read, from now on, waits for a round of heartbeats. */
+static void no_leases(struct svc_cluster *c)
+{
+    for (unsigned i = 0; i < NODES; i++) {
+        replica_down(c->g, i);
+        c->g->r[i].conf.read_lease = false;
+        replica_up(c->g, i);
+    }
+}
+
+/* Another may lead by now, and may have ended it. */
+static void who_cannot_be_sure_to_lead_renews_no_session(void **state)
+{
+    struct svc_cluster *c = *state;
+    int old;
+
+    no_leases(c);
+    session_open(c, 0);
+    old = leader_of(c->g);
+    for (int i = 0; i < NODES; i++) {
+        if (i != old)
+            replica_down(c->g, (unsigned)i);
+    }
+    assert_true(node_is_serving(c->g->r[old].node)); /* It has not noticed yet. */
+    assert_int_equal(send_renew(c, old, c->sessions[0].id), DFS_ENOTLEADER);
+}
+
 /* ---- silence ---- */
 
 enum { SILENCE_MS = 600 };
@@ -213,6 +240,28 @@ static void a_silent_session_is_evicted(void **state)
     assert_true(c->sessions[0].id > c->sessions[1].id); /* Its number is not given again. */
 }
 
+/* A new leader does not know what it has open: perhaps this. */
+static void deleted_files_wait_for_who_has_not_told_what_is_open(void **state)
+{
+    struct svc_cluster *c = *state;
+    uint64_t silent, ino;
+
+    evict_after(c, 2 * SILENCE_MS);
+    session_open(c, 0);
+    session_open(c, 1);
+    silent = c->sessions[0].id;
+    leader_restarts(c);
+    assert_int_equal(session_attach(c, 1, NULL, 0), 0);
+    ino = file_make(c, 1, "file", 0);
+    file_close(c, 1, ino);
+    file_unlink(c, 1, "file");
+    for (uint64_t end = wait_end(); is_known(c, silent); wait_turn(c, end, "eviction")) {
+        assert_true(inode_is_there(c, ino));
+        assert_int_equal(send_renew(c, leader_of(c->g), c->sessions[1].id), 0);
+    }
+    WAIT_UNTIL(c, !inode_is_there(c, ino));
+}
+
 static void what_is_heard_of_a_session_keeps_it(void **state)
 {
     struct svc_cluster *c = *state;
@@ -253,15 +302,13 @@ static void who_cannot_be_sure_to_lead_evicts_nobody(void **state)
     int old;
 
     evict_after(c, ELECTION_MS / 5);
-    for (int i = 0; i < NODES; i++)
-        c->g->r[i].conf.read_lease = false;
+    no_leases(c);
     session_open(c, 0);
     old = leader_of(c->g);
     for (int i = 0; i < NODES; i++) {
         if (i != old)
             replica_down(c->g, (unsigned)i);
     }
-    assert_int_equal(send_renew(c, old, c->sessions[0].id), 0);
     WAIT_UNTIL(c, !has_leader(c->g));
     evict_after(c, 60000);
     for (int i = 0; i < NODES; i++) {
@@ -284,7 +331,9 @@ int main(void)
         T(a_session_outlives_the_leaders_memory),
         T3(a_follower_knows_of_no_sessions),
         T3(who_cannot_be_sure_to_lead_calls_no_session_ended),
+        T3(who_cannot_be_sure_to_lead_renews_no_session),
         T(a_silent_session_is_evicted),
+        T(deleted_files_wait_for_who_has_not_told_what_is_open),
         T(what_is_heard_of_a_session_keeps_it),
         T(a_new_leader_gives_all_sessions_the_full_time),
         T3(who_cannot_be_sure_to_lead_evicts_nobody),

@@ -180,6 +180,8 @@ void group_start_node(struct group *g, unsigned id)
     config.entries_ctx = n;
     if (n->last >= n->first)
         boot.log_first = n->first;
+    if (g->opening_ns > 0)
+        boot.alone_since_ns = g->now_ns - g->opening_ns;
     n->read_count = 0;
     n->unsynced = 0;
     assert(raft_new(&config, &boot, &n->raft) == 0);

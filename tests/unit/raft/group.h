@@ -39,6 +39,7 @@ struct group_node {
 struct group {
     unsigned count;
     int64_t now_ns;
+    int64_t opening_ns; /* a node that starts has been reading its disk for so long */
     struct raft_conf founders;
     struct raft_config config; /* For all; change before group_start(). */
     struct group_node nodes[GROUP_NODES_MAX];

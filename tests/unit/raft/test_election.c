@@ -149,6 +149,146 @@ static void all_that_start_together_elect_when_the_quarantine_ends(void **state)
     assert_in_range(leaders, 45, 50);
 }
 
+/* What it takes to read the disk is a part of it: nothing was promised meanwhile. */
+static void the_quarantine_counts_from_when_the_last_life_ended(void **state)
+{
+    struct group *g = *state;
+    struct raft_msg vote = {.type = RAFT_MSG_VOTE, .term = 50, .vote.last_index = 100};
+    struct raft_msg reply;
+
+    g->opening_ns = 700 * 1000000LL;
+    group_start(g);
+    g->now_ns += 290 * 1000000LL;
+    group_inject(g, 3, 2, &vote);
+    assert_false(group_find(g, RAFT_MSG_VOTE_REPLY, 3, &reply) && reply.vote_reply.granted);
+    g->now_ns += 20 * 1000000LL;
+    group_drop(g);
+    group_inject(g, 3, 2, &vote);
+    assert_true(group_find(g, RAFT_MSG_VOTE_REPLY, 3, &reply));
+    assert_true(reply.vote_reply.granted);
+}
+
+/* Slow disks: when all has been read, the quarantine is long over, and nobody waits a timeout more. */
+static void who_was_slow_to_open_elects_at_once(void **state)
+{
+    struct group *g = *state;
+
+    g->now_ns = 10000 * 1000000LL;
+    g->opening_ns = 5000 * 1000000LL;
+    group_start(g);
+    group_tick(g, 150);
+    assert_true(group_node(g, 1)->up.leader_ready || group_node(g, 2)->up.leader_ready ||
+                group_node(g, 3)->up.leader_ready);
+}
+
+/* Two of three that were wiped look like a new group to each other; the third has it all. */
+static void a_group_is_begun_by_all_of_its_founders(void **state)
+{
+    struct group *g = *state;
+    struct raft_id missing[RAFT_MEMBERS_MAX];
+
+    group_start_node(g, 1);
+    group_start_node(g, 2);
+    group_tick(g, 5000);
+    for (unsigned id = 1; id <= 2; id++) {
+        assert_false(group_node(g, id)->up.leader_ready);
+        assert_int_equal(group_node(g, id)->hard_state.term, 0);
+    }
+    assert_true(raft_founders_awaited(group_node(g, 1)->raft, missing) +
+                    raft_founders_awaited(group_node(g, 2)->raft, missing) >
+                0);
+    group_start_node(g, 3);
+    group_tick(g, 3000);
+    assert_int_equal(group_node(g, 1)->up.leader_ready + group_node(g, 2)->up.leader_ready +
+                         group_node(g, 3)->up.leader_ready,
+                     1);
+    assert_int_equal(raft_founders_awaited(group_node(g, 1)->raft, missing), 0);
+}
+
+static void wiped_founders_begin_nothing_beside_one_that_has_all(void **state)
+{
+    struct group *g = *state;
+
+    group_start(g);
+    group_elect(g, 1);
+    group_tick(g, 500);
+    for (unsigned id = 1; id <= 3; id++)
+        group_stop_node(g, id);
+    for (unsigned id = 1; id <= 2; id++) {
+        group_lose(g, id, 1);
+        group_node(g, id)->first = 1;
+        group_node(g, id)->hard_state = (struct raft_hard_state){0};
+        group_node(g, id)->applied = (struct raft_point){.conf = g->founders};
+    }
+    group_drop(g);
+    group_start_node(g, 1);
+    group_start_node(g, 2);
+    group_tick(g, 5000);
+    assert_false(group_node(g, 1)->up.leader_ready || group_node(g, 2)->up.leader_ready);
+    group_start_node(g, 3);
+    group_tick(g, 5000);
+    assert_false(group_node(g, 1)->up.leader_ready || group_node(g, 2)->up.leader_ready);
+}
+
+/* Node 2 alone, which has no answer from anybody, until it asks for votes or the time is over. */
+static bool asks_within(struct group *g, int64_t ms)
+{
+    struct raft_msg msg;
+
+    for (int64_t t = 0; t < ms; t += 10) {
+        struct raft_event tick = {.type = RAFT_EV_TICK};
+
+        g->now_ns += 10 * 1000000LL;
+        assert_int_equal(group_step(g, 2, &tick), 0);
+        if (group_find(g, RAFT_MSG_PREVOTE, 1, &msg))
+            return true;
+        group_drop(g);
+    }
+    return false;
+}
+
+/* Both would ask for votes while their own are on the way to disk, and neither would get enough. */
+static void who_is_asked_first_lets_the_other_try(void **state)
+{
+    struct group *g = *state;
+    struct raft_msg prevote = {.type = RAFT_MSG_PREVOTE, .term = 1}, msg;
+
+    group_start(g);
+    assert_false(asks_within(g, 990)); /* The quarantine. */
+    g->now_ns += 10 * 1000000LL;
+    group_inject(g, 3, 2, &prevote);
+    assert_true(group_find(g, RAFT_MSG_PREVOTE_REPLY, 3, &msg));
+    assert_true(msg.vote_reply.granted);
+    group_drop(g);
+    assert_false(asks_within(g, 240));
+    assert_true(asks_within(g, 1000)); /* It may not have got through: then it is our turn. */
+}
+
+static bool campaigns_when_granted(struct group *g)
+{
+    struct raft_msg reply = {.type = RAFT_MSG_PREVOTE_REPLY, .term = 1, .vote_reply.granted = true};
+    struct raft_msg vote;
+
+    group_drop(g);
+    group_inject(g, 1, 2, &reply);
+    group_inject(g, 3, 2, &reply);
+    return group_find(g, RAFT_MSG_VOTE, 1, &vote);
+}
+
+static void of_two_that_ask_each_other_one_goes_on(void **state)
+{
+    struct group *g = *state;
+    struct raft_msg prevote = {.type = RAFT_MSG_PREVOTE, .term = 1};
+
+    group_start(g);
+    assert_true(asks_within(g, 3000));
+    group_inject(g, 1, 2, &prevote);
+    assert_false(campaigns_when_granted(g));
+    assert_true(asks_within(g, 3000));
+    group_inject(g, 3, 2, &prevote);
+    assert_true(campaigns_when_granted(g));
+}
+
 static void a_candidate_with_an_older_log_is_refused(void **state)
 {
     struct group *g = *state;
@@ -305,6 +445,14 @@ int main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(all_that_start_together_elect_when_the_quarantine_ends,
                                         set_up, tear_down),
+        cmocka_unit_test_setup_teardown(the_quarantine_counts_from_when_the_last_life_ended, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(who_was_slow_to_open_elects_at_once, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_group_is_begun_by_all_of_its_founders, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(wiped_founders_begin_nothing_beside_one_that_has_all,
+                                        set_up, tear_down),
+        cmocka_unit_test_setup_teardown(who_is_asked_first_lets_the_other_try, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(of_two_that_ask_each_other_one_goes_on, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_candidate_with_an_older_log_is_refused, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(who_asks_in_an_older_term_learns_the_newer_one, set_up,

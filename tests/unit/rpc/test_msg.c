@@ -12,6 +12,7 @@
 #include "common/buf.h"
 #include "common/limits.h"
 #include "rpc/chunk.pb-c.h"
+#include "rpc/meta.pb-c.h"
 #include "rpc/msg.h"
 #include "rpc/node.pb-c.h"
 
@@ -35,6 +36,53 @@ static void message_survives_packing(void **state)
     assert_int_equal(got->pg, 12);
     assert_int_equal(got->n_chunks, 3);
     assert_true(got->chunks[2] == UINT64_MAX);
+}
+
+static bool is_unknown_inside(const ProtobufCMessage *sent, const ProtobufCMessageDescriptor *type)
+{
+    CLEANUP_BUF struct buf b = {0};
+    CLEANUP_MSG struct msg_arena arena;
+    ProtobufCMessage *got;
+
+    (void)msg_pack(&b, sent);
+    msg_arena_init(&arena);
+    got = msg_unpack(&arena, type, b.data, b.len);
+    assert_non_null(got);
+    return msg_has_unknown_fields(got);
+}
+
+/* In the message itself, in that of a oneof, in one of several. */
+static void fields_of_a_newer_release_are_noticed(void **state)
+{
+    uint8_t one = 1, letter = 'n';
+    ProtobufCBinaryData name = {.data = &letter, .len = 1};
+    ProtobufCMessageUnknownField more = {
+        .tag = 2000, .wire_type = PROTOBUF_C_WIRE_TYPE_VARINT, .len = 1, .data = &one};
+    Dfs__MetaRequest req = DFS__META_REQUEST__INIT;
+    Dfs__UnlinkOp op = DFS__UNLINK_OP__INIT;
+    Dfs__DirReply dir = DFS__DIR_REPLY__INIT;
+    Dfs__Dirent items[2] = {DFS__DIRENT__INIT, DFS__DIRENT__INIT};
+    Dfs__Dirent *list[2] = {&items[0], &items[1]};
+
+    (void)state;
+    op.name = name;
+    req.op_case = DFS__META_REQUEST__OP_UNLINK;
+    req.unlink = &op;
+    assert_false(is_unknown_inside(&req.base, &dfs__meta_request__descriptor));
+    op.base.n_unknown_fields = 1;
+    op.base.unknown_fields = &more;
+    assert_true(is_unknown_inside(&req.base, &dfs__meta_request__descriptor));
+    op.base.n_unknown_fields = 0;
+    req.base.n_unknown_fields = 1;
+    req.base.unknown_fields = &more;
+    assert_true(is_unknown_inside(&req.base, &dfs__meta_request__descriptor));
+    items[0].name = items[1].name = name;
+    dir.entries = list;
+    dir.n_entries = 2;
+    assert_false(is_unknown_inside(&dir.base, &dfs__dir_reply__descriptor));
+    items[1].base.n_unknown_fields = 1;
+    items[1].base.unknown_fields = &more;
+    assert_true(is_unknown_inside(&dir.base, &dfs__dir_reply__descriptor));
 }
 
 static void empty_body_is_the_message_of_defaults(void **state)
@@ -153,6 +201,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(message_survives_packing),
+        cmocka_unit_test(fields_of_a_newer_release_are_noticed),
         cmocka_unit_test(empty_body_is_the_message_of_defaults),
         cmocka_unit_test(big_message_unpacks_whole),
         cmocka_unit_test(message_that_explodes_in_memory_is_refused),

@@ -312,13 +312,23 @@ static void let_try_first(struct raft *r, struct raft_id other)
     r->election_at_ns = MAX(r->election_at_ns, r->now_ns + r->cfg.election_min_ns / 2);
 }
 
+/*
+ * A group begins with all of its founders (has_quorum()), and one has damaged its first entries
+ * before it had applied any. It has no voice; but that the others have nothing is no sign that they
+ * were wiped, and what was committed one of them would have.
+ */
+static bool may_begin_without(const struct raft *r, const struct raft_msg_vote *v)
+{
+    return r->role == RAFT_RECOVERING && r->applied_index == 0 && v->last_index == 0;
+}
+
 void election_prevote(struct raft *r, const struct raft_msg *msg)
 {
     struct raft_msg reply = {.type = RAFT_MSG_PREVOTE_REPLY};
 
-    reply.vote_reply.granted = msg->term > r->hard_state.term && has_voice(r) &&
-                               !is_quarantined(r) && !has_live_leader(r) &&
-                               is_up_to_date(r, &msg->vote);
+    reply.vote_reply.granted =
+        msg->term > r->hard_state.term && !is_quarantined(r) && !has_live_leader(r) &&
+        ((has_voice(r) && is_up_to_date(r, &msg->vote)) || may_begin_without(r, &msg->vote));
     if (reply.vote_reply.granted) {
         reply.term = msg->term;
         let_try_first(r, msg->from);

@@ -248,6 +248,28 @@ static void a_damaged_replica_has_no_vote_until_it_is_repaired(void **state)
     assert_true(group_node(g, 2)->last >= 10);
 }
 
+/* It led alone, and its first entries rotted before they were anywhere else: what was committed a
+ * majority would have. Its word is needed to begin (all founders), though it has none in elections. */
+static void a_group_begins_without_a_founder_that_is_damaged(void **state)
+{
+    struct group *g = *state;
+
+    group_start(g);
+    group_elect(g, 1);
+    group_drop(g);
+    for (unsigned id = 1; id <= 3; id++)
+        group_stop_node(g, id);
+    for (unsigned id = 2; id <= 3; id++) {
+        group_lose(g, id, 1);
+        group_node(g, id)->applied = (struct raft_point){.conf = g->founders};
+        group_start_node(g, id);
+    }
+    start_damaged(g, 1, 1, 1);
+    group_tick(g, 6000);
+    assert_int_equal(group_node(g, 1)->up.role, RAFT_FOLLOWER);
+    assert_true(group_node(g, 2)->up.leader_ready || group_node(g, 3)->up.leader_ready);
+}
+
 /* The leader knows that node 2 had all; it must believe that it has them no more. */
 static void a_leader_sends_again_what_a_replica_has_lost(void **state)
 {
@@ -307,6 +329,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(an_older_snapshot_than_what_is_applied_is_refused, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(a_damaged_replica_has_no_vote_until_it_is_repaired, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(a_group_begins_without_a_founder_that_is_damaged, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(a_leader_sends_again_what_a_replica_has_lost, set_up,
                                         tear_down),

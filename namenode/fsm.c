@@ -236,7 +236,8 @@ int fsm_flushed(struct fsm *fsm, struct fsm_pos *ret_pos)
     int r;
 
     key_state(&k);
-    r = kv_get_persisted(fsm->kv, k.b, k.len, &v);
+    r = MUTANT(FLUSHED_FROM_READ) ? kv_get(fsm->kv, k.b, k.len, &v)
+                                  : kv_get_persisted(fsm->kv, k.b, k.len, &v);
     if (r == 0) {
         r = state_rec_decode(v.data, v.len, &state);
         kv_value_done(fsm->kv, &v);

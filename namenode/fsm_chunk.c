@@ -109,7 +109,7 @@ static int mark_tail(struct tx *tx, struct inode_rec *inode, uint64_t size)
     if (r < 0)
         return r;
     c = page_find(&page, index % REC_PAGE_CHUNKS);
-    if (!c || !c->materialized)
+    if (!c || !c->materialized || MUTANT(TRUNCATE_WITHOUT_MARK))
         return 0;
     inode->trunc_pending = true;
     inode->trunc_chunk = c->chunk_id;

@@ -23,7 +23,8 @@ struct rename {
 static int is_below(struct tx *tx, const struct inode_rec *dir, uint64_t ancestor)
 {
     struct inode_rec at = *dir;
-    uint64_t seen = 0; /* one that was passed, at 1, 2, 4, ... steps: who passes it again goes round */
+    uint64_t seen =
+        0; /* one that was passed, at 1, 2, 4, ... steps: who passes it again goes round */
 
     for (uint64_t steps = 1; at.ino != ancestor; steps++) {
         if (at.ino == INO_ROOT.v)

@@ -17,6 +17,7 @@
 #include "common/log.h"
 #include "common/mem.h"
 #include "namenode/kv_manifest.h"
+#include "namenode/mutants.h"
 
 enum {
     READ_TIER_PERSISTED = 2, /* kPersistedTier of options.h */
@@ -137,7 +138,7 @@ static int rocks_checkpoint(struct kv *kv, const char *dir)
     if (err)
         return failed_take(k, "checkpoint", err);
     /* 0: always flush first. Anything else could leave out the memtable, as there is no log. */
-    rocksdb_checkpoint_create(c, dir, 0, &err);
+    rocksdb_checkpoint_create(c, dir, MUTANT(CHECKPOINT_UNFLUSHED) ? UINT64_MAX : 0, &err);
     rocksdb_checkpoint_object_destroy(c);
     return err ? failed_take(k, "checkpoint", err) : 0;
 }

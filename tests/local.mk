@@ -320,12 +320,26 @@ TESTS += tests/unit/namenode/test_records
 tests_unit_namenode_test_records_CFLAGS = $(TEST_CFLAGS)
 tests_unit_namenode_test_records_LDADD = libfsm.la $(CMOCKA_LIBS)
 
+POWER_SOURCES = tests/unit/namenode/power_story.c tests/unit/namenode/power_story.h
 check_PROGRAMS += tests/unit/namenode/test_power
 TESTS += tests/unit/namenode/test_power
+tests_unit_namenode_test_power_SOURCES = tests/unit/namenode/test_power.c $(POWER_SOURCES)
 tests_unit_namenode_test_power_CFLAGS = $(TEST_CFLAGS)
 tests_unit_namenode_test_power_LDADD = tests/shim/libpowerlogreplay.la \
 	tests/unit/namenode/libfsmfixture.la libnamenode.la
 EXTRA_tests_unit_namenode_test_power_DEPENDENCIES = tests/shim/libpowerlog.la
+
+# The same with deliberate bugs built in, each of which must be found.
+check_PROGRAMS += tests/unit/namenode/test_power_mutants
+TESTS += tests/unit/namenode/test_power_mutants
+tests_unit_namenode_test_power_mutants_SOURCES = tests/unit/namenode/test_power_mutants.c \
+	tests/unit/namenode/fsm_fixture.c tests/unit/namenode/usage_walk.c namenode/data_dir.c \
+	namenode/snap_files.c $(POWER_SOURCES)
+tests_unit_namenode_test_power_mutants_CPPFLAGS = $(AM_CPPFLAGS) -DNAMENODE_MUTANTS
+tests_unit_namenode_test_power_mutants_CFLAGS = $(TEST_CFLAGS)
+tests_unit_namenode_test_power_mutants_LDADD = tests/shim/libpowerlogreplay.la \
+	libnamenode_mutants.la $(CMOCKA_LIBS)
+EXTRA_tests_unit_namenode_test_power_mutants_DEPENDENCIES = tests/shim/libpowerlog.la
 # ---- end of namenode/fsm ----
 
 check_PROGRAMS += tests/unit/namenode/test_pg_mgr

@@ -182,7 +182,7 @@ static void start(struct sim_world *w, struct sim_node *n)
 {
     struct nn *nn = nn_of(w, n);
 
-    nn->installed = false;
+    nn->installed = nn->store_fails = false;
     nn->hash_due = 0;
     open_state(nn);
     if (nn->fsm != NULL)
@@ -222,9 +222,29 @@ static void fail_waiter(void *ctx, struct waiter waiter, int status)
     waiter.done(waiter.ctx, status, NULL);
 }
 
+/* Time in the state goes forward alone, whatever the clocks of leaders say. */
+static void check_time(struct nn *nn, int64_t before_ns, int64_t batch_ns)
+{
+    nn->w->stats->times_behind += batch_ns < before_ns;
+    if (fsm_state(nn->fsm)->time_ns <= before_ns)
+        sim_fail(nn->w, "node %u: time goes from %ld back to %ld", nn->n->number + 1,
+                 (long)before_ns, (long)fsm_state(nn->fsm)->time_ns);
+}
+
+/* D2: a process whose store failed ends; what was applied is as it was before. */
+static void check_broken(struct nn *nn, const struct raft_entry *e, int r)
+{
+    if (r != -EIO || fsm_applied(nn->fsm).index != e->index - 1)
+        sim_fail(nn->w, "D2: the store of node %u fails, entry %lu gives %d and it stands at %lu",
+                 nn->n->number + 1, UL(e->index), r, UL(fsm_applied(nn->fsm).index));
+    nn->w->stats->store_errors++;
+    nn->n->broken = true;
+}
+
 static void apply_batch(struct nn *nn, const struct raft_entry *e, bool is_ours)
 {
     struct applying a = {.nn = nn, .e = e};
+    int64_t before_ns = fsm_state(nn->fsm)->time_ns;
     int r;
 
     if (is_ours)
@@ -235,10 +255,16 @@ static void apply_batch(struct nn *nn, const struct raft_entry *e, bool is_ours)
     r = fsm_apply(nn->fsm, e->index, e->term, is_ours ? e->buf->data : NULL,
                   is_ours ? e->buf->len : 0, on_reply, &a);
     free(STEAL(nn->applying));
+    if (nn->store_fails)
+        check_broken(nn, e, r);
+    else if (a.batch != NULL && a.batch->n_ops > 0)
+        check_time(nn, before_ns, a.batch->time_ns);
     if (a.batch != NULL && a.batch->n_ops > 1)
         nn->w->stats->batches++;
     if (a.batch != NULL)
         dfs__log_batch__free_unpacked(a.batch, NULL);
+    if (nn->store_fails)
+        return;
     if (r == -EUCLEAN)
         sim_fail(nn->w, "I4: node %u finds by entry %lu that its state is another",
                  nn->n->number + 1, UL(e->index));
@@ -255,9 +281,15 @@ static uint64_t apply(struct sim_world *w, struct sim_node *n, const struct raft
     struct nn *nn = nn_of(w, n);
 
     n->state.hash = 0;
+    if (w->faults & SIM_FAULT_SLOW_DISK && !w->quiet && sim_below(w, 400) == 0) {
+        kv_mem_fail_write_after(nn->kv, 0);
+        nn->store_fails = true;
+    }
     if (flushes)
         kv_mem_flush_at_write(nn->kv);
     apply_batch(nn, e, is_ours);
+    if (n->broken)
+        return 0;
     n->state.hash = fsm_state(nn->fsm)->hash;
     if (flushes)
         note_own_flush(nn);
@@ -276,6 +308,14 @@ static void flush(struct sim_world *w, struct sim_node *n)
         pos.index != n->state.at.index)
         sim_fail(w, "D1: node %u flushes at %lu, the store says %lu", n->number + 1,
                  UL(n->state.at.index), UL(pos.index));
+}
+
+static void wipe(struct sim_world *w, struct sim_node *n)
+{
+    struct nn *nn = nn_of(w, n);
+
+    kv_close(STEAL(nn->kv));
+    (void)kv_mem_new(&nn->kv);
 }
 
 static void checkpoint(struct sim_world *w, struct sim_node *n)
@@ -342,6 +382,7 @@ const struct sim_machine sim_namenodes = {
     .stop = stop,
     .apply = apply,
     .flush = flush,
+    .wipe = wipe,
     .checkpoint = checkpoint,
     .install = install,
     .update = update,

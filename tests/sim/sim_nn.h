@@ -25,6 +25,9 @@ enum {
     NN_AREAS_MAX = 3,   /* directories of their own, so that histories stay short */
     NN_HASH_EVERY = 16, /* entries between state hashes; 4096 in production */
     NN_NAME_MAX = 8,
+    NN_FILE_CHUNKS = 4, /* of a file, the most that clients ask for; see nn_chunk_index() */
+    NN_TAILS_MAX = 4,   /* marks of truncations that clients have heard of */
+    NN_TREE_PATH_MAX = 256,
 };
 
 /* What travels between clients and nodes; a packed body follows. */
@@ -57,6 +60,7 @@ struct nn {
     struct sim_node *n;
     struct kv *kv;         /* the disk: what is flushed in it survives */
     struct kv *checkpoint; /* NULL: none */
+    bool store_fails;      /* the next write to it, and all after */
     bool installed;        /* its state came by snapshot in this life */
     struct fsm *fsm;
     struct proposals proposals;
@@ -83,6 +87,17 @@ struct nn_call {
     int64_t called_ns;
 };
 
+/* rm -r, from its first slice to its last. */
+struct nn_tree_job {
+    bool active, in_flight;
+    uint64_t parent;
+    char name[NN_NAME_MAX];
+    uint8_t from[NN_TREE_PATH_MAX];
+    size_t from_len;
+    unsigned slices;
+    uint64_t crashes; /* that there had been when it began */
+};
+
 struct nn_client {
     unsigned number;
     uint8_t uuid[16];
@@ -95,6 +110,19 @@ struct nn_client {
     int64_t silent_until_ns;
     struct buf old; /* a request that was sent once, with its envelope */
     unsigned area;  /* where it works */
+    struct nn_tree_job tree;
+};
+
+/* The rest of a file's last chunk, which must be zeroed before the file grows. */
+struct nn_tail {
+    uint64_t ino, chunk;
+    uint32_t from;
+};
+
+/* Somebody has zeroed it at the datanodes, when so much was applied. */
+struct nn_zeroed {
+    struct nn_tail tail;
+    uint64_t applied;
 };
 
 /* Inodes that clients have heard of, for them to choose from. */
@@ -134,6 +162,8 @@ struct nn_entry {
 };
 
 struct lin_history;
+struct model;
+struct nn_data;
 
 struct nn_world {
     struct nn nodes[SIM_NODES_MAX];
@@ -145,7 +175,9 @@ struct nn_world {
     int64_t courtesy_ns;  /* silence after which a session is evicted */
     int64_t format_at_ns; /* when all run the newest release */
     unsigned calls_at_once, names;
-    uint64_t segment_bytes; /* of the log */
+    unsigned data_percent, tree_percent, quota_percent; /* of changes */
+    struct nn_tail tails[NN_TAILS_MAX];                 /* chunk 0: none */
+    uint64_t segment_bytes;                             /* of the log */
 
     /* God. */
     struct nn_entry *entries; /* by index */
@@ -153,7 +185,9 @@ struct nn_world {
     uint64_t applied; /* the newest index that anybody has applied */
     struct nn_god_session *sessions;
     size_t session_cap;
-    uint64_t ino_max, session_max;
+    uint64_t ino_max, session_max, chunk_max;
+    struct nn_zeroed *zeroed; /* in the order of applied */
+    size_t zeroed_count, zeroed_cap;
     struct lin_history *history; /* NULL: empty */
 };
 
@@ -187,6 +221,8 @@ void nn_send_reply(struct nn *nn, const struct nn_envelope *to, const uint8_t *b
 Dfs__MetaRequest *nn_any_request(struct sim_world *w, struct nn_client *c);
 void nn_learn(struct sim_world *w, struct nn_client *c, const struct nn_call *call,
               const Dfs__MetaReply *reply);
+/* What is there to be written, cut and counted, as chance has it. */
+void nn_requests_begin(struct sim_world *w);
 
 /* sim_nn_check.c: I10, I12, I13, I15, I16 */
 struct nn_entry *nn_entry_at(struct nn_world *nw, uint64_t index);
@@ -206,6 +242,37 @@ void nn_history_end(struct sim_world *w, const struct nn_client *c, struct nn_ca
                     const Dfs__MetaReply *reply);
 void nn_history_check(struct sim_world *w);
 void nn_history_done(struct nn_world *nw);
+
+/* sim_nn_content.c: the same of contents, quotas and trees */
+/* Which four: two each in two pages of the map. */
+uint32_t nn_chunk_index(unsigned slot);
+void nn_any_content(struct sim_world *w, const struct nn_area *a, Dfs__MetaRequest *req);
+void nn_any_quota(struct sim_world *w, const struct nn_area *a, Dfs__MetaRequest *req);
+void nn_any_tree(struct sim_world *w, struct nn_client *c, Dfs__MetaRequest *req);
+/* An rm -r is under way, and its next slice can be asked for. */
+bool nn_tree_waits(const struct nn_client *c);
+void nn_content_learn(struct sim_world *w, struct nn_client *c, const Dfs__MetaRequest *req,
+                      const Dfs__MetaReply *reply);
+
+/*
+ * sim_nn_data.c: how changes of contents and quotas must be answered. m: the names, which the caller
+ * keeps; of each operation that the log is replayed with, in order.
+ */
+struct nn_data *nn_data_new(struct sim_world *w, struct model *m);
+void nn_data_free(struct nn_data *d);
+void nn_data_before(struct nn_data *d);
+/* False: it is not of contents or quotas. */
+bool nn_data_apply(struct nn_data *d, const Dfs__MetaRequest *req, const struct fsm_reply *reply,
+                   int *ret_status);
+/* A change of names was done; ino: of what was moved. */
+void nn_data_named(struct nn_data *d, const Dfs__MetaRequest *req, uint64_t ino);
+/* With -EDQUOT, where it stands now. */
+bool nn_data_may_refuse(const struct nn_data *d, const Dfs__MetaRequest *req);
+void nn_data_format(struct nn_data *d, uint32_t format);
+void nn_data_zeroed(struct nn_data *d, const struct nn_tail *tail);
+/* A slice of the reaper's left so many chunks. */
+void nn_data_reaped(struct nn_data *d, uint64_t ino, uint64_t left);
+void nn_data_check_end(struct nn_data *d, struct fsm *fsm);
 
 /* sim_nn_tree.c: NULL, or what is wrong with the tree (static storage). */
 const char *nn_check_tree(struct kv *kv, const struct state_rec *state);

@@ -116,11 +116,29 @@ static void session_ended(struct nn *nn, const Dfs__MetaRequest *req, const stru
     s->is_open = false;
 }
 
+/* Those above the highest are new, and come one after the other: nobody else has had them. */
+static void check_new_chunks(struct nn *nn, const Dfs__LayoutReply *layout)
+{
+    struct nn_world *nw = nn_world_of(nn->w);
+
+    for (size_t i = 0; i < layout->n_chunks; i++) {
+        if (layout->chunks[i]->chunk_id > nw->chunk_max + 1)
+            FAIL(nn, "I16: chunk %lu comes after %lu", UL(layout->chunks[i]->chunk_id),
+                 UL(nw->chunk_max));
+        if (layout->chunks[i]->chunk_id <= nw->chunk_max)
+            continue;
+        nw->chunk_max++;
+        nn->w->stats->chunks_allocated++;
+    }
+}
+
 static void check_new_ids(struct nn *nn, const struct fsm_reply *reply)
 {
     struct nn_world *nw = nn_world_of(nn->w);
     const Dfs__MetaReply *m = reply->msg;
 
+    if (m->result_case == DFS__META_REPLY__RESULT_LAYOUT)
+        check_new_chunks(nn, m->layout);
     if (m->result_case != DFS__META_REPLY__RESULT_ENTRY || !m->entry->created)
         return;
     if (m->entry->attr->ino <= nw->ino_max)
@@ -179,18 +197,24 @@ static void note_installed_cache(struct nn *nn, const struct raft_entry *e,
         nn->w->stats->cached_after_install++;
 }
 
+static uint64_t hash_reply(uint64_t hash, const struct fsm_reply *reply)
+{
+    hash = sim_mix(hash, (uint64_t)reply->status);
+    return reply->bytes != NULL ? sim_mix(hash, hash64(reply->bytes, reply->len, 0)) : hash;
+}
+
 void nn_check_reply(struct nn *nn, const struct raft_entry *e, const Dfs__MetaRequest *req,
                     const struct fsm_reply *reply)
 {
     struct nn_world *nw = nn_world_of(nn->w);
 
-    nn->reply_hash = sim_mix(nn->reply_hash, (uint64_t)reply->status);
-    if (reply->bytes != NULL)
-        nn->reply_hash = sim_mix(nn->reply_hash, hash64(reply->bytes, reply->len, 0));
+    nn->reply_hash = hash_reply(nn->reply_hash, reply);
     if (req->session != 0)
         note_installed_cache(nn, e, req);
     if (e->index <= nw->applied)
         return;
+    nn->w->stats->reap_slices +=
+        req->op_case == DFS__META_REQUEST__OP_REAP && reply->status == 0 && reply->msg->id->id > 0;
     if (req->session != 0)
         check_once(nn, e, req, reply);
     else if (req->op_case == DFS__META_REQUEST__OP_SESSION_OPEN)
@@ -205,8 +229,8 @@ void nn_check_answer(struct sim_world *w, const struct nn_call *call, int status
 {
     struct nn_act *act = act_at(session_at(nn_world_of(w), call->session), call->seq);
 
-    if (status == DFS_EBUSY_WINDOW || status == DFS_ESTALE_SESSION)
-        return;
+    if (status == DFS_EBUSY_WINDOW || status == DFS_ESTALE_SESSION || status == -EOPNOTSUPP)
+        return; /* It did not get into the log. */
     if (!act->done || act->reply_hash != hash64(bytes, len, 0))
         sim_fail(w, "I13: (%lu, %lu), %s, is answered %d to the client, which is not its answer",
                  UL(call->session), UL(call->seq), act->done ? "done" : "not done", status);
@@ -243,6 +267,7 @@ void nn_check_done(struct nn_world *nw)
     nn_history_done(nw);
     free(nw->sessions);
     free(nw->entries);
+    free(nw->zeroed);
 }
 
 /* ---- the end: the whole log into a fresh store ---- */
@@ -252,8 +277,10 @@ struct replay {
     struct kv *kv;
     struct fsm *fsm;
     struct model *model;
+    struct nn_data *data;
     Dfs__LogBatch *batch;
-    uint64_t index;
+    uint64_t index, reply_hash;
+    size_t zeroed; /* So many were told. */
 };
 
 /* Whoever stands there holds the same bytes, and no others. */
@@ -279,32 +306,85 @@ static void compare_nodes(const struct replay *rp)
     }
 }
 
+/* What the leader does by itself. */
+static void replay_own(struct replay *rp, const Dfs__MetaRequest *req,
+                       const struct fsm_reply *reply)
+{
+    Dfs__MetaRequest reap = *req;
+    Dfs__Cred root = DFS__CRED__INIT;
+    uint64_t ino;
+
+    reap.cred = &root;
+    if (req->op_case == DFS__META_REQUEST__OP_FORMAT)
+        nn_data_format(rp->data, req->format->format);
+    if (req->op_case != DFS__META_REQUEST__OP_REAP || reply->status != 0)
+        return;
+    nn_data_reaped(rp->data, req->reap->ino, reply->msg->id->id);
+    if (reply->msg->id->id == 0)
+        (void)model_apply(rp->model, &reap, 0, &ino);
+}
+
+static int replay_slice(struct replay *rp, const Dfs__MetaRequest *req,
+                        const struct fsm_reply *reply)
+{
+    struct model_slice slice;
+    int status = model_remove_slice(rp->model, req, 0, &slice);
+    const Dfs__TreeReply *tree = reply->msg->tree;
+
+    if (status == 0 && reply->status == 0 &&
+        (slice.done != tree->done || slice.files != tree->files ||
+         slice.directories != tree->directories || tree->error != 0))
+        sim_fail(rp->w,
+                 "POSIX: a slice of rm -r takes %u files and %u directories, the model %u, %u",
+                 tree->files, tree->directories, slice.files, slice.directories);
+    return status;
+}
+
+/* A refusal by a quota must be the only reason for one. */
+static int replay_name(struct replay *rp, const Dfs__MetaRequest *req,
+                       const struct fsm_reply *reply)
+{
+    uint64_t ino = 0;
+    int status;
+
+    if (reply->status == -EDQUOT) {
+        struct model *copy = (struct model *)mem_memdup(rp->model, sizeof(*rp->model));
+
+        status = model_apply(copy, req, 0, &ino);
+        free(copy);
+        return status == 0 && nn_data_may_refuse(rp->data, req) ? -EDQUOT : status;
+    }
+    if (req->op_case == DFS__META_REQUEST__OP_REMOVE_TREE)
+        status = replay_slice(rp, req, reply);
+    else
+        status = model_apply(rp->model, req, 0, &ino);
+    if (status == 0)
+        nn_data_named(rp->data, req, ino);
+    return status;
+}
+
 /* By the rules of POSIX, as a model that knows nothing of the state machine has them. */
 static void replay_model(void *ctx, const struct fsm_reply *reply)
 {
     struct replay *rp = ctx;
     const Dfs__MetaRequest *req = rp->batch->ops[reply->position];
-    bool is_name = req->op_case >= DFS__META_REQUEST__OP_CREATE &&
-                   req->op_case <= DFS__META_REQUEST__OP_SETATTR;
     struct nn_act *act;
-    uint64_t ino = 0;
     int status;
 
-    if (req->op_case == DFS__META_REQUEST__OP_REAP) {
-        Dfs__MetaRequest reap = *req;
-        Dfs__Cred root = DFS__CRED__INIT;
-
-        reap.cred = &root;
-        (void)model_apply(rp->model, &reap, 0, &ino);
+    rp->reply_hash = hash_reply(rp->reply_hash, reply);
+    if (req->session == 0) {
+        replay_own(rp, req, reply);
         return;
     }
-    if (!is_name || reply->status == DFS_ESTALE_SESSION)
+    if (reply->status == DFS_ESTALE_SESSION)
         return;
     act = act_at(session_at(nn_world_of(rp->w), req->session), req->seq);
     if (act->index != rp->index || act->replayed)
         return; /* Not when it was done. */
     act->replayed = true;
-    status = model_apply(rp->model, req, 0, &ino);
+    nn_data_before(rp->data);
+    if (!nn_data_apply(rp->data, req, reply, &status))
+        status = replay_name(rp, req, reply);
     if (status != reply->status)
         sim_fail(rp->w, "POSIX: (%lu, %lu) at %lu is answered %d, the model says %d",
                  UL(req->session), UL(req->seq), UL(rp->index), reply->status, status);
@@ -312,9 +392,14 @@ static void replay_model(void *ctx, const struct fsm_reply *reply)
 
 static void replay_entry(struct replay *rp)
 {
-    const struct nn_entry *e = nn_entry_at(nn_world_of(rp->w), rp->index);
+    struct nn_world *nw = nn_world_of(rp->w);
+    const struct nn_entry *e = nn_entry_at(nw, rp->index);
     int r;
 
+    for (; rp->zeroed < nw->zeroed_count && nw->zeroed[rp->zeroed].applied < rp->index;
+         rp->zeroed++)
+        nn_data_zeroed(rp->data, &nw->zeroed[rp->zeroed].tail);
+    rp->reply_hash = 0;
     if (e->buf != NULL)
         rp->batch = dfs__log_batch__unpack(NULL, e->buf->len, e->buf->data);
     r = fsm_apply(rp->fsm, rp->index, e->term, e->buf != NULL ? e->buf->data : NULL,
@@ -323,6 +408,8 @@ static void replay_entry(struct replay *rp)
         sim_fail(rp->w, "I12: entry %lu cannot be replayed, %d", UL(rp->index), r);
     else if (fsm_state(rp->fsm)->hash != e->state_hash)
         sim_fail(rp->w, "I12: entry %lu gives another state when it is replayed", UL(rp->index));
+    else if (rp->reply_hash != e->reply_hash)
+        sim_fail(rp->w, "I12: entry %lu gives other answers when it is replayed", UL(rp->index));
     if (rp->batch != NULL)
         dfs__log_batch__free_unpacked(STEAL(rp->batch), NULL);
     compare_nodes(rp);
@@ -337,14 +424,17 @@ void nn_check_end(struct sim_world *w)
     (void)kv_mem_new(&rp.kv);
     (void)fsm_open(rp.kv, &rp.fsm);
     model_init(rp.model, 0);
+    rp.data = nn_data_new(w, rp.model);
     for (rp.index = 1; rp.index <= nw->applied && !w->failed; rp.index++)
         replay_entry(&rp);
     wrong = nn_check_tree(rp.kv, fsm_state(rp.fsm));
     if (wrong != NULL)
         sim_fail(w, "I15: %s", wrong);
+    nn_data_check_end(rp.data, rp.fsm);
     w->stats->replays++;
     nn_history_check(w);
     fsm_close(rp.fsm);
     kv_close(rp.kv);
+    nn_data_free(rp.data);
     free(rp.model);
 }

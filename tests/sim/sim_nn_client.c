@@ -50,10 +50,15 @@ static void carry(struct sim_world *w, const struct sim_event *e, const uint8_t 
     sim_at(w, sim_net_delay(w), &copy);
 }
 
-static void to_node(struct sim_world *w, unsigned node, const struct buf *bytes)
+static void to_node(struct sim_world *w, const struct nn_client *c, unsigned node,
+                    const struct buf *bytes)
 {
     struct sim_event e = {.type = SIM_REQUEST, .node = node};
 
+    if (w->request_cut[node] >> c->number & 1) {
+        w->stats->cut_requests++;
+        return;
+    }
     if (is_lost(w))
         return;
     carry(w, &e, bytes->data, bytes->len);
@@ -74,6 +79,10 @@ void nn_send_reply(struct nn *nn, const struct nn_envelope *to, const uint8_t *b
     buf_append(&bytes, to, sizeof(*to));
     buf_append(&bytes, body, len);
     sim_note_bytes(w, bytes.data, bytes.len);
+    if (w->reply_cut[nn->n->number] >> c->number & 1) {
+        w->stats->cut_replies++;
+        return;
+    }
     if (is_lost(w))
         return;
     carry(w, &e, bytes.data, bytes.len);
@@ -150,7 +159,7 @@ static void call_send(struct sim_world *w, struct nn_client *c, struct nn_call *
     pack_call(c, call, &bytes);
     call->redirected = false;
     w->stats->retries += call->tries++ > 0;
-    to_node(w, c->believed % w->node_count, &bytes);
+    to_node(w, c, c->believed % w->node_count, &bytes);
     if (call->seq != 0)
         keep_old(w, c, &bytes);
     timer(w, c, NN_TIMER_RETRY, call, sim_between(w, 50 * SIM_MS, (w->quiet ? 200 : 700) * SIM_MS));
@@ -190,6 +199,7 @@ static void lose_session(struct sim_world *w, struct nn_client *c)
             nn_history_end(w, c, &c->calls[i], NULL);
         call_end(&c->calls[i]);
     }
+    c->tree.active = false;
     w->stats->sessions_lost += unanswered;
     sim_trace(w, "client %u loses session %lu", c->number, UL(c->session));
     c->session = 0;
@@ -267,7 +277,7 @@ static void send_old(struct sim_world *w, struct nn_client *c)
                                                          : (unsigned)sim_below(w, w->node_count);
 
     w->stats->late_copies++;
-    to_node(w, node, &c->old);
+    to_node(w, c, node, &c->old);
     buf_done(&c->old);
 }
 
@@ -384,6 +394,7 @@ void nn_clients_begin(struct sim_world *w)
     nw->names = 2 + (unsigned)sim_below(w, 5);
     nw->client_gap_ns = sim_between(w, 5 * SIM_MS, 150 * SIM_MS);
     nw->courtesy_ns = sim_between(w, 1000 * SIM_MS, 4000 * SIM_MS);
+    nn_requests_begin(w);
     nw->format_at_ns = sim_between(w, -10000 * SIM_MS, 10000 * SIM_MS);
     for (unsigned i = 0; i < nw->client_count; i++) {
         struct nn_client *c = &nw->clients[i];

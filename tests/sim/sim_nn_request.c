@@ -81,8 +81,18 @@ static void any_rename(struct sim_world *w, const struct nn_area *a, Dfs__MetaRe
 
 static void any_change(struct sim_world *w, const struct nn_area *a, Dfs__MetaRequest *req)
 {
-    uint64_t which = sim_below(w, 100);
+    const struct nn_world *nw = nn_world_of(w);
+    uint64_t which;
 
+    if (a->file_count > 0 && sim_percent(w, nw->data_percent)) {
+        nn_any_content(w, a, req);
+        return;
+    }
+    if (sim_percent(w, nw->quota_percent)) {
+        nn_any_quota(w, a, req);
+        return;
+    }
+    which = sim_below(w, 100);
     if (which < 16) {
         any_create(w, a, req, S_IFREG, true);
     } else if (which < 24) {
@@ -159,11 +169,23 @@ Dfs__MetaRequest *nn_any_request(struct sim_world *w, struct nn_client *c)
     dfs__cred__init(req->cred);
     if (a->root == 0)
         seek_area(w, c, req);
+    else if (nn_tree_waits(c) ? sim_percent(w, 25)
+                              : !c->tree.active && sim_percent(w, nn_world_of(w)->tree_percent))
+        nn_any_tree(w, c, req);
     else if (sim_percent(w, 70))
         any_change(w, a, req);
     else
         any_read(w, a, req);
     return req;
+}
+
+void nn_requests_begin(struct sim_world *w)
+{
+    struct nn_world *nw = nn_world_of(w);
+
+    nw->data_percent = sim_percent(w, 30) ? 0 : 5 + (unsigned)sim_below(w, 45);
+    nw->tree_percent = sim_percent(w, 50) ? 0 : 1 + (unsigned)sim_below(w, 10);
+    nw->quota_percent = sim_percent(w, 60) ? 0 : 1 + (unsigned)sim_below(w, 5);
 }
 
 /* ---- what they learn ---- */
@@ -212,6 +234,7 @@ void nn_learn(struct sim_world *w, struct nn_client *c, const struct nn_call *ca
     const Dfs__Attr *attr;
 
     count_rare(w, call->msg, reply);
+    nn_content_learn(w, c, call->msg, reply);
     /* From other answers too, but the checker of histories takes it from these alone. */
     if (call->msg->op_case != DFS__META_REQUEST__OP_CREATE &&
         call->msg->op_case != DFS__META_REQUEST__OP_LOOKUP)

@@ -27,6 +27,11 @@ static uint64_t clock_ns(const struct nn *nn)
     return (uint64_t)sim_clock(nn->w, nn->n);
 }
 
+static int64_t wall_ns(const struct nn *nn)
+{
+    return sim_wall_clock(nn->w, nn->n);
+}
+
 /* ---- answers ---- */
 
 static void op_free(struct nn_op *op)
@@ -48,7 +53,7 @@ static void answer(struct nn_op *op, int status, const Dfs__MetaReply *reply)
         struct raft_status st;
 
         raft_status(op->nn->n->raft, &st);
-        to.leader = (uint32_t)st.leader.v;
+        to.leader = st.leader.v != 0 ? sim_number_of(st.leader) + 1 : 0;
     }
     if (reply != NULL) {
         size_t len = dfs__meta_reply__get_packed_size(reply);
@@ -97,8 +102,7 @@ static void flush_batch(struct nn *nn)
     if (nn->proposals.count == 0)
         return;
     if (nn->n->role == RAFT_LEADER)
-        r = propose(nn, RAFT_ENTRY_NORMAL, proposals_payload(&nn->proposals, (int64_t)clock_ns(nn)),
-                    &up);
+        r = propose(nn, RAFT_ENTRY_NORMAL, proposals_payload(&nn->proposals, wall_ns(nn)), &up);
     if (r < 0)
         proposals_fail_gathered(&nn->proposals, r == RAFT_NOT_LEADER ? DFS_ENOTLEADER : r,
                                 fail_waiter, nn);
@@ -216,20 +220,56 @@ static struct nn_op *op_new(struct nn *nn, const struct nn_envelope *from)
     return op;
 }
 
+static struct nn_op *own_op(struct nn *nn)
+{
+    return op_new(nn, &(struct nn_envelope){.client = OF_NOBODY});
+}
+
+/* As svc_meta.c does: which groups new chunks go to is part of the request that is logged. */
+static int choose_pgs(struct nn *nn, Dfs__AllocOp *alloc)
+{
+    uint32_t next = fsm_state(nn->fsm)->next_pg;
+
+    if (next <= 1)
+        return -EAGAIN;
+    free(alloc->pgs);
+    alloc->pgs = mem_zalloc(alloc->count, sizeof(*alloc->pgs));
+    alloc->n_pgs = alloc->count;
+    for (uint32_t i = 0; i < alloc->count; i++)
+        alloc->pgs[i] = 1 + (uint32_t)sim_below(nn->w, next - 1);
+    return 0;
+}
+
+static void serve_change(struct nn *nn, struct nn_op *op)
+{
+    Dfs__MetaReply refusal = DFS__META_REPLY__INIT;
+    int r = 0;
+
+    if (op->msg->op_case == DFS__META_REQUEST__OP_ALLOC)
+        r = choose_pgs(nn, op->msg->alloc);
+    if (r < 0) {
+        answer(op, r, NULL);
+        return;
+    }
+    r = fsm_check_request(op->msg, true);
+    if (r < 0)
+        sim_fail(nn->w, "a client's request is refused, %d", r);
+    refusal.status = -EOPNOTSUPP;
+    if (fsm_format_of(op->msg) > fsm_state(nn->fsm)->format)
+        answer(op, 0, &refusal);
+    else
+        gather(nn, op->msg, op);
+}
+
 static void serve_known(struct nn *nn, struct nn_op *op)
 {
-    int r;
 
     if (op->from.kind == NN_RENEW) {
         answer(op, 0, NULL);
     } else if (is_read(op->msg)) {
         begin_read(op);
     } else {
-        r = fsm_check_request(op->msg, true);
-        if (r < 0)
-            sim_fail(nn->w, "a client's request is refused, %d", r);
-        else
-            gather(nn, op->msg, op);
+        serve_change(nn, op);
     }
 }
 
@@ -314,7 +354,7 @@ static void propose_cluster(struct nn *nn)
     op.pgs_per_target = PGS_PER_TARGET;
     req.op_case = DFS__META_REQUEST__OP_CLUSTER_INIT;
     req.cluster_init = &op;
-    gather(nn, &req, op_new(nn, &(struct nn_envelope){.client = OF_NOBODY}));
+    gather(nn, &req, own_op(nn));
 }
 
 /* As when the last of them runs the new release: the counters of directories begin in a tree that is
@@ -327,7 +367,7 @@ static void propose_format(struct nn *nn)
     op.format = FSM_FORMAT;
     req.op_case = DFS__META_REQUEST__OP_FORMAT;
     req.format = &op;
-    gather(nn, &req, op_new(nn, &(struct nn_envelope){.client = OF_NOBODY}));
+    gather(nn, &req, own_op(nn));
 }
 
 static void begin_serving(struct nn *nn)
@@ -350,11 +390,47 @@ static void propose_hash(struct nn *nn)
         return;
     req.op_case = DFS__META_REQUEST__OP_HASH;
     req.hash = &op;
-    len = fsm_batch_header((int64_t)clock_ns(nn), bytes);
+    len = fsm_batch_header(wall_ns(nn), bytes);
     len += fsm_batch_op_header(dfs__meta_request__get_packed_size(&req), bytes + len);
     len += dfs__meta_request__pack(&req, bytes + len);
     if (propose(nn, RAFT_ENTRY_HASH, raft_buf_copy(bytes, len), &up) == 0)
         proposals_wrote(&nn->proposals, &up);
+}
+
+/* Groups for chunks to go to. Who is in them is of no matter here. */
+static void propose_pgs(struct nn *nn)
+{
+    Dfs__MetaRequest req = DFS__META_REQUEST__INIT;
+    Dfs__PgCreateOp op = DFS__PG_CREATE_OP__INIT;
+    Dfs__Pg pg = DFS__PG__INIT, *pgs[] = {&pg, &pg, &pg};
+
+    pg.copies = PG_COPIES;
+    pg.min_write = PG_MIN_WRITE;
+    op.pgs = pgs;
+    op.n_pgs = 1 + sim_below(nn->w, 3);
+    req.op_case = DFS__META_REQUEST__OP_PG_CREATE;
+    req.pg_create = &op;
+    gather(nn, &req, own_op(nn));
+}
+
+/* As svc_reaper.c, when all of a chain have acknowledged the deletion of some. */
+static void propose_gc(struct nn *nn)
+{
+    Dfs__MetaRequest req = DFS__META_REQUEST__INIT;
+    Dfs__GcDoneOp op = DFS__GC_DONE_OP__INIT;
+    uint64_t chunks[8];
+    size_t count;
+
+    op.pg = 1 + (uint32_t)sim_below(nn->w, fsm_state(nn->fsm)->next_pg);
+    if (fsm_list_garbage(nn->fsm, op.pg, 0, 1 + sim_below(nn->w, 8), chunks, &count) < 0 ||
+        count == 0)
+        return;
+    nn->w->stats->chunks_deleted += count;
+    op.chunk_ids = chunks;
+    op.n_chunk_ids = count;
+    req.op_case = DFS__META_REQUEST__OP_GC_DONE;
+    req.gc_done = &op;
+    gather(nn, &req, own_op(nn));
 }
 
 static void propose_reap(struct nn *nn)
@@ -365,10 +441,10 @@ static void propose_reap(struct nn *nn)
 
     if (fsm_list_reap(nn->fsm, 0, 1, &reap.ino, &count) < 0 || count == 0)
         return;
-    reap.max_chunks = 16;
+    reap.max_chunks = 1 + (uint32_t)sim_below(nn->w, NN_FILE_CHUNKS);
     req.op_case = DFS__META_REQUEST__OP_REAP;
     req.reap = &reap;
-    gather(nn, &req, op_new(nn, &(struct nn_envelope){.client = OF_NOBODY}));
+    gather(nn, &req, own_op(nn));
 }
 
 /* Only a leader that is sure of itself may call others dead. */
@@ -391,10 +467,13 @@ static void sweep(struct nn *nn)
     n = sessions_expired(nn->sessions, clock_ns(nn), (uint64_t)nw->courtesy_ns, expired,
                          NN_CLIENTS_MAX);
     for (size_t i = 0; i < n; i++)
-        propose_session_end(nn, expired[i], true,
-                            op_new(nn, &(struct nn_envelope){.client = OF_NOBODY}));
+        propose_session_end(nn, expired[i], true, own_op(nn));
+    if (fsm_state(nn->fsm)->next_pg == 1 && fsm_cluster(nn->fsm, &cluster) == 0)
+        propose_pgs(nn);
     if (sim_percent(nn->w, 30))
         propose_reap(nn);
+    if (sim_percent(nn->w, 30))
+        propose_gc(nn);
 }
 
 void nn_serve_turn(struct nn *nn)

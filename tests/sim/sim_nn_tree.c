@@ -22,6 +22,7 @@ struct tree_inode {
     uint64_t entries;
     uint64_t name_in;     /* the directory that has its (last) name */
     bool is_at_home;      /* a file: its home has one of its names */
+    uint64_t chunks;      /* a file: in its map */
     uint64_t files, dirs; /* a directory: below it */
     usage_bytes bytes;
     struct usage_rec told;
@@ -30,7 +31,8 @@ struct tree_inode {
 
 struct tree {
     struct tree_inode *inodes;
-    uint64_t inode_count, reap_count;
+    struct kv *kv;
+    uint64_t inode_count, reap_count, chunk_count, garbage_count;
     char wrong[160];
 };
 
@@ -188,8 +190,10 @@ static void check_usage(struct tree *t, const struct tree_inode *i)
     if (S_ISDIR(i->rec.mode) &&
         (i->told.files != i->files || i->told.dirs != i->dirs || i->told.bytes != i->bytes))
         WRONG(t,
-              "directory %lu counts %lu files and %lu directories below it; there are %lu and %lu",
-              UL(i->rec.ino), UL(i->told.files), UL(i->told.dirs), UL(i->files), UL(i->dirs));
+              "directory %lu counts %lu files, %lu directories, %lu bytes below it; there are %lu, "
+              "%lu, %lu",
+              UL(i->rec.ino), UL(i->told.files), UL(i->told.dirs), UL(i->told.bytes), UL(i->files),
+              UL(i->dirs), UL(i->bytes));
 }
 
 static void check_counters(struct tree *t, struct kv *kv)
@@ -203,12 +207,87 @@ static void check_counters(struct tree *t, struct kv *kv)
         check_usage(t, i);
 }
 
+/* ---- chunks: each is in one map, or waits for its deletion ---- */
+
+static bool is_there(const struct tree *t, char kind, uint32_t pg, uint64_t chunk,
+                     struct chunk_owner_rec *ret_owner)
+{
+    struct kv_value v;
+    struct key k;
+    bool there;
+
+    key_pg_chunk(&k, kind, pg, chunk);
+    if (kv_get(t->kv, k.b, k.len, &v) < 0)
+        return false;
+    there = chunk_owner_rec_decode(v.data, v.len, ret_owner) == 0;
+    kv_value_done(t->kv, &v);
+    return there;
+}
+
+static void take_page(struct tree *t, uint64_t ino, const struct kv_iter *it)
+{
+    uint32_t page_index = key_get_u32(it->key + 9);
+    struct tree_inode *i = find(t, ino);
+    static struct chunk_page page;
+    struct chunk_owner_rec owner;
+
+    if (i == NULL || chunk_page_decode(it->value, it->value_len, &page) < 0) {
+        WRONG(t, "a chunk map of %lu, which is not there, or it cannot be read", UL(ino));
+        return;
+    }
+    i->chunks += page.count;
+    for (unsigned c = 0; c < page.count; c++) {
+        const struct chunk_rec *chunk = &page.chunks[c];
+
+        if (!is_there(t, 'c', chunk->pg, chunk->chunk_id, &owner) || owner.ino != ino ||
+            owner.index != page_index * REC_PAGE_CHUNKS + chunk->slot)
+            WRONG(t, "chunk %lu of %lu is not known to its group", UL(chunk->chunk_id), UL(ino));
+        if (is_there(t, 'G', chunk->pg, chunk->chunk_id, &owner))
+            WRONG(t, "chunk %lu of %lu waits for its deletion", UL(chunk->chunk_id), UL(ino));
+    }
+}
+
+static void count_owner(struct tree *t, uint64_t id, const struct kv_iter *it)
+{
+    (void)id;
+    (void)it;
+    t->chunk_count++;
+}
+
+static void count_garbage(struct tree *t, uint64_t id, const struct kv_iter *it)
+{
+    (void)id;
+    (void)it;
+    t->garbage_count++;
+}
+
+static void check_chunks(struct tree *t, const struct state_rec *state)
+{
+    struct tree_inode *i, *next;
+    uint64_t in_maps = 0;
+
+    walk(t, t->kv, 'C', take_page);
+    walk(t, t->kv, 'c', count_owner);
+    walk(t, t->kv, 'G', count_garbage);
+    HASH_ITER (hh, t->inodes, i, next) {
+        in_maps += i->chunks;
+        if (i->rec.chunk_count != i->chunks)
+            WRONG(t, "inode %lu counts %u chunks, it has %lu", UL(i->rec.ino), i->rec.chunk_count,
+                  UL(i->chunks));
+    }
+    if (in_maps != t->chunk_count || state->chunk_count != t->chunk_count ||
+        state->garbage_count != t->garbage_count)
+        WRONG(t, "%lu chunks and %lu of garbage are counted; there are %lu, %lu in maps, and %lu",
+              UL(state->chunk_count), UL(state->garbage_count), UL(t->chunk_count), UL(in_maps),
+              UL(t->garbage_count));
+}
+
 const char *nn_check_tree(struct kv *kv, const struct state_rec *state)
 {
     static struct tree t;
     struct tree_inode *i, *next;
 
-    t = (struct tree){0};
+    t = (struct tree){.kv = kv};
     walk(&t, kv, 'I', take_inode);
     walk(&t, kv, 'D', take_entry);
     walk(&t, kv, 'g', take_unlinked);
@@ -217,6 +296,7 @@ const char *nn_check_tree(struct kv *kv, const struct state_rec *state)
     if (t.inode_count != state->inode_count || t.reap_count != state->reap_count)
         WRONG(&t, "%lu inodes are counted, %lu unlinked; there are %lu and %lu",
               UL(state->inode_count), UL(state->reap_count), UL(t.inode_count), UL(t.reap_count));
+    check_chunks(&t, state);
     if (t.wrong[0] == '\0' && state->format >= FSM_FORMAT_USAGE)
         check_counters(&t, kv);
     HASH_ITER (hh, t.inodes, i, next) {

@@ -20,6 +20,7 @@
 
 enum {
     SIM_NODES_MAX = 5,
+    SIM_IDS_MAX = 256, /* Of nodes, over all their disks. */
 };
 
 /* States that are rare and must be met somewhere in a whole run, or the plan is too tame. */
@@ -45,6 +46,8 @@ enum {
     X(crashes, "crashes")                                                                          \
     X(lost_writes, "crashes with writes lost")                                                     \
     X(pauses, "pauses")                                                                            \
+    X(lost_disks, "members whose disk was lost")                                                   \
+    X(rejoins, "nodes that joined again under a new id")                                           \
     X(damages, "durable entries damaged")                                                          \
     X(repairs, "damaged replicas repaired")                                                        \
     X(disk_reads, "entries read back from disk")                                                   \
@@ -85,6 +88,20 @@ enum {
     X(exchanges, "renames that exchanged two directories")                                         \
     X(not_empty, "directories not removed because of a file in them")                              \
     X(reaped, "inodes taken apart")                                                                \
+    X(trees_removed, "trees removed in several slices")                                            \
+    X(trees_over_crash, "trees removed in several slices, with a crash in between")                \
+    X(quota_refusals, "changes refused by a quota")                                                \
+    X(quota_byte_refusals, "bytes refused by a quota")                                             \
+    X(format_refusals, "changes refused until all know the format")                                \
+    X(chunks_allocated, "chunks allocated")                                                        \
+    X(chunks_deleted, "chunks deleted for good")                                                   \
+    X(reap_slices, "inodes taken apart in several slices")                                         \
+    X(inline_commits, "files whose content is inline")                                             \
+    X(inline_moved, "inline content moved into chunks")                                            \
+    X(tails_marked, "truncations that left a tail to zero")                                        \
+    X(tails_cleared, "tails zeroed")                                                               \
+    X(growth_refused, "growth refused until a tail is zeroed")                                     \
+    X(commits_after_cut, "commits of chunks that are not there")                                   \
     X(replays, "logs replayed into a fresh store")                                                 \
     X(histories, "histories that are linearizable")                                                \
     X(unknown_ops, "histories with operations whose outcome is not known")                         \
@@ -92,7 +109,13 @@ enum {
     X(real_tears, "power cuts within a write of the log")                                          \
     X(real_segments_cut, "log segments cut away")                                                  \
     X(real_damages, "damage found in a log's files, and told from a torn write")                   \
-    X(real_disk_errors, "processes ended by a disk error")
+    X(real_disk_errors, "processes ended by a disk error")                                         \
+    X(store_errors, "processes ended by a failed write of the store")                              \
+    X(cut_requests, "requests that a partition kept from a namenode")                              \
+    X(cut_replies, "replies that a partition kept from a client")                                  \
+    X(clock_jumps, "jumps of a wall clock")                                                        \
+    X(times_behind, "entries from a clock behind that of the entry before")                        \
+    X(damages_with_confs, "damage in a group whose membership changes")
 
 struct sim_stats {
 #define SIM_FIELD(name, text) uint64_t name;
@@ -101,6 +124,7 @@ struct sim_stats {
     SIM_NN_SOMETIMES(SIM_FIELD)
 #undef SIM_FIELD
     uint64_t events;
+    uint64_t stale_clears; /* Marks of truncations cleared for an earlier one. */
     int64_t virtual_ns;
     int64_t recovery_max_ns; /* The longest from quiet to whole. */
 };
@@ -141,6 +165,8 @@ struct sim_machine {
     /* Returns the hash of the state after it. */
     uint64_t (*apply)(struct sim_world *w, struct sim_node *n, const struct raft_entry *e);
     void (*flush)(struct sim_world *w, struct sim_node *n);
+    /* The node is down: what is flushed is lost, too. */
+    void (*wipe)(struct sim_world *w, struct sim_node *n);
     /* Makes a copy of the state for peers; takes over that copy of another node: state.hash is what
      * it then has. */
     void (*checkpoint)(struct sim_world *w, struct sim_node *n);
@@ -250,14 +276,17 @@ struct sim_write {
 
 struct sim_node {
     struct sim_world *world;
-    unsigned number; /* Its id is number + 1. */
-    unsigned life;   /* Counts starts. */
+    unsigned number;
+    uint64_t id;   /* At first number + 1; a new one whenever its disk is wiped. */
+    unsigned life; /* Counts starts. */
     bool up;
     struct raft *raft;
     int64_t clock_offset_ns;
     int64_t clock_ppm;
-    int64_t started_ns; /* By its clock. */
+    int64_t wall_offset_ns; /* Of the time that people read, against the clock above. */
+    int64_t started_ns;     /* By its clock. */
     int64_t paused_until_ns;
+    bool broken; /* Its machine's store has failed: it ends at the end of its turn. */
 
     /* Disk: what a power cut leaves, and what is on its way there. */
     struct raft_hard_state hard_state;
@@ -330,7 +359,12 @@ struct sim_world {
     unsigned node_count;
     struct sim_node nodes[SIM_NODES_MAX];
     struct raft_conf founders;
-    bool cut[SIM_NODES_MAX][SIM_NODES_MAX]; /* From, to. */
+    struct raft_conf members; /* By the newest entry that anybody has applied. */
+    uint64_t members_index;
+    bool disk_is_lost;      /* Of one member, which may not have been removed yet. */
+    bool gone[SIM_IDS_MAX]; /* Ids that were removed, for ever (I16). */
+    bool cut[SIM_NODES_MAX][SIM_NODES_MAX];                        /* From, to. */
+    uint64_t request_cut[SIM_NODES_MAX], reply_cut[SIM_NODES_MAX]; /* By node: whose, a bit each. */
     int64_t cut_until_ns;
 
     struct sim_event *heap;
@@ -382,13 +416,21 @@ void sim_disk_done(struct sim_node *n);
 
 /* sim_raft_node.c: the rim */
 int64_t sim_clock(const struct sim_world *w, const struct sim_node *n);
+/* This one may jump, as somebody sets it. */
+int64_t sim_wall_clock(const struct sim_world *w, const struct sim_node *n);
 void sim_node_start(struct sim_world *w, struct sim_node *n);
+/* Of a node that is down: it will start with nothing, as somebody else. */
+void sim_node_wipe(struct sim_world *w, struct sim_node *n);
 void sim_node_crash(struct sim_world *w, struct sim_node *n, bool power);
 int sim_node_step(struct sim_world *w, struct sim_node *n, struct raft_event *ev,
                   struct raft_update *up);
 void sim_node_event(struct sim_world *w, const struct sim_event *e);
 void sim_node_compact(struct sim_world *w, struct sim_node *n);
+/* Who has, or had, that id. */
+unsigned sim_number_of(struct raft_id id);
 struct sim_node *sim_node_of(struct sim_world *w, struct raft_id id);
+/* False: whoever had it has lost its disk. */
+bool sim_is_alive(const struct sim_world *w, struct raft_id id);
 
 /* sim_raft_plan.c: what happens */
 /* Some node that thinks it leads; there may be several. NULL: none. */

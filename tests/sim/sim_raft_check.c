@@ -86,21 +86,21 @@ void check_appended(struct sim_world *w, const struct sim_node *n, const struct 
     at->known[at->known_count++] = (struct sim_known){e->term, prev_term, hash};
 }
 
-/* Or was, until it was damaged. */
+/* Or was, until it was damaged; or may have been, until the disk was lost. */
 static bool is_durable_on_quorum(const struct sim_world *w, const struct raft_conf *conf,
                                  uint64_t index, uint64_t term)
 {
     unsigned voters = 0, have = 0;
 
     for (unsigned i = 0; i < conf->count; i++) {
-        const struct sim_node *n = &w->nodes[conf->members[i].id.v - 1];
+        const struct sim_node *n = &w->nodes[sim_number_of(conf->members[i].id)];
         const struct raft_entry *e = sim_log_find(&n->durable, index);
 
         if (!conf->members[i].voter)
             continue;
         voters++;
-        have +=
-            n->flushed.at.index >= index || index <= n->faulty_to || (e != NULL && e->term == term);
+        have += n->id != conf->members[i].id.v || n->flushed.at.index >= index ||
+                index <= n->faulty_to || (e != NULL && e->term == term);
     }
     return have * 2 > voters;
 }
@@ -145,7 +145,7 @@ static void check_vote(struct sim_world *w, const struct sim_node *n, uint64_t t
 {
     struct raft_id *vote;
 
-    if (candidate.v != n->number + 1 && sim_clock(w, n) - n->started_ns < 1000 * SIM_MS)
+    if (candidate.v != n->id && sim_clock(w, n) - n->started_ns < 1000 * SIM_MS)
         sim_fail(w, "I6: node %u votes in quarantine", ID(n));
     /* That a group may begin it may say, when it has done nothing in it (election.c). */
     if (n->faulty_to > 0 && (real || n->state.at.index > 0))
@@ -209,7 +209,7 @@ static bool same_voters(const struct raft_conf *a, const struct raft_conf *b)
 static bool has_other_voters(const struct sim_node *n, const struct raft_conf *conf)
 {
     for (unsigned i = 0; i < conf->count; i++)
-        if (conf->members[i].voter && conf->members[i].id.v != n->number + 1)
+        if (conf->members[i].voter && conf->members[i].id.v != n->id)
             return true;
     return false;
 }
@@ -290,7 +290,7 @@ static void check_leases(struct sim_world *w, const struct sim_node *elected, ui
 /* I1, and I3: a leader has all that leaders of older terms have committed. */
 void check_leader(struct sim_world *w, const struct sim_node *n, uint64_t term)
 {
-    struct raft_id self = {n->number + 1};
+    struct raft_id self = {n->id};
 
     reach_term(w, term);
     if (w->leaders[term].v != 0 && w->leaders[term].v != self.v)

@@ -16,9 +16,24 @@ int64_t sim_clock(const struct sim_world *w, const struct sim_node *n)
     return n->clock_offset_ns + w->now_ns + w->now_ns / 1000000 * n->clock_ppm;
 }
 
+int64_t sim_wall_clock(const struct sim_world *w, const struct sim_node *n)
+{
+    return sim_clock(w, n) + n->wall_offset_ns;
+}
+
+unsigned sim_number_of(struct raft_id id)
+{
+    return (unsigned)((id.v - 1) % SIM_NODES_MAX);
+}
+
 struct sim_node *sim_node_of(struct sim_world *w, struct raft_id id)
 {
-    return &w->nodes[id.v - 1];
+    return &w->nodes[sim_number_of(id)];
+}
+
+bool sim_is_alive(const struct sim_world *w, struct raft_id id)
+{
+    return w->nodes[sim_number_of(id)].id == id.v;
 }
 
 /* Reads of what is not yet durable would be a mistake of the core. */
@@ -59,8 +74,8 @@ static struct raft_config make_config(struct sim_world *w, struct sim_node *n)
     struct raft_config c;
 
     raft_config_init(&c);
-    c.id = (struct raft_id){n->number + 1};
-    c.uuid.b[0] = (uint8_t)(n->number + 1);
+    c.id = (struct raft_id){n->id};
+    c.uuid.b[0] = (uint8_t)n->id;
     c.cluster.b[0] = 7;
     c.heartbeat_ns = 80 * SIM_MS;
     c.election_min_ns = SIM_ELECTION_MIN_NS;
@@ -265,6 +280,7 @@ void sim_node_start(struct sim_world *w, struct sim_node *n)
     }
     n->life++;
     n->up = true;
+    n->broken = false;
     n->started_ns = sim_clock(w, n);
     n->state = n->flushed;
     n->checkpoint = (struct sim_state){0};
@@ -317,6 +333,42 @@ void sim_node_crash(struct sim_world *w, struct sim_node *n, bool power)
     w->stats->crashes++;
 }
 
+void sim_node_wipe(struct sim_world *w, struct sim_node *n)
+{
+    sim_trace(w, "node %u loses its disk, and was %lu", n->number + 1, UL(n->id));
+    sim_disk_forget(n);
+    sim_log_reset(&n->durable, 0);
+    n->hard_state = (struct raft_hard_state){0};
+    n->flushed = (struct sim_state){0};
+    n->faulty_to = 0;
+    n->id += SIM_NODES_MAX;
+    if (w->storage != NULL)
+        w->storage->done(w, n);
+    n->storage = NULL;
+    if (w->machine->wipe != NULL)
+        w->machine->wipe(w, n);
+    for (size_t term = 0; term < w->term_cap; term++)
+        w->votes[term][n->number] = RAFT_NOBODY;
+}
+
+/* I16: who was removed never comes back, but as somebody else. */
+static void note_members(struct sim_world *w, uint64_t index, const struct raft_conf *conf)
+{
+    if (index <= w->members_index)
+        return;
+    for (unsigned i = 0; i < w->members.count; i++) {
+        struct raft_id id = w->members.members[i].id;
+
+        w->gone[id.v] = w->gone[id.v] || raft_conf_find(conf, id) == NULL;
+    }
+    for (unsigned i = 0; i < conf->count; i++) {
+        if (w->gone[conf->members[i].id.v])
+            sim_fail(w, "I16: the id %lu is given again", UL(conf->members[i].id.v));
+    }
+    w->members = *conf;
+    w->members_index = index;
+}
+
 static void apply_one(struct sim_world *w, struct sim_node *n, const struct raft_entry *e)
 {
     n->state.at.index = e->index;
@@ -324,14 +376,25 @@ static void apply_one(struct sim_world *w, struct sim_node *n, const struct raft
     if (e->type == RAFT_ENTRY_CONF) {
         (void)raft_conf_decode(e->buf->data, e->buf->len, &n->state.at.conf);
         w->stats->confs_committed++;
-        if (n->role != RAFT_LEADER && w->leaders[e->term].v == n->number + 1 &&
-            raft_conf_find(&n->state.at.conf, (struct raft_id){n->number + 1}) == NULL)
+        note_members(w, e->index, &n->state.at.conf);
+        if (n->role != RAFT_LEADER && w->leaders[e->term].v == n->id &&
+            raft_conf_find(&n->state.at.conf, (struct raft_id){n->id}) == NULL)
             w->stats->leaders_removed++;
     }
     n->state.hash = w->machine->apply(w, n, e); /* It may flush, the members of this point too. */
-    check_applied(w, n, e);
+    if (!n->broken)
+        check_applied(w, n, e);
     sim_note(w, e->index ^ (uint64_t)n->number << 56);
     sim_note(w, n->state.hash);
+}
+
+/* The process ends, or its machine, and is started again. */
+static void die(struct sim_world *w, struct sim_node *n)
+{
+    struct sim_event e = {.type = SIM_RESTART, .node = n->number};
+
+    sim_node_crash(w, n, sim_percent(w, 50));
+    sim_at(w, sim_between(w, SIM_MS, 500 * SIM_MS), &e);
 }
 
 static void on_apply(struct sim_world *w, struct sim_node *n)
@@ -342,7 +405,7 @@ static void on_apply(struct sim_world *w, struct sim_node *n)
     int r = 0;
 
     n->apply_scheduled = false;
-    while (n->state.at.index < n->commit_index && !w->failed) {
+    while (n->state.at.index < n->commit_index && !w->failed && !n->broken) {
         r = raft_entry_get(n->raft, n->state.at.index + 1, &e);
         if (r < 0)
             break;
@@ -351,6 +414,10 @@ static void on_apply(struct sim_world *w, struct sim_node *n)
     if (r < 0 && r != -EAGAIN)
         sim_fail(w, "node %u cannot read entry %lu to apply", n->number + 1,
                  UL(n->state.at.index + 1));
+    if (n->broken) {
+        die(w, n);
+        return;
+    }
     ev.index = n->state.at.index;
     if (sim_node_step(w, n, &ev, &up) < 0)
         sim_fail(w, "node %u: applied beyond the commit", n->number + 1);
@@ -367,6 +434,10 @@ static void on_deliver(struct sim_world *w, struct sim_node *n, const struct sim
         sim_fail(w, "a message of node %lu cannot be decoded", UL(e->peer.v));
         return;
     }
+    if (msg.to.v != n->id) { /* For who had the disk before. */
+        raft_msg_done(&msg);
+        return;
+    }
     ev.msg = &msg;
     young = sim_clock(w, n) - n->started_ns < 1000 * SIM_MS;
     (void)sim_node_step(w, n, &ev, &up);
@@ -380,15 +451,6 @@ static void on_deliver(struct sim_world *w, struct sim_node *n, const struct sim
         }
     }
     raft_msg_done(&msg);
-}
-
-/* The process ends, or its machine, and is started again. */
-static void die(struct sim_world *w, struct sim_node *n)
-{
-    struct sim_event e = {.type = SIM_RESTART, .node = n->number};
-
-    sim_node_crash(w, n, sim_percent(w, 50));
-    sim_at(w, sim_between(w, SIM_MS, 500 * SIM_MS), &e);
 }
 
 static void on_synced(struct sim_world *w, struct sim_node *n)
@@ -430,7 +492,7 @@ static void on_snapshot_made(struct sim_world *w, struct sim_node *n, struct raf
 static void tell_snapshot_gone(struct sim_world *w, struct sim_node *source,
                                const struct sim_node *n)
 {
-    struct raft_event ev = {.type = RAFT_EV_SNAPSHOT_FAILED, .peer = {n->number + 1}};
+    struct raft_event ev = {.type = RAFT_EV_SNAPSHOT_FAILED, .peer = {n->id}};
     struct raft_update up;
 
     (void)sim_node_step(w, source, &ev, &up);
@@ -454,10 +516,11 @@ static void on_snapshot_fetched(struct sim_world *w, struct sim_node *n, const s
     struct raft_event ev = {.type = RAFT_EV_SNAPSHOT_INSTALLED};
     struct sim_node *source = sim_node_of(w, e->peer);
     struct raft_update up;
-    bool there = source->up && source->checkpoint.at.index == e->point.index &&
+    bool there = source->up && source->id == e->peer.v &&
+                 source->checkpoint.at.index == e->point.index &&
                  source->checkpoint.at.term == e->point.term;
 
-    if (source->up && !there)
+    if (source->up && source->id == e->peer.v && !there)
         tell_snapshot_gone(w, source, n);
     if (!there || w->cut[source->number][n->number] || e->point.index <= n->state.at.index ||
         (!w->quiet && sim_percent(w, 10)) || n->role == RAFT_LEADER) {

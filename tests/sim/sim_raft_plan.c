@@ -78,6 +78,8 @@ static void read_some(struct sim_world *w)
 static void heal_cuts(struct sim_world *w)
 {
     memset(w->cut, 0, sizeof(w->cut));
+    memset(w->request_cut, 0, sizeof(w->request_cut));
+    memset(w->reply_cut, 0, sizeof(w->reply_cut));
     w->cut_until_ns = 0;
 }
 
@@ -87,12 +89,35 @@ static void cut_one_way(struct sim_world *w, unsigned from, unsigned to)
         w->cut[from][to] = true;
 }
 
+/* Some clients, or all, from some namenodes or all: one way or both. */
+static void cut_clients(struct sim_world *w)
+{
+    const struct sim_node *leader = sim_some_leader(w);
+    uint64_t who = sim_percent(w, 40) ? UINT64_MAX : sim_random(w);
+    uint64_t way = sim_below(w, 3), nodes = sim_random(w);
+
+    if (leader != NULL && sim_percent(w, 60))
+        nodes = UINT64_C(1) << leader->number;
+    for (unsigned i = 0; i < w->node_count; i++) {
+        if (!(nodes >> i & 1))
+            continue;
+        w->request_cut[i] = way != 1 ? who : 0;
+        w->reply_cut[i] = way != 0 ? who : 0;
+    }
+    sim_trace(w, "partition of clients, way %lu", UL(way));
+}
+
 static void trouble_partition(struct sim_world *w)
 {
     unsigned a = (unsigned)sim_below(w, w->node_count), b = (unsigned)sim_below(w, w->node_count);
     uint64_t side = sim_random(w);
     uint64_t kind = sim_below(w, 4);
 
+    w->cut_until_ns = w->now_ns + sim_between(w, 100 * SIM_MS, 3000 * SIM_MS);
+    if (sim_percent(w, 30))
+        cut_clients(w);
+    if (sim_percent(w, 20))
+        return; /* That alone, or nothing. */
     if (sim_percent(w, 40) && sim_some_leader(w) != NULL)
         a = sim_some_leader(w)->number;
     for (unsigned i = 0; i < w->node_count; i++) {
@@ -104,8 +129,70 @@ static void trouble_partition(struct sim_world *w)
                 cut_one_way(w, i, k);
         }
     }
-    w->cut_until_ns = w->now_ns + sim_between(w, 100 * SIM_MS, 3000 * SIM_MS);
     sim_trace(w, "partition of kind %lu around node %u", UL(kind), a + 1);
+}
+
+static const struct sim_node *newest_leader(const struct sim_world *w)
+{
+    const struct sim_node *leader = NULL;
+
+    for (unsigned i = 0; i < w->node_count; i++) {
+        const struct sim_node *n = &w->nodes[i];
+
+        if (n->up && n->role == RAFT_LEADER && (leader == NULL || n->term > leader->term))
+            leader = n;
+    }
+    return leader;
+}
+
+static unsigned count_voters(const struct raft_conf *conf)
+{
+    unsigned voters = 0;
+
+    for (unsigned i = 0; i < conf->count; i++)
+        voters += conf->members[i].voter;
+    return voters;
+}
+
+static bool same_members(const struct raft_conf *a, const struct raft_conf *b)
+{
+    for (unsigned i = 0; i < a->count && a->count == b->count; i++) {
+        if (a->members[i].id.v != b->members[i].id.v || a->members[i].voter != b->members[i].voter)
+            return false;
+    }
+    return a->count == b->count;
+}
+
+/*
+ * One member for good, once in a schedule, when the others can go on: a leader that all follow knows of
+ * no other membership than the one in force, nobody else is down or damaged, and no older change can
+ * still come true.
+ */
+static bool may_lose_disk(const struct sim_world *w, const struct sim_node *n)
+{
+    const struct sim_node *leader = newest_leader(w);
+    unsigned voters_min = w->faults & SIM_FAULT_DAMAGE ? 4 : 3;
+
+    if (w->disk_is_lost || leader == NULL || leader->state.at.index < leader->own_first ||
+        n->id + SIM_NODES_MAX >= SIM_IDS_MAX)
+        return false;
+    for (unsigned i = 0; i < w->node_count; i++) {
+        if (!w->nodes[i].up || w->nodes[i].faulty_to > 0 || w->nodes[i].term > leader->term)
+            return false;
+    }
+    return same_members(raft_conf(leader->raft), &leader->state.at.conf) &&
+           raft_conf_find(raft_conf(leader->raft), (struct raft_id){n->id}) != NULL &&
+           count_voters(raft_conf(leader->raft)) >= voters_min;
+}
+
+/* A member that will never answer: its disk is lost. */
+static const struct raft_member *find_dead(const struct sim_world *w, const struct raft_conf *conf)
+{
+    for (unsigned i = 0; i < conf->count; i++) {
+        if (!sim_is_alive(w, conf->members[i].id))
+            return &conf->members[i];
+    }
+    return NULL;
 }
 
 /* Only if enough whole replicas remain: two damaged ones may be one too many. */
@@ -117,7 +204,7 @@ static void damage(struct sim_world *w, struct sim_node *n)
         if (w->nodes[i].faulty_to > 0)
             return;
     }
-    if (n->durable.count == 0)
+    if (n->durable.count == 0 || w->disk_is_lost)
         return;
     if (w->storage != NULL) {
         if (!w->storage->damage(w, n))
@@ -129,6 +216,7 @@ static void damage(struct sim_world *w, struct sim_node *n)
     }
     n->faulty_to = last;
     w->stats->damages++;
+    w->stats->damages_with_confs += (w->faults & SIM_FAULT_CONF) != 0;
 }
 
 /* Crashes are most telling while something is on its way to the disk. */
@@ -152,12 +240,17 @@ static void trouble_crash(struct sim_world *w)
 {
     struct sim_node *n = sim_percent(w, 40) ? any_writing(w) : leader_or_any(w, 60);
     struct sim_event e = {.type = SIM_RESTART, .node = n->number};
-    bool power = (w->faults & SIM_FAULT_POWER) && sim_percent(w, 70);
+    bool power = (w->faults & SIM_FAULT_POWER) && sim_percent(w, 70), loses_disk;
 
     if (!n->up)
         return;
+    loses_disk = w->faults & SIM_FAULT_CONF && sim_percent(w, 15) && may_lose_disk(w, n);
     sim_node_crash(w, n, power);
-    if ((w->faults & SIM_FAULT_DAMAGE) && sim_percent(w, 40))
+    if (loses_disk) {
+        w->disk_is_lost = true;
+        sim_node_wipe(w, n);
+        w->stats->lost_disks++;
+    } else if ((w->faults & SIM_FAULT_DAMAGE) && sim_percent(w, 40))
         damage(w, n);
     sim_at(w,
            sim_percent(w, 60) ? sim_between(w, SIM_MS, 100 * SIM_MS)
@@ -175,32 +268,82 @@ static void trouble_pause(struct sim_world *w)
               (long)((n->paused_until_ns - w->now_ns) / SIM_MS));
 }
 
+/* Of two voters, one damaged or dead, nobody could help them. */
+static bool may_remove(const struct sim_world *w, const struct raft_conf *conf, struct raft_id id)
+{
+    bool is_alive = sim_is_alive(w, id);
+
+    if (is_alive && find_dead(w, conf) != NULL)
+        return false;
+    return conf->count > 2 &&
+           (!is_alive || !(w->faults & SIM_FAULT_DAMAGE) || count_voters(conf) > 3);
+}
+
+/* Whom to add, promote or remove: soon one who is dead. */
+static struct raft_id any_member(struct sim_world *w, const struct raft_conf *conf)
+{
+    const struct raft_member *dead = find_dead(w, conf);
+
+    return dead != NULL && sim_percent(w, 60) ? dead->id : (struct raft_id){any_node(w)->id};
+}
+
+/* It was removed, and that is for ever: it comes back with an empty disk. */
+static bool begin_again(struct sim_world *w, const struct sim_node *leader, struct raft_id *id)
+{
+    struct sim_node *n = sim_node_of(w, *id);
+
+    if (n == leader || n->id != id->v || n->id + SIM_NODES_MAX >= SIM_IDS_MAX)
+        return false;
+    sim_node_crash(w, n, false);
+    sim_node_wipe(w, n);
+    sim_node_start(w, n);
+    id->v = n->id;
+    return true;
+}
+
 static void trouble_conf(struct sim_world *w)
 {
-    struct sim_node *n = sim_some_leader(w), *target = any_node(w);
+    struct sim_node *n = sim_some_leader(w);
     struct raft_event ev = {.type = RAFT_EV_CONF_CHANGE};
     const struct raft_member *member;
     struct raft_update up;
-    struct raft_id id = {target->number + 1};
+    struct raft_id id;
     int r;
 
     if (n == NULL)
         return;
+    id = any_member(w, raft_conf(n->raft));
+    if (w->gone[id.v] && !begin_again(w, n, &id))
+        return;
     member = raft_conf_find(raft_conf(n->raft), id);
+    if (member == NULL && raft_conf_find(&w->members, id) != NULL)
+        return; /* Its removal is not over; or this leader knows nothing of its joining. */
     ev.conf_change.member.id = id;
     ev.conf_change.member.uuid.b[0] = (uint8_t)id.v;
-    ev.conf_change.op = member == NULL   ? RAFT_CONF_ADD_LEARNER
-                        : !member->voter ? RAFT_CONF_PROMOTE
-                                         : RAFT_CONF_REMOVE;
-    if (ev.conf_change.op == RAFT_CONF_REMOVE && raft_conf(n->raft)->count <= 2)
+    ev.conf_change.op = member == NULL                          ? RAFT_CONF_ADD_LEARNER
+                        : !member->voter && sim_is_alive(w, id) ? RAFT_CONF_PROMOTE
+                                                                : RAFT_CONF_REMOVE;
+    if (ev.conf_change.op == RAFT_CONF_REMOVE && !may_remove(w, raft_conf(n->raft), id))
         return;
     r = sim_node_step(w, n, &ev, &up);
     if (r < 0)
         return;
     check_conf(w, n, &up.entries[0]);
     w->stats->promotions += ev.conf_change.op == RAFT_CONF_PROMOTE;
+    w->stats->rejoins += ev.conf_change.op == RAFT_CONF_PROMOTE && id.v > SIM_NODES_MAX;
     sim_trace(w, "node %u changes the membership: %d of node %lu", n->number + 1, ev.conf_change.op,
               UL(id.v));
+}
+
+/* Somebody sets the time, by up to an hour. What raft measures with does not know of it. */
+static void trouble_clock(struct sim_world *w)
+{
+    struct sim_node *n = leader_or_any(w, 60);
+
+    n->wall_offset_ns = sim_between(w, -3600000 * SIM_MS, 3600000 * SIM_MS);
+    w->stats->clock_jumps++;
+    sim_trace(w, "node %u sets its clock by %ld ms", n->number + 1,
+              (long)(n->wall_offset_ns / SIM_MS));
 }
 
 static void trouble_transfer(struct sim_world *w)
@@ -211,7 +354,7 @@ static void trouble_transfer(struct sim_world *w)
 
     if (n == NULL)
         return;
-    ev.peer = (struct raft_id){any_node(w)->number + 1};
+    ev.peer = (struct raft_id){any_node(w)->id};
     if (sim_node_step(w, n, &ev, &up) == 0)
         sim_trace(w, "node %u hands over to node %lu", n->number + 1, UL(ev.peer.v));
 }
@@ -232,7 +375,7 @@ static void trouble_unreachable(struct sim_world *w)
 
     if (n == NULL)
         return;
-    ev.peer = (struct raft_id){any_node(w)->number + 1};
+    ev.peer = (struct raft_id){any_node(w)->id};
     (void)sim_node_step(w, n, &ev, &up);
 }
 
@@ -261,6 +404,8 @@ static void make_trouble(struct sim_world *w)
         trouble_compact(w);
     else if (fault == SIM_FAULT_CONF)
         trouble_conf(w);
+    else if (fault == SIM_FAULT_CLOCKS)
+        trouble_clock(w);
     else if (fault == SIM_FAULT_TRANSFER)
         trouble_transfer(w);
     else if (fault == SIM_FAULT_LOSS)
@@ -291,19 +436,6 @@ static bool reads_are_done(const struct sim_world *w)
     return true;
 }
 
-static const struct sim_node *newest_leader(const struct sim_world *w)
-{
-    const struct sim_node *leader = NULL;
-
-    for (unsigned i = 0; i < w->node_count; i++) {
-        const struct sim_node *n = &w->nodes[i];
-
-        if (n->up && n->role == RAFT_LEADER && (leader == NULL || n->term > leader->term))
-            leader = n;
-    }
-    return leader;
-}
-
 static void tell_state(struct sim_world *w)
 {
     struct raft_status s;
@@ -330,8 +462,10 @@ static bool is_whole(const struct sim_world *w)
         return false;
     conf = raft_conf(leader->raft);
     for (unsigned i = 0; i < conf->count; i++) {
-        const struct sim_node *n = &w->nodes[conf->members[i].id.v - 1];
+        const struct sim_node *n = &w->nodes[sim_number_of(conf->members[i].id)];
 
+        if (!sim_is_alive(w, conf->members[i].id))
+            continue; /* Until somebody removes it. */
         if (n->term != leader->term || n->faulty_to > 0 || n->state.at.index < leader->own_first ||
             n->state.at.index + 20 < w->max_commit)
             return false;
@@ -424,7 +558,7 @@ static void set_up_group(struct sim_world *w)
 
     w->node_count = 3 + (unsigned)sim_below(w, 3);
     founders = sim_percent(w, 80) ? w->node_count : 1 + (unsigned)sim_below(w, w->node_count);
-    if (!(w->faults & SIM_FAULT_CONF) && founders < 3)
+    if ((!(w->faults & SIM_FAULT_CONF) || w->faults & SIM_FAULT_DAMAGE) && founders < 3)
         founders = 3;
     for (unsigned i = 0; i < founders; i++) {
         struct raft_member *m = &w->founders.members[w->founders.count++];
@@ -432,11 +566,13 @@ static void set_up_group(struct sim_world *w)
         *m = (struct raft_member){.id = {i + 1}, .voter = true};
         m->uuid.b[0] = (uint8_t)(i + 1);
     }
+    w->members = w->founders;
     for (unsigned i = 0; i < w->node_count; i++) {
         struct sim_node *n = &w->nodes[i];
 
         n->world = w;
         n->number = i;
+        n->id = i + 1;
         n->clock_offset_ns = sim_between(w, SIM_MS, 100000 * SIM_MS);
         if (w->faults & SIM_FAULT_CLOCKS)
             n->clock_ppm = sim_between(w, -5000, 5000);
@@ -453,8 +589,6 @@ static void set_up(struct sim_world *w)
     w->faults = (unsigned)sim_random(w) & SIM_FAULT_ALL;
     if (sim_percent(w, 10))
         w->faults = SIM_FAULT_ALL;
-    if (w->faults & SIM_FAULT_CONF) /* Two voters, one damaged: nobody could help them. */
-        w->faults &= ~(unsigned)SIM_FAULT_DAMAGE;
     w->read_lease = sim_percent(w, 70);
     if (w->faults & SIM_FAULT_LOSS)
         w->loss_percent = 1 + (unsigned)sim_below(w, 20);

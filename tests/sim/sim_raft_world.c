@@ -147,7 +147,7 @@ static void deliver_later(struct sim_world *w, const struct raft_msg *msg, const
                           size_t len)
 {
     struct sim_event e = {.type = SIM_DELIVER,
-                          .node = (unsigned)msg->to.v - 1,
+                          .node = sim_number_of(msg->to),
                           .peer = msg->from,
                           .bytes = malloc(len),
                           .len = len};
@@ -159,7 +159,8 @@ static void deliver_later(struct sim_world *w, const struct raft_msg *msg, const
 
 static bool is_lost(struct sim_world *w, const struct raft_msg *msg)
 {
-    return w->cut[msg->from.v - 1][msg->to.v - 1] || (!w->quiet && sim_percent(w, w->loss_percent));
+    return !sim_is_alive(w, msg->to) || w->cut[sim_number_of(msg->from)][sim_number_of(msg->to)] ||
+           (!w->quiet && sim_percent(w, w->loss_percent));
 }
 
 void sim_send(struct sim_world *w, const struct raft_msg *msg)
@@ -167,7 +168,7 @@ void sim_send(struct sim_world *w, const struct raft_msg *msg)
     size_t len = raft_msg_size(msg);
     uint8_t *bytes;
 
-    if (msg->to.v == 0 || msg->to.v > w->node_count) {
+    if (msg->to.v == 0 || sim_number_of(msg->to) >= w->node_count) {
         sim_fail(w, "a message to nobody, %lu", (unsigned long)msg->to.v);
         return;
     }

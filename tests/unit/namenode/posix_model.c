@@ -436,6 +436,114 @@ static const char *text(ProtobufCBinaryData b, char out[MODEL_NAME_SIZE])
     return out;
 }
 
+/* ---- rm -r in slices ---- */
+
+struct slice {
+    struct model *m;
+    const struct caller *c;
+    int64_t time;
+    unsigned left;
+    char from[2048]; /* what is left of the path where it begins */
+    struct model_slice *out;
+};
+
+/* The first component of the path, if it says anything about this directory; the rest stays. */
+static void take_from(struct slice *s, char out[MODEL_NAME_SIZE])
+{
+    size_t len = strcspn(s->from, "/");
+
+    out[0] = '\0';
+    if (len < MODEL_NAME_SIZE) {
+        memcpy(out, s->from, len);
+        out[len] = '\0';
+    }
+}
+
+/* What follows speaks of the child, if the first component was its name. */
+static void go_below(struct slice *s, const char *child)
+{
+    size_t len = strlen(child);
+
+    if (strncmp(s->from, child, len) == 0 && s->from[len] == '/')
+        memmove(s->from, s->from + len + 1, strlen(s->from + len + 1) + 1);
+    else
+        s->from[0] = '\0';
+}
+
+/* In the order of names, the first from that one on. */
+static const struct model_entry *next_entry(const struct model *m, uint64_t dir, const char *from)
+{
+    const struct model_entry *next = NULL;
+
+    for (unsigned i = 0; i < m->entry_count; i++) {
+        const struct model_entry *e = &m->entries[i];
+
+        if (e->dir == dir && strcmp(e->name, from) >= 0 &&
+            (next == NULL || strcmp(e->name, next->name) < 0))
+            next = e;
+    }
+    return next;
+}
+
+/* 1: all is gone, 0: the limit was reached. */
+static int slice_remove(struct slice *s, uint64_t parent, const char *name)
+{
+    uint64_t ino = find(s->m, parent, name)->ino, unused;
+    bool dir = is_dir(s->m, ino);
+    char from[MODEL_NAME_SIZE], child[MODEL_NAME_SIZE];
+    int r;
+
+    if (s->left == 0)
+        return 0;
+    if (dir && !is_empty(s->m, ino))
+        take_from(s, from);
+    while (dir && !is_empty(s->m, ino)) {
+        const struct model_entry *e = next_entry(s->m, ino, from);
+
+        if (e == NULL) {
+            from[0] = '\0';
+            continue;
+        }
+        (void)strcpy(child, e->name);
+        (void)strcpy(from, child);
+        if (is_dir(s->m, e->ino) && !is_empty(s->m, e->ino))
+            go_below(s, child);
+        r = slice_remove(s, ino, child);
+        if (r <= 0)
+            return r;
+    }
+    if (s->left == 0)
+        return 0;
+    r = do_remove(s->m, s->c, parent, name, dir, s->time, &unused);
+    if (r < 0)
+        return r;
+    s->left--;
+    s->out->files += !dir;
+    s->out->directories += dir;
+    return 1;
+}
+
+int model_remove_slice(struct model *m, const Dfs__MetaRequest *req, int64_t time,
+                       struct model_slice *ret_slice)
+{
+    const Dfs__RemoveTreeOp *op = req->remove_tree;
+    struct caller c = {.cred = req->cred, .root = req->cred->uid == 0};
+    struct slice s = {.m = m, .c = &c, .time = time, .left = op->limit, .out = ret_slice};
+    char name[MODEL_NAME_SIZE];
+    int r = check_dir(m, &c, op->parent);
+
+    *ret_slice = (struct model_slice){0};
+    if (r < 0)
+        return r;
+    if (find(m, op->parent, text(op->name, name)) == NULL)
+        return -ENOENT;
+    if (op->from.len > 0 && op->from.len < sizeof(s.from))
+        memcpy(s.from, op->from.data, op->from.len);
+    r = slice_remove(&s, op->parent, name);
+    ret_slice->done = r == 1;
+    return r < 0 ? r : 0;
+}
+
 int model_apply(struct model *m, const Dfs__MetaRequest *req, int64_t time, uint64_t *ret_ino)
 {
     struct caller c = {.cred = req->cred, .root = req->cred->uid == 0};

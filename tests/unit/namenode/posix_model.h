@@ -36,6 +36,16 @@ void model_init(struct model *m, int64_t time);
 /* Does it at that time; 0 or -errno. *ret_ino: whose attributes the answer holds. */
 int model_apply(struct model *m, const Dfs__MetaRequest *req, int64_t time, uint64_t *ret_ino);
 uint32_t model_nlink(const struct model *m, uint64_t ino);
+/*
+ * One slice of rm -r, as RemoveTreeOp says it: what is deepest first, in the order of names from that
+ * of `from` on. What is left then is for another slice.
+ */
+struct model_slice {
+    unsigned files, directories; /* removed */
+    bool done;
+};
+int model_remove_slice(struct model *m, const Dfs__MetaRequest *req, int64_t time,
+                       struct model_slice *ret_slice);
 /* NULL: no such name. */
 const struct model_entry *model_find(const struct model *m, uint64_t dir, const char *name);
 

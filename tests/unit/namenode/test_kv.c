@@ -472,6 +472,123 @@ static void rot_is_never_wrong_content(void **state)
     assert_int_equal(fclose(names), 0);
 }
 
+/* ---- many tables, and one of them damaged ---- */
+
+enum { TABLE_KEYS = 3000, TABLE_ROUNDS = 6 };
+
+/* A store of several tables, which none of ours is while it is small. */
+static void make_tables(struct fx *f)
+{
+    rocksdb_options_t *o = rocksdb_options_create();
+    rocksdb_block_based_table_options_t *t = rocksdb_block_based_options_create();
+    rocksdb_writeoptions_t *w = rocksdb_writeoptions_create();
+    rocksdb_flushoptions_t *flush = rocksdb_flushoptions_create();
+    char *err = NULL, key[40], value[40];
+    rocksdb_t *db;
+
+    kv_close(f->kv);
+    f->kv = NULL;
+    rocksdb_block_based_options_set_index_type(
+        t, rocksdb_block_based_table_index_type_two_level_index_search);
+    rocksdb_block_based_options_set_partition_filters(t, 1);
+    rocksdb_block_based_options_set_metadata_block_size(t, 512);
+    rocksdb_block_based_options_set_filter_policy(t, rocksdb_filterpolicy_create_bloom_full(10));
+    rocksdb_block_based_options_set_format_version(t, 5);
+    rocksdb_options_set_block_based_table_factory(o, t);
+    rocksdb_options_set_create_if_missing(o, 1);
+    rocksdb_options_set_target_file_size_base(o, 64 << 10);
+    rocksdb_options_set_compression(o, rocksdb_lz4_compression);
+    rocksdb_writeoptions_disable_WAL(w, 1);
+    db = rocksdb_open(o, f->path, &err);
+    assert_null(err);
+    for (unsigned i = 0; i < TABLE_KEYS * TABLE_ROUNDS; i++) {
+        int key_len = snprintf(key, sizeof(key), "key-%06u", i * 7919 % 100000);
+        int value_len = snprintf(value, sizeof(value), "of %u: %u", i, i * i);
+
+        rocksdb_put(db, w, key, (size_t)key_len, value, (size_t)value_len, &err);
+        if (i % TABLE_KEYS == TABLE_KEYS - 1)
+            rocksdb_flush(db, flush, &err);
+        assert_null(err);
+    }
+    rocksdb_compact_range(db, NULL, 0, NULL, 0);
+    rocksdb_close(db);
+    rocksdb_writeoptions_destroy(w);
+    rocksdb_flushoptions_destroy(flush);
+    rocksdb_block_based_options_destroy(t);
+    rocksdb_options_destroy(o);
+}
+
+/* How many entries a walk finds, or its error. */
+static int walk(struct fx *f)
+{
+    struct kv *kv;
+    struct kv_iter *it;
+    int r, count = 0;
+
+    r = kv_rocks_open(f->path, &small_store, &kv);
+    if (r < 0)
+        return r;
+    assert_int_equal(kv_iter_new(kv, NULL, 0, &it), 0);
+    for (r = kv_iter_seek(it, "", 0); r == 0 && it->valid; r = kv_iter_next(it))
+        count++;
+    kv_iter_free(it);
+    kv_close(kv);
+    return r < 0 ? r : count;
+}
+
+/* What is checked of each of `step` places of each table, which has one bit flipped. */
+static void flip_tables(struct fx *f, long step, void (*check)(struct fx *f))
+{
+    char name[192], path[400];
+    unsigned tables = 0;
+    FILE *names;
+
+    RUN("ls %s | grep sst >%s/names", f->path, f->dir);
+    (void)snprintf(name, sizeof(name), "%s/names", f->dir);
+    names = fopen(name, "r");
+    assert_non_null(names);
+    for (; fscanf(names, "%191s", name) == 1; tables++) {
+        struct stat st;
+        FILE *file;
+
+        (void)snprintf(path, sizeof(path), "%s/%s", f->path, name);
+        assert_int_equal(stat(path, &st), 0);
+        file = fopen(path, "r");
+        assert_non_null(file);
+        for (long at = 0; at < st.st_size; at += step) {
+            uint8_t good, bad;
+
+            assert_int_equal(fseek(file, at, SEEK_SET), 0);
+            good = (uint8_t)fgetc(file);
+            bad = good ^ 4;
+            change_file(path, at, &bad, 1);
+            check(f);
+            change_file(path, at, &good, 1);
+        }
+        assert_int_equal(fclose(file), 0);
+    }
+    assert_int_equal(fclose(names), 0);
+    assert_true(tables > 2);
+}
+
+static void check_walk(struct fx *f)
+{
+    int r = walk(f);
+
+    assert_true(r == -EBADMSG || r == TABLE_KEYS * TABLE_ROUNDS);
+}
+
+/* RocksDB ended walks at a table that it could not open, or whose first block was damaged, as if there
+ * was nothing behind: what is listed would lack names, and a directory would be empty that is not. */
+static void a_walk_does_not_end_at_a_damaged_table(void **state)
+{
+    struct fx *f = *state;
+
+    make_tables(f);
+    assert_int_equal(walk(f), TABLE_KEYS * TABLE_ROUNDS);
+    flip_tables(f, 3001, check_walk);
+}
+
 /* Writes numbered batches of two keys each and flushes now and then, until it is killed. */
 static int write_until_killed(const char *path)
 {
@@ -580,6 +697,8 @@ int main(int argc, char **argv)
                                         teardown),
         cmocka_unit_test_setup_teardown(a_torn_manifest_is_cut, setup_rocks, teardown),
         cmocka_unit_test_setup_teardown(rot_is_never_wrong_content, setup_rocks, teardown),
+        cmocka_unit_test_setup_teardown(a_walk_does_not_end_at_a_damaged_table, setup_rocks,
+                                        teardown),
         cmocka_unit_test_setup_teardown(kill_leaves_a_prefix_of_the_batches, setup_mem, teardown),
     };
 

@@ -162,6 +162,12 @@ static inline bool kv_is_damaged(const struct kv *kv)
     return kv->is_damaged;
 }
 
+/* Somebody else found that: a reader of its files. */
+static inline void kv_note_damage(struct kv *kv)
+{
+    kv->is_damaged = true;
+}
+
 static inline void kv_close(struct kv *kv)
 {
     if (kv)

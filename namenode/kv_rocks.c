@@ -9,14 +9,19 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <rocksdb/c.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "common/buf.h"
+#include "common/clock.h"
 #include "common/limits.h"
 #include "common/log.h"
 #include "common/mem.h"
+#include "common/vfs.h"
 #include "namenode/kv_manifest.h"
 #include "namenode/mutants.h"
 
@@ -27,6 +32,9 @@ enum {
     /* One that is written, one on its way to the disk, and one so that neither a write nor the
      * beginning of a flush waits for that way: both are called on the loop thread. */
     MEMTABLES_MAX = 3,
+    VERIFY_TABLES_OPEN = 20, /* while all is read: each holds its index and filter in memory */
+    VERIFY_STEP = 1 << 20,   /* bytes between two looks at the clock */
+    PATH_SIZE = 1024,
 };
 
 struct kv_rocks {
@@ -55,7 +63,7 @@ static bool is_corruption(const char *err)
 }
 
 /* Takes the message of a failed call apart, logs it and frees it. */
-static int failed_take(struct kv_rocks *k, const char *what, char *err)
+static int error_take(const char *what, char *err)
 {
     int r = -EIO;
 
@@ -65,9 +73,16 @@ static int failed_take(struct kv_rocks *k, const char *what, char *err)
         r = -EBUSY;
     else if (is_corruption(err) || strstr(err, "No such file or directory"))
         r = -EBADMSG; /* Also when one of its files is gone. */
-    k->kv.is_damaged = k->kv.is_damaged || r == -EBADMSG;
     log_warn("rocksdb failed", "call=%s message=\"%s\"", what, err);
     rocksdb_free(err);
+    return r;
+}
+
+static int failed_take(struct kv_rocks *k, const char *what, char *err)
+{
+    int r = error_take(what, err);
+
+    k->kv.is_damaged = k->kv.is_damaged || r == -EBADMSG;
     return r;
 }
 
@@ -361,4 +376,160 @@ void kv_rocks_usage(struct kv *kv, struct kv_rocks_usage *ret_usage)
                    property(k, "rocksdb.compaction-pending") > 0 ||
                    property(k, "rocksdb.num-running-compactions") > 0,
     };
+}
+
+/* ---- reading all of it ---- */
+
+struct verifier {
+    const struct kv_rocks_verify *how;
+    rocksdb_t *db;
+    rocksdb_readoptions_t *options;
+    uint64_t begun_ns, bytes;
+};
+
+/*
+ * Each table is opened with its index and its filter read, which no walk does, and few at a time, for
+ * the sake of memory. This API sets that in words only.
+ */
+static rocksdb_options_t *verify_options_new(bool direct)
+{
+    static const char tables[] =
+        "block_based_table_factory={block_cache=8M;cache_index_and_filter_blocks=true;"
+        "filter_policy=bloomfilter:10:false;"
+        "metadata_cache_options={partition_pinning=kAll;top_level_index_pinning=kAll;"
+        "unpartitioned_pinning=kAll}}";
+    rocksdb_options_t *plain = rocksdb_options_create(), *o = rocksdb_options_create();
+    char *err = NULL;
+
+    rocksdb_options_set_paranoid_checks(plain, 1);
+    rocksdb_options_set_max_open_files(plain, VERIFY_TABLES_OPEN);
+    rocksdb_options_set_table_cache_numshardbits(plain, 0);
+    rocksdb_options_set_max_sequential_skip_in_iterations(plain, UINT64_MAX);
+    rocksdb_options_set_use_direct_reads(plain, direct);
+    rocksdb_options_set_info_log_level(plain, 4); /* fatal */
+    rocksdb_get_options_from_string(plain, tables, o, &err);
+    assert(!err && "our own words");
+    rocksdb_options_destroy(plain);
+    return o;
+}
+
+/* 0, when the pace allows to go on. */
+static int verify_pace(struct verifier *v)
+{
+    const struct kv_rocks_verify *how = v->how;
+    uint64_t due_ns;
+
+    if (how->rate_bytes == 0)
+        return how->stop && atomic_load(how->stop) ? -ECANCELED : 0;
+    due_ns = v->begun_ns + v->bytes / how->rate_bytes * CLOCK_NS_PER_S +
+             v->bytes % how->rate_bytes * CLOCK_NS_PER_S / how->rate_bytes;
+    while (!how->stop || !atomic_load(how->stop)) {
+        if (clock_monotonic_ns(clock_system()) >= due_ns)
+            return 0;
+        clock_sleep_ms(10);
+    }
+    return -ECANCELED;
+}
+
+/* Whatever a walk would pass over in silence at the beginning of a table (rocks_iter_next()), a seek
+ * to that place says. */
+static int verify_beginnings(struct verifier *v, rocksdb_iterator_t *it)
+{
+    const rocksdb_livefiles_t *files = rocksdb_livefiles(v->db);
+    int count = rocksdb_livefiles_count(files), r = 0;
+
+    for (int i = 0; i < count && r == 0; i++) {
+        char *err = NULL;
+        size_t len;
+        const char *key = rocksdb_livefiles_smallestkey(files, i, &len);
+
+        rocksdb_iter_seek(it, key, len);
+        rocksdb_iter_get_error(it, &err);
+        r = err ? error_take("verify", err) : verify_pace(v);
+    }
+    rocksdb_livefiles_destroy(files);
+    return r;
+}
+
+static int verify_rest(struct verifier *v, rocksdb_iterator_t *it)
+{
+    uint64_t looked = 0;
+    char *err = NULL;
+
+    for (rocksdb_iter_seek_to_first(it); rocksdb_iter_valid(it); rocksdb_iter_next(it)) {
+        size_t key_len, value_len;
+        int r;
+
+        (void)rocksdb_iter_key(it, &key_len);
+        (void)rocksdb_iter_value(it, &value_len);
+        v->bytes += key_len + value_len;
+        if (v->bytes - looked < VERIFY_STEP)
+            continue;
+        looked = v->bytes;
+        r = verify_pace(v);
+        if (r < 0)
+            return r;
+    }
+    rocksdb_iter_get_error(it, &err);
+    return err ? error_take("verify", err) : 0;
+}
+
+static int verify_all(struct verifier *v)
+{
+    rocksdb_iterator_t *it = rocksdb_create_iterator(v->db, v->options);
+    int r = verify_beginnings(v, it);
+
+    if (r == 0)
+        r = verify_rest(v, it);
+    rocksdb_iter_destroy(it);
+    return r;
+}
+
+static bool can_direct(const char *dir)
+{
+    char path[PATH_SIZE];
+    int fd;
+
+    if ((size_t)snprintf(path, sizeof(path), "%s/CURRENT", dir) >= sizeof(path))
+        return false;
+    fd = open(path, O_RDONLY | O_CLOEXEC | O_DIRECT);
+    if (fd >= 0)
+        (void)close(fd);
+    return fd >= 0;
+}
+
+/* What RocksDB writes when it opens a store, also to read it: of no use to whom this one is sent. */
+static int remove_log(void *ctx, const char *name, bool is_dir)
+{
+    char path[PATH_SIZE];
+
+    if (is_dir || strncmp(name, "LOG", 3) != 0)
+        return 0;
+    if ((size_t)snprintf(path, sizeof(path), "%s/%s", (const char *)ctx, name) >= sizeof(path))
+        return -ENAMETOOLONG;
+    return vfs_unlink(vfs_posix(), path);
+}
+
+int kv_rocks_verify(const char *dir, const struct kv_rocks_verify *how)
+{
+    rocksdb_options_t *o = verify_options_new(how->from_disk && can_direct(dir));
+    struct verifier v = {.how = how, .begun_ns = clock_monotonic_ns(clock_system())};
+    char *err = NULL, *path = mem_strdup(dir);
+    int r;
+
+    v.db = rocksdb_open_for_read_only(o, dir, 0, &err);
+    rocksdb_options_destroy(o);
+    if (err) {
+        r = error_take("verify", err);
+    } else {
+        v.options = rocksdb_readoptions_create();
+        rocksdb_readoptions_set_verify_checksums(v.options, 1);
+        rocksdb_readoptions_set_fill_cache(v.options, 0);
+        r = verify_all(&v);
+        rocksdb_readoptions_destroy(v.options);
+        rocksdb_close(v.db);
+    }
+    (void)vfs_list(vfs_posix(), dir, remove_log, path);
+    free(path);
+    return r;
 }

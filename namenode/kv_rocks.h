@@ -2,6 +2,8 @@
 #ifndef NAMENODE_KV_ROCKS_H
 #define NAMENODE_KV_ROCKS_H
 
+#include <stdatomic.h>
+
 #include "namenode/kv.h"
 
 struct kv_rocks_options {
@@ -19,6 +21,26 @@ struct kv_rocks_options {
  * -EIO      anything else
  */
 int kv_rocks_open(const char *dir, const struct kv_rocks_options *options, struct kv **ret_kv);
+
+/* How all of a store is read. */
+struct kv_rocks_verify {
+    uint64_t rate_bytes;     /* keys and values, a second at most; 0: as fast as it goes */
+    bool from_disk;          /* past the page cache, where the file system can */
+    const atomic_bool *stop; /* set by another thread: it ends; NULL: nothing ends it */
+};
+
+/*
+ * Reads every block of the store in dir, which nobody writes to: a checkpoint, an unpacked backup. Any
+ * thread, for as long as it takes. What RocksDB says of damage, the table and the place, is logged.
+ *
+ * Not seen is damage of what RocksDB can do without: the padding of a table's last 53 bytes, and the
+ * upper level of its filter, without which it is slower.
+ *
+ * -EBADMSG    damaged
+ * -ECANCELED  stopped
+ * -EIO        it cannot be read
+ */
+int kv_rocks_verify(const char *dir, const struct kv_rocks_verify *how);
 
 /* What an open store takes, in bytes. */
 struct kv_rocks_usage {

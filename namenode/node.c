@@ -368,6 +368,7 @@ void node_end_calls(struct node *n)
     n->is_closing = true;
     loop_cancel(n->loop, node_turn, n);
     loop_cancel(n->loop, turn_again, n);
+    node_cancel_damage(n);
     node_fail_proposals(n);
     node_fail_reads(n);
     while (node_run_completions(n))

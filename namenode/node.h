@@ -72,6 +72,7 @@ struct node_stats {
     uint64_t leader_changes; /* seen by this replica */
     uint64_t snapshots_sent, snapshots_installed;
     uint64_t snapshot_kept_bytes; /* of them, fetched by an attempt before */
+    uint64_t store_damages;       /* found by reading all of the store */
 };
 
 /* What the caches hold, in bytes, beside what the configuration allows; looked at now and then. */
@@ -162,6 +163,9 @@ void node_on_closed(struct node *n, struct conn *c);
  */
 bool node_checkpoint_prepare(struct node *n);
 int node_checkpoint(struct node *n, const char *dir, struct raft_point *ret_point);
+/* One that was made of this point turned out to be damaged, and so is our store: the process ends, and
+ * the next start sets it aside; one without others goes on, with what there is. */
+void node_checkpoint_is_damaged(struct node *n, const struct raft_point *point);
 const char *node_path(struct node *n, const char *name);
 
 /* We lead and everything committed before us is applied: services may answer. */

@@ -86,6 +86,7 @@ struct node {
     uint64_t ready_index;     /* our first entry as a leader: serving when it is applied */
 
     uint64_t applied;
+    uint64_t store_from;   /* where our store began: the snapshot that was installed, or 0 */
     uint64_t serving_term; /* told to the watches; 0: not serving */
 
     struct proposals proposals;
@@ -155,6 +156,8 @@ bool node_id_is_used(struct node *n, struct raft_id id);
 
 /* node_snap.c */
 int node_start_snapshots(struct node *n);
+/* Forgets that the process was to end. */
+void node_cancel_damage(struct node *n);
 
 /* node_open.c. What fails has been logged; with is_damaged, node_begin_anew() is the way on. */
 int node_open_dir(struct node *n);
@@ -164,6 +167,8 @@ void node_close_store(struct node *n);
 int node_open_raft(struct node *n, void (*durable)(void *ctx, uint64_t write_id));
 /* Notes that the store is damaged, for the next data_dir_open(). */
 void node_note_damage(struct node *n);
+/* True: the others of the group have what this replica has lost. */
+bool node_has_others(const struct node *n);
 /* After that: closes log and store, opens the directory with an empty store. */
 int node_begin_anew(struct node *n);
 /* Our state is not the leader's: the next start fetches a snapshot. */

@@ -212,8 +212,7 @@ int node_open_raft(struct node *n, void (*durable)(void *ctx, uint64_t write_id)
     return start_raft(n, &boot);
 }
 
-/* True: the others of the group have what this replica has lost. */
-static bool has_others(const struct node *n)
+bool node_has_others(const struct node *n)
 {
     struct raft_conf conf;
 
@@ -223,7 +222,7 @@ static bool has_others(const struct node *n)
 
 void node_note_damage(struct node *n)
 {
-    if (!has_others(n))
+    if (!node_has_others(n))
         log_error("the metadata store is damaged, and there is no other namenode: bring back the "
                   "data directory from a copy",
                   "dir=%s", n->conf->data_dir);
@@ -242,7 +241,7 @@ int node_begin_anew(struct node *n)
 
     n->is_damaged = false;
     node_note_damage(n);
-    if (!has_others(n))
+    if (!node_has_others(n))
         return -EBADMSG;
     raft_log_close(STEAL(n->log));
     node_close_store(n);

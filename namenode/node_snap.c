@@ -7,6 +7,7 @@
 #include "common/clock.h"
 #include "common/error.h"
 #include "common/log.h"
+#include "common/loop.h"
 #include "common/vfs.h"
 #include "rpc/conn.h"
 
@@ -30,6 +31,29 @@ int node_checkpoint(struct node *n, const char *dir, struct raft_point *ret_poin
     int r = raft_point_at(n->raft, pos.index, ret_point);
 
     return r < 0 ? r : fsm_checkpoint(n->fsm, dir);
+}
+
+static void die_of_damage(void *ctx)
+{
+    node_die(ctx, "read all of the metadata store", -EBADMSG);
+}
+
+void node_checkpoint_is_damaged(struct node *n, const struct raft_point *point)
+{
+    if (n->is_closing || point->index < n->store_from)
+        return; /* It was made of a store that a snapshot has taken the place of since. */
+    n->stats.store_damages++;
+    if (!node_has_others(n)) { /* What is not damaged is better than nothing. */
+        node_note_damage(n);
+        return;
+    }
+    kv_note_damage(n->kv);
+    loop_post(n->loop, die_of_damage, n); /* Who asked for the checkpoint is told before. */
+}
+
+void node_cancel_damage(struct node *n)
+{
+    loop_cancel(n->loop, die_of_damage, n);
 }
 
 static bool snap_prepare(void *ctx)
@@ -58,11 +82,17 @@ static void on_snap_ready(void *ctx, struct raft_id peer, const struct raft_poin
     (void)node_step(ctx, &ev);
 }
 
-static void on_snap_failed(void *ctx, struct raft_id peer)
+static void on_snap_failed(void *ctx, struct raft_id peer, int error)
 {
     struct raft_event ev = {.type = RAFT_EV_SNAPSHOT_FAILED, .peer = peer};
 
+    (void)error;
     (void)node_step(ctx, &ev);
+}
+
+static void on_snap_damaged(void *ctx, const struct raft_point *point)
+{
+    node_checkpoint_is_damaged(ctx, point);
 }
 
 /* Swaps the store for the received one. Half-way the process ends: CURRENT says which one counts. */
@@ -84,7 +114,7 @@ static int install(struct node *n, const struct raft_point *point)
     r = data_dir_remove_old(n->dir);
     if (r < 0)
         log_warn("the old store cannot be removed", "%s", dfs_strerror(r));
-    n->applied = point->index;
+    n->applied = n->store_from = point->index;
     n->stats.snapshots_installed++;
     log_info("snapshot installed", "index=%" PRIu64 " term=%" PRIu64, point->index, point->term);
     return 0;
@@ -136,7 +166,9 @@ int node_start_snapshots(struct node *n)
                                     .prepare = snap_prepare,
                                     .usable = snap_usable,
                                     .ready = on_snap_ready,
+                                    .verify = kv_rocks_verify,
                                     .failed = on_snap_failed,
+                                    .damaged = on_snap_damaged,
                                     .ctx = n};
     struct snap_receiver_config rc = {.loop = n->loop,
                                       .slabs = n->slabs,

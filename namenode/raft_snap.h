@@ -3,7 +3,7 @@
  * behind for the log, fetched by the follower file by file.
  *
  *   leader                                           follower
- *   snap_sender_want(): flush, checkpoint, hash
+ *   snap_sender_want(): flush, checkpoint, verify, hash
  *        └─ ready ─► RAFT offers the point ────────► snap_receiver_fetch()
  *   snap_sender_request() ◄── SNAP_WANT (no file) ── manifest: files with size and hash
  *                         ◄── SNAP_WANT (file, off)─ pieces, a few in flight, at a limited rate
@@ -19,6 +19,7 @@
 #ifndef NAMENODE_RAFT_SNAP_H
 #define NAMENODE_RAFT_SNAP_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -26,6 +27,7 @@
 #include "raft/types.h"
 
 struct conn;
+struct kv_rocks_verify;
 struct loop;
 struct rpc_frame;
 struct slab_pool;
@@ -39,7 +41,7 @@ struct vfs;
 struct snap_sender_config {
     struct loop *loop;
     const char *dir;     /* where the checkpoint is made */
-    uint64_t rate_bytes; /* a second */
+    uint64_t rate_bytes; /* a second, of what is verified, and then of what is sent */
     uint64_t idle_ms;    /* nobody has asked for so long: the checkpoint goes */
     uint16_t type;       /* of the requests: MSG_SNAP_WANT, MSG_BACKUP_WANT */
     /* Makes dir a checkpoint of the state machine, and says of which point. */
@@ -49,8 +51,15 @@ struct snap_sender_config {
     /* A follower that has this point can go on from the log. */
     bool (*usable)(void *ctx, const struct raft_point *point);
     void (*ready)(void *ctx, struct raft_id peer, const struct raft_point *point);
-    /* None can be made; or, after ready(), the one that was ready is gone. */
-    void (*failed)(void *ctx, struct raft_id peer);
+    /* Whether what is in dir is what was written (kv_rocks.h), on the sender's thread. The hashes say
+     * only that what arrives is what left. NULL: that is not asked. */
+    int (*verify)(const char *dir, const struct kv_rocks_verify *how);
+    /* None can be made; or, after ready(), the one that was ready is gone. -EBADMSG: it was made, and
+     * is damaged. */
+    void (*failed)(void *ctx, struct raft_id peer, int error);
+    /* After that: the store that the checkpoint was made of is, as its tables are the same files. NULL
+     * as verify is. */
+    void (*damaged)(void *ctx, const struct raft_point *point);
     void *ctx;
 };
 

@@ -341,10 +341,18 @@ static int rewrite_dir(const char *dir, const struct restore_plan *plan,
                        size_t err_size)
 {
     struct kv_rocks_options o = {.must_exist = true};
+    struct kv_rocks_verify how = {0};
     CLEANUP(kv) struct kv *kv = NULL;
     struct state_rec was;
-    int r = kv_rocks_open(dir, &o, &kv);
+    int r = kv_rocks_verify(dir, &how);
 
+    if (r == -EBADMSG) { /* The sums of the file are of what the namenode had, damaged or not. */
+        (void)snprintf(err, err_size,
+                       "the metadata in the backup were damaged when it was taken: take another");
+        return r;
+    }
+    if (r == 0)
+        r = kv_rocks_open(dir, &o, &kv);
     if (r == 0)
         r = read_state(kv, &was);
     if (r == 0 && (was.index != info->index || was.term != info->term))

@@ -1,6 +1,7 @@
 /* The leader's half of a snapshot: raft_snap.h has the picture. */
 #include <errno.h>
 #include <inttypes.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +15,7 @@
 #include "common/mem.h"
 #include "common/vfs.h"
 #include "common/worker.h"
+#include "namenode/kv_rocks.h"
 #include "namenode/raft_snap.h"
 #include "namenode/snap_files.h"
 #include "rpc/conn.h"
@@ -28,9 +30,11 @@ enum {
 };
 
 /*
- *   EMPTY ──want──► PREPARING ──flushed──► HASHING ──► READY ──idle, or too old──► EMPTY
+ *   EMPTY ──want──► PREPARING ──flushed──► READING ──► READY ──idle, or too old──► EMPTY
+ *
+ * READING: on the worker, it is verified and hashed.
  */
-enum sender_state { SENDER_EMPTY, SENDER_PREPARING, SENDER_HASHING, SENDER_READY };
+enum sender_state { SENDER_EMPTY, SENDER_PREPARING, SENDER_READING, SENDER_READY };
 
 /* Who has said that the snapshot does not fit on its disk. */
 struct refusal {
@@ -57,6 +61,8 @@ struct snap_sender {
     struct raft_point point;
     struct snap_files files;
     int result;
+    bool is_damaged; /* the result of verifying */
+    atomic_bool stop;
     struct raft_id waiting[PEERS_MAX];
     unsigned waiting_count;
     struct raft_id told[PEERS_MAX]; /* that the checkpoint is ready */
@@ -78,7 +84,8 @@ static bool is_in(const struct raft_id *list, unsigned count, struct raft_id pee
     return false;
 }
 
-static void answer_all(struct snap_sender *s, bool ready)
+/* error 0: it is ready. */
+static void answer_all(struct snap_sender *s, int error)
 {
     struct raft_id list[PEERS_MAX];
     unsigned count = s->waiting_count;
@@ -86,12 +93,12 @@ static void answer_all(struct snap_sender *s, bool ready)
     memcpy(list, s->waiting, sizeof(list));
     s->waiting_count = 0;
     for (unsigned i = 0; i < count; i++) {
-        if (ready && !is_in(s->told, s->told_count, list[i]) && s->told_count < PEERS_MAX)
+        if (error == 0 && !is_in(s->told, s->told_count, list[i]) && s->told_count < PEERS_MAX)
             s->told[s->told_count++] = list[i];
-        if (ready)
+        if (error == 0)
             s->config.ready(s->config.ctx, list[i], &s->point);
         else
-            s->config.failed(s->config.ctx, list[i]);
+            s->config.failed(s->config.ctx, list[i], error);
     }
 }
 
@@ -105,7 +112,7 @@ static void tell_gone(struct snap_sender *s)
     s->told_count = 0;
     for (unsigned i = 0; i < count; i++) {
         if (!is_in(s->waiting, s->waiting_count, list[i]))
-            s->config.failed(s->config.ctx, list[i]);
+            s->config.failed(s->config.ctx, list[i], -ESTALE);
     }
 }
 
@@ -120,27 +127,37 @@ static void drop_checkpoint(struct snap_sender *s)
     tell_gone(s);
 }
 
-static void on_hash_run(struct work *work)
+static void on_read_run(struct work *work)
 {
     struct snap_sender *s = CONTAINER_OF(work, struct snap_sender, work);
+    struct kv_rocks_verify how = {.rate_bytes = s->config.rate_bytes, .stop = &s->stop};
 
-    s->result = snap_files_scan(vfs_posix(), s->dir, &s->files);
+    s->result = s->config.verify ? s->config.verify(s->dir, &how) : 0;
+    s->is_damaged = s->result == -EBADMSG;
+    if (s->result == 0)
+        s->result = snap_files_scan(vfs_posix(), s->dir, &s->files);
 }
 
-static void on_hash_done(struct work *work)
+static void on_read_done(struct work *work)
 {
     struct snap_sender *s = CONTAINER_OF(work, struct snap_sender, work);
+    struct raft_point point = s->point;
 
     if (s->result < 0) {
-        log_error("a checkpoint cannot be read", "dir=%s %s", s->dir, dfs_strerror(s->result));
+        if (s->is_damaged)
+            log_error("a checkpoint is damaged, and is offered to nobody", "dir=%s", s->dir);
+        else if (s->result != -ECANCELED)
+            log_error("a checkpoint cannot be read", "dir=%s %s", s->dir, dfs_strerror(s->result));
         drop_checkpoint(s);
-        answer_all(s, false);
+        answer_all(s, s->result);
+        if (s->is_damaged)
+            s->config.damaged(s->config.ctx, &point);
         return;
     }
     s->state = SENDER_READY;
     s->idle_ms = 0;
     log_info("snapshot ready", "index=%" PRIu64 " files=%zu", s->point.index, s->files.count);
-    answer_all(s, true);
+    answer_all(s, 0);
 }
 
 static void make_checkpoint(struct snap_sender *s)
@@ -152,10 +169,10 @@ static void make_checkpoint(struct snap_sender *s)
     if (r < 0) {
         log_error("no checkpoint can be made", "dir=%s %s", s->dir, dfs_strerror(r));
         drop_checkpoint(s);
-        answer_all(s, false);
+        answer_all(s, r);
         return;
     }
-    s->state = SENDER_HASHING;
+    s->state = SENDER_READING;
     worker_submit(s->worker, &s->work);
 }
 
@@ -177,14 +194,14 @@ static void on_timer(void *ctx)
         if (s->config.prepare(s->config.ctx) || s->waited_ms >= PREPARE_MS_MAX)
             make_checkpoint(s);
         break;
-    case SENDER_HASHING:
+    case SENDER_READING:
         break;
     case SENDER_READY:
         s->idle_ms += POLL_MS;
         if (s->waiting_count > 0) {
             /* The log has gone on since: if the point has left it, another is needed. */
             if (s->config.usable(s->config.ctx, &s->point))
-                answer_all(s, true);
+                answer_all(s, 0);
             else
                 s->state = SENDER_PREPARING;
             s->idle_ms = s->waited_ms = 0;
@@ -415,7 +432,7 @@ int snap_sender_new(const struct snap_sender_config *config, struct snap_sender 
     s->config = *config;
     s->dir = mem_strdup(config->dir);
     s->pieces = mem_zalloc(PIECES_WAITING_MAX, sizeof(*s->pieces));
-    s->work = (struct work){.run = on_hash_run, .done = on_hash_done, .loop = config->loop};
+    s->work = (struct work){.run = on_read_run, .done = on_read_done, .loop = config->loop};
     r = worker_new("dfs-snap-out", &s->worker);
     if (r < 0)
         return r;
@@ -425,10 +442,11 @@ int snap_sender_new(const struct snap_sender_config *config, struct snap_sender 
     return 0;
 }
 
-static void ignore_peer(void *ctx, struct raft_id peer)
+static void ignore_peer(void *ctx, struct raft_id peer, int error)
 {
     (void)ctx;
     (void)peer;
+    (void)error;
 }
 
 static void ignore_ready(void *ctx, struct raft_id peer, const struct raft_point *point)
@@ -438,14 +456,22 @@ static void ignore_ready(void *ctx, struct raft_id peer, const struct raft_point
     (void)point;
 }
 
+static void ignore_damage(void *ctx, const struct raft_point *point)
+{
+    (void)ctx;
+    (void)point;
+}
+
 void snap_sender_free(struct snap_sender *s)
 {
     if (!s)
         return;
     s->config.ready = ignore_ready;
     s->config.failed = ignore_peer;
+    s->config.damaged = ignore_damage;
+    atomic_store(&s->stop, true);
     worker_free(s->worker);
-    while (s->state == SENDER_HASHING)
+    while (s->state == SENDER_READING)
         loop_run_once(s->config.loop, false);
     loop_timer_free(s->timer);
     loop_timer_free(s->piece_timer);

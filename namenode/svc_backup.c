@@ -3,7 +3,7 @@
  * which is sent like one for another namenode (raft_snap.h), file by file, at a limited rate.
  *
  *   BACKUP_POINT ─► (the leader) a round or the lease ─► index: all that was acknowledged is in it
- *   BACKUP_BEGIN ─► applied up to there ─► checkpoint, hashes ─► its point
+ *   BACKUP_BEGIN ─► applied up to there ─► checkpoint, verified, hashed ─► its point
  *   BACKUP_WANT  ─► manifest, pieces; over any connection, so that one that broke is no harm
  *
  * One backup at a time. Nobody asks for a minute: the checkpoint goes.
@@ -17,6 +17,7 @@
 #include "common/log.h"
 #include "common/mem.h"
 #include "namenode/fsm.h"
+#include "namenode/kv_rocks.h"
 #include "namenode/node.h"
 #include "namenode/node_conf.h"
 #include "namenode/raft_snap.h"
@@ -86,13 +87,26 @@ static void ready(void *ctx, struct raft_id peer, const struct raft_point *point
     svc_request_reply(STEAL(s->waiting), &reply.base);
 }
 
-static void failed(void *ctx, struct raft_id peer)
+static void failed(void *ctx, struct raft_id peer, int error)
 {
     struct svc_backup *s = ctx;
 
     (void)peer;
-    if (s->waiting)
+    if (!s->waiting)
+        return;
+    if (error == -EBADMSG)
+        svc_request_fail(STEAL(s->waiting), error,
+                         "the metadata on the disk of this namenode are damaged: take the backup "
+                         "from another one");
+    else
         svc_request_fail(STEAL(s->waiting), -EIO, "no checkpoint of the metadata can be made");
+}
+
+static void damaged(void *ctx, const struct raft_point *point)
+{
+    struct svc_backup *s = ctx;
+
+    node_checkpoint_is_damaged(s->node, point);
 }
 
 /* ---- requests ---- */
@@ -200,7 +214,9 @@ static int start(struct services *all, void **ret_self)
                                     .prepare = prepare,
                                     .usable = usable,
                                     .ready = ready,
+                                    .verify = kv_rocks_verify,
                                     .failed = failed,
+                                    .damaged = damaged,
                                     .ctx = s};
     int r;
 

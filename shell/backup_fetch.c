@@ -20,7 +20,7 @@
 enum {
     STATUS_MS = 2000,
     POINT_MS = 5000,
-    BEGIN_MS = 600000, /* the namenode flushes, and hashes all of its metadata */
+    BEGIN_MS = 3600000, /* the namenode flushes, then verifies and hashes all of its metadata */
     PIECE_MS = 30000,
     PIECE_BYTES = 512 << 10,
     TRIES = 10, /* of one piece, a second apart */

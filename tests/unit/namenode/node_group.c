@@ -47,6 +47,26 @@ static void choose_ports(uint16_t ports[SLOTS])
         (void)close(fds[i]);
 }
 
+const char *group_dir;
+
+/* Those of the process before, whose replicas know each other by them. */
+static void keep_ports(const char *dir, uint16_t ports[SLOTS])
+{
+    char path[100];
+    FILE *file;
+
+    (void)snprintf(path, sizeof(path), "%s/ports", dir);
+    file = fopen(path, "r");
+    if (file) {
+        assert_int_equal(fread(ports, sizeof(ports[0]), SLOTS, file), SLOTS);
+    } else {
+        file = fopen(path, "w");
+        assert_non_null(file);
+        assert_int_equal(fwrite(ports, sizeof(ports[0]), SLOTS, file), SLOTS);
+    }
+    assert_int_equal(fclose(file), 0);
+}
+
 /* The past is in the state machine before anybody serves, even when others had our first entry
  * durable, and so committed, before we had. */
 static void on_serving(void *ctx, uint64_t term)
@@ -89,11 +109,14 @@ int group_make(void **state, unsigned nodes, uint64_t election_ms)
     char list[200], err[100];
     int at = 0;
 
-    (void)snprintf(g->dir, sizeof(g->dir), "/tmp/dfs-test-node-XXXXXX");
-    assert_non_null(mkdtemp(g->dir));
+    (void)snprintf(g->dir, sizeof(g->dir), "%s",
+                   group_dir ? group_dir : "/tmp/dfs-test-node-XXXXXX");
+    assert_true(group_dir || mkdtemp(g->dir));
     assert_int_equal(loop_new(&g->loop), 0);
     g->slabs = slab_pool_new(1 << 20);
     choose_ports(ports);
+    if (group_dir)
+        keep_ports(g->dir, ports);
     for (unsigned i = 0; i < nodes; i++)
         at += snprintf(list + at, sizeof(list) - (size_t)at, "%s%u@127.0.0.1:%u", i ? ", " : "",
                        i + 1, ports[i]);
@@ -304,4 +327,49 @@ void fall_behind(struct group *g)
         assert_int_equal(fsm_flushed(node_fsm(g->r[i].node), &pos), 0);
     }
     WAIT_FOR(g, logs_are_cut);
+}
+
+/* ---- damage ---- */
+
+struct largest {
+    char dir[100], path[400];
+    uint64_t size;
+};
+
+static int find_largest(void *ctx, const char *name, bool is_dir)
+{
+    struct largest *l = ctx;
+    struct vfs_stat st;
+    char path[400];
+
+    (void)snprintf(path, sizeof(path), "%s/%s", l->dir, name);
+    if (is_dir && strncmp(name, "db-", 3) == 0) {
+        struct largest inner = {.size = l->size};
+
+        (void)snprintf(inner.dir, sizeof(inner.dir), "%.99s", path);
+        (void)vfs_list(vfs_posix(), inner.dir, find_largest, &inner);
+        if (inner.size > l->size)
+            memcpy(l->path, inner.path, sizeof(l->path));
+        l->size = inner.size;
+    } else if (strstr(name, ".sst") && vfs_stat(vfs_posix(), path, &st) == 0 && st.size > l->size) {
+        memcpy(l->path, path, sizeof(l->path));
+        l->size = st.size;
+    }
+    return 0;
+}
+
+void flip_bit_of_a_table(struct group *g, unsigned i)
+{
+    struct largest l = {0};
+    struct vfs_file *f;
+    uint8_t byte;
+
+    (void)snprintf(l.dir, sizeof(l.dir), "%s", g->r[i].conf.data_dir);
+    assert_int_equal(vfs_list(vfs_posix(), l.dir, find_largest, &l), 0);
+    assert_true(l.size > 0);
+    assert_int_equal(vfs_open(vfs_posix(), l.path, O_RDWR, 0, &f), 0);
+    assert_int_equal(vfs_pread_all(f, &byte, 1, l.size / 3), 0);
+    byte ^= 16;
+    assert_int_equal(vfs_pwrite(f, &byte, 1, l.size / 3), 0);
+    vfs_close(f);
 }

@@ -44,6 +44,8 @@ void replica_up(struct group *g, unsigned i);
 void replica_down(struct group *g, unsigned i);
 extern uint64_t
     group_snapshot_rate; /* bytes a second, of groups made from then on; 0: the default */
+/* Where the next group lives; NULL: in a new directory. What another process left there goes on. */
+extern const char *group_dir;
 int group_setup(void **state);
 /* The same with another number of founders, at most NODES; one alone need not wait to be elected. */
 int group_make(void **state, unsigned nodes, uint64_t election_ms);
@@ -65,6 +67,9 @@ extern unsigned want_answers;
 extern unsigned lagging;
 void fall_behind(struct group *g);
 bool snapshot_is_installed(struct group *g); /* ... on it, and all are equal */
+
+/* One bit of the largest table of replica i flips, which is up or down. */
+void flip_bit_of_a_table(struct group *g, unsigned i);
 
 #define WAIT_FOR(g, condition) wait_for(g, condition, #condition)
 

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -536,6 +537,14 @@ static int walk(struct fx *f)
     return r < 0 ? r : count;
 }
 
+static bool has_log(struct fx *f)
+{
+    char path[160];
+
+    (void)snprintf(path, sizeof(path), "%s/LOG", f->path);
+    return access(path, F_OK) == 0;
+}
+
 /* What is checked of each of `step` places of each table, which has one bit flipped. */
 static void flip_tables(struct fx *f, long step, void (*check)(struct fx *f))
 {
@@ -587,6 +596,70 @@ static void a_walk_does_not_end_at_a_damaged_table(void **state)
     make_tables(f);
     assert_int_equal(walk(f), TABLE_KEYS * TABLE_ROUNDS);
     flip_tables(f, 3001, check_walk);
+}
+
+static int verify(struct fx *f, bool from_disk)
+{
+    struct kv_rocks_verify how = {.from_disk = from_disk};
+    int r = kv_rocks_verify(f->path, &how);
+
+    assert_false(has_log(f));
+    return r;
+}
+
+static unsigned unseen;
+
+static void check_verify(struct fx *f)
+{
+    int r = verify(f, false);
+
+    assert_true(r == 0 || r == -EBADMSG);
+    if (r < 0)
+        return;
+    unseen++;
+    assert_int_equal(walk(f), TABLE_KEYS * TABLE_ROUNDS); /* Nobody misses what was damaged. */
+    RUN("rm -f %s/LOG*", f->path);
+}
+
+/* Every block of every table, also of those that a walk does not read: indexes and filters. */
+static void verifying_finds_damage_in_any_block(void **state)
+{
+    struct fx *f = *state;
+    atomic_bool stop = true;
+    struct kv_rocks_verify how = {.stop = &stop, .rate_bytes = 1};
+
+    make_tables(f);
+    RUN("rm -f %s/LOG*", f->path);
+    assert_int_equal(verify(f, false), 0);
+    assert_int_equal(verify(f, true), 0);
+    assert_int_equal(kv_rocks_verify(f->path, &how), -ECANCELED);
+    unseen = 0;
+    flip_tables(f, 2003, check_verify);
+    print_message("# unseen %u\n", unseen);
+    assert_true(unseen < 10);
+    RUN("rm %s/$(ls %s | grep sst | tail -n 1)", f->path, f->path);
+    assert_int_equal(verify(f, false), -EBADMSG);
+}
+
+static void verifying_keeps_its_pace(void **state)
+{
+    struct kv_rocks_verify how = {.rate_bytes = 1 << 20};
+    struct fx *f = *state;
+    static char value[8192];
+    struct timespec a, b;
+
+    for (unsigned i = 0; i < 160; i++) {
+        (void)kv_batch_put(&f->batch, &i, sizeof(i), value, sizeof(value));
+        assert_int_equal(kv_write(f->kv, &f->batch), 0);
+        kv_batch_clear(&f->batch);
+    }
+    assert_int_equal(kv_flush(f->kv, true), 0);
+    kv_close(f->kv);
+    f->kv = NULL;
+    (void)clock_gettime(CLOCK_MONOTONIC, &a);
+    assert_int_equal(kv_rocks_verify(f->path, &how), 0);
+    (void)clock_gettime(CLOCK_MONOTONIC, &b);
+    assert_true(b.tv_sec - a.tv_sec + (b.tv_nsec - a.tv_nsec) / 1e9 >= 0.9);
 }
 
 /* Writes numbered batches of two keys each and flushes now and then, until it is killed. */
@@ -699,6 +772,8 @@ int main(int argc, char **argv)
         cmocka_unit_test_setup_teardown(rot_is_never_wrong_content, setup_rocks, teardown),
         cmocka_unit_test_setup_teardown(a_walk_does_not_end_at_a_damaged_table, setup_rocks,
                                         teardown),
+        cmocka_unit_test_setup_teardown(verifying_finds_damage_in_any_block, setup_rocks, teardown),
+        cmocka_unit_test_setup_teardown(verifying_keeps_its_pace, setup_rocks, teardown),
         cmocka_unit_test_setup_teardown(kill_leaves_a_prefix_of_the_batches, setup_mem, teardown),
     };
 

@@ -4,11 +4,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/backup_file.h"
+#include "common/buf.h"
 #include "common/mem.h"
 #include "common/vfs.h"
 #include "namenode/data_dir.h"
 #include "namenode/keys.h"
+#include "namenode/node_conf.h"
 #include "namenode/restore.h"
+#include "namenode/snap_files.h"
 #include "tests/unit/namenode/fsm_fixture.h"
 
 static const int64_t year_2026 = 1795914838;
@@ -331,6 +335,116 @@ static void a_directory_is_the_old_nothing_or_the_whole(void **state)
     assert_int_equal(vfs_remove_all(vfs_posix(), dir), 0);
 }
 
+/* ---- a backup of what was damaged before ---- */
+
+/* Content of files, of which a restore reads nothing. */
+static void fill(struct fx *f)
+{
+    static uint8_t bytes[2000];
+    uint32_t chance = 1;
+    struct kv_batch b;
+
+    kv_batch_init(&b);
+    for (unsigned i = 0; i < 300; i++) {
+        struct key k;
+
+        for (size_t at = 0; at < sizeof(bytes); at++)
+            bytes[at] = (uint8_t)((chance = chance * 1103515245 + 12345) >> 16);
+        key_id64(&k, 'F', 1000 + i);
+        (void)kv_batch_put(&b, k.b, k.len, bytes, sizeof(bytes));
+    }
+    assert_int_equal(kv_write(f->kv, &b), 0);
+    kv_batch_done(&b);
+}
+
+static int write_out(void *ctx, const void *data, size_t len)
+{
+    buf_append(ctx, data, len);
+    return 0;
+}
+
+/* As `dfs backup create` makes it of what is in dir, right or wrong. */
+static void back_up(struct fx *f, const char *dir, const char *file)
+{
+    struct backup_info info = {
+        .index = fsm_applied(f->fsm).index, .term = fsm_applied(f->fsm).term, .time_s = year_2026};
+    CLEANUP(backup_writer) struct backup_writer *w = NULL;
+    CLEANUP_BUF struct buf out = {0};
+    struct snap_files files;
+
+    assert_int_equal(snap_files_scan(vfs_posix(), dir, &files), 0);
+    for (size_t i = 0; i < files.count; i++)
+        assert_int_equal(
+            backup_info_add(&info, files.list[i].name, files.list[i].size, files.list[i].hash), 0);
+    assert_int_equal(backup_writer_new(&info, write_out, &out, &w), 0);
+    for (size_t i = 0; i < files.count; i++) {
+        CLEANUP_BUF struct buf b = {0};
+        char path[300];
+
+        (void)snprintf(path, sizeof(path), "%s/%s", dir, files.list[i].name);
+        assert_int_equal(vfs_read_file(vfs_posix(), path, 1 << 30, &b), 0);
+        assert_int_equal(backup_writer_add(w, b.data, b.len), 0);
+    }
+    assert_int_equal(backup_writer_end(w), 0);
+    assert_int_equal(vfs_replace_file(vfs_posix(), file, out.data, out.len, 0600), 0);
+    backup_info_done(&info);
+    snap_files_done(&files);
+}
+
+static int flip_table(void *ctx, const char *name, bool is_dir)
+{
+    struct vfs_file *file;
+    struct vfs_stat st;
+    char path[300];
+    uint8_t byte;
+
+    (void)is_dir;
+    (void)snprintf(path, sizeof(path), "%s/%s", (const char *)ctx, name);
+    if (!strstr(name, ".sst") || vfs_stat(vfs_posix(), path, &st) < 0 || st.size < 100000)
+        return 0;
+    assert_int_equal(vfs_open(vfs_posix(), path, O_RDWR, 0, &file), 0);
+    assert_int_equal(vfs_pread_all(file, &byte, 1, st.size / 2), 0);
+    byte ^= 1;
+    assert_int_equal(vfs_pwrite(file, &byte, 1, st.size / 2), 0);
+    vfs_close(file);
+    return 1;
+}
+
+static int restore_from(struct fx *f, const char *file, const char *name, char err[300])
+{
+    struct node_conf conf;
+    char why[100];
+    int r;
+
+    node_conf_init(&conf);
+    conf.id.v = 1;
+    conf.data_dir = mem_printf("%s/%s", f->dir, name);
+    assert_int_equal(node_conf_parse_namenodes("1@h:1", &conf.founders, why, sizeof(why)), 0);
+    err[0] = '\0';
+    r = restore_run(&conf, file, NULL, 0, err, 300);
+    node_conf_done(&conf);
+    return r;
+}
+
+/* The sums of the file are right: they are those of the damaged bytes. */
+static void a_backup_of_a_damaged_store_is_refused(void **state)
+{
+    struct fx *f = *state;
+    char dir[100], file[100], err[300];
+
+    live(f);
+    fill(f);
+    (void)snprintf(dir, sizeof(dir), "%s/out", f->dir);
+    (void)snprintf(file, sizeof(file), "%s/backup", f->dir);
+    assert_int_equal(kv_checkpoint(f->kv, dir), 0);
+    back_up(f, dir, file);
+    assert_int_equal(restore_from(f, file, "good", err), 0);
+    assert_int_equal(vfs_list(vfs_posix(), dir, flip_table, dir), 1);
+    back_up(f, dir, file);
+    assert_int_equal(restore_from(f, file, "bad", err), -EBADMSG);
+    assert_non_null(strstr(err, "were damaged when it was taken: take another"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -342,6 +456,8 @@ int main(void)
         ON_BOTH_STORES(targets_that_are_gone_are_given_up),
         ON_BOTH_STORES(a_large_store_is_rewritten_to_its_end),
         ON_BOTH_STORES(what_is_no_store_of_ours_is_refused),
+        cmocka_unit_test_setup_teardown(a_backup_of_a_damaged_store_is_refused, fx_setup_rocks,
+                                        fx_teardown),
         cmocka_unit_test(a_directory_is_the_old_nothing_or_the_whole),
     };
 

@@ -99,10 +99,11 @@ static void ready(void *ctx, struct raft_id peer, const struct raft_point *point
     ((struct world *)ctx)->is_ready = true;
 }
 
-static void failed(void *ctx, struct raft_id peer)
+static void failed(void *ctx, struct raft_id peer, int error)
 {
     (void)ctx;
     (void)peer;
+    (void)error;
 }
 
 static void on_request(void *ctx, struct conn *c, const struct rpc_frame *f)

@@ -9,6 +9,7 @@
 
 #include "common/error.h"
 #include "common/loop.h"
+#include "rpc/msg.h"
 #include "tests/unit/namenode/svc_cluster.h"
 
 /* Somebody else than the cluster's client, whose answer may come later. */
@@ -17,6 +18,7 @@ struct operator_conn {
     int status; /* 1: not answered yet */
     uint64_t index, term;
     size_t files;
+    char said[RPC_ERROR_TEXT_MAX];
 };
 
 static void on_request(void *ctx, struct conn *c, const struct rpc_frame *f)
@@ -35,6 +37,7 @@ static void on_reply(void *ctx, int status, const struct rpc_frame *f)
     Dfs__BackupReply *m;
 
     o->status = status;
+    (void)rpc_error_text(f, o->said);
     if (status < 0)
         return;
     m = dfs__backup_reply__unpack(NULL, f->header.body_len, f->body);
@@ -196,6 +199,26 @@ static void a_wait_ends_with_its_connection(void **state)
     goes(c, &other);
 }
 
+/* One without others goes on, with what there is: but nobody takes that for a backup. */
+static void a_damaged_store_is_not_backed_up(void **state)
+{
+    struct svc_cluster *c = *state;
+    struct operator_conn o = {0};
+
+    WAIT_UNTIL(c, has_leader(c->g));
+    session_open(c, 0);
+    assert_int_equal(fsm_flush(node_fsm(leader(c)), true), 0);
+    flip_bit_of_a_table(c->g, 0);
+    comes(c, &o, 0);
+    begin(&o, 0);
+    WAIT_UNTIL(c, o.status <= 0);
+    assert_int_equal(o.status, -EBADMSG);
+    assert_non_null(strstr(o.said, "are damaged: take the backup from another one"));
+    assert_int_equal(node_stats(leader(c))->store_damages, 1);
+    session_open(c, 1);
+    goes(c, &o);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -205,6 +228,8 @@ int main(void)
                                         svc_cluster_setup_three, svc_cluster_teardown),
         cmocka_unit_test_setup_teardown(one_is_taken_at_a_time_and_is_not_from_yesterday,
                                         svc_cluster_setup, svc_cluster_teardown),
+        cmocka_unit_test_setup_teardown(a_damaged_store_is_not_backed_up, svc_cluster_setup,
+                                        svc_cluster_teardown),
         cmocka_unit_test_setup_teardown(a_wait_ends_with_its_connection, svc_cluster_setup,
                                         svc_cluster_teardown),
     };

@@ -416,6 +416,8 @@ static int open_dir(struct data_dir *d, struct raft_id id, const struct raft_con
     r = vfs_remove_all(d->vfs, data_dir_path(d, "snap-out"));
     if (r == 0)
         r = vfs_remove_all(d->vfs, data_dir_path(d, "backup-out"));
+    if (r == 0)
+        r = vfs_remove_all(d->vfs, data_dir_path(d, "scrub"));
     /* Of a store that is wrong something may still be saved, until there is a better one. */
     return r < 0 || d->is_diverged ? r : data_dir_remove_old(d);
 }

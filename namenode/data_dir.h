@@ -8,6 +8,7 @@
  *   DIVERGED     is there when the store was found damaged, or to differ from the leader's
  *   snap-out/    a checkpoint that is being sent
  *   backup-out/  another one, to an operator
+ *   scrub/       another one, that is being read
  *   snap-in/     one that is being received; kept over a restart, to go on
  *   restoring/   there while the directory is being made out of a backup (restore.h): until it has
  *                become the store, nothing starts from here

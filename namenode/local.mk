@@ -42,7 +42,7 @@ libnamenode_la_SOURCES = namenode/cluster_view.c namenode/cluster_view.h namenod
 	namenode/log_keep.c namenode/log_keep.h \
 	namenode/node.c \
 	namenode/node.h namenode/node_care.c namenode/node_conf.c namenode/node_conf.h \
-	namenode/node_impl.h namenode/node_open.c namenode/node_propose.c namenode/node_snap.c \
+	namenode/node_impl.h namenode/node_open.c namenode/node_propose.c namenode/node_scrub.c namenode/node_snap.c \
 	namenode/node_space.c namenode/peers.c \
 	namenode/peers.h namenode/proposals.c namenode/proposals.h namenode/pg_push.c namenode/pg_push.h namenode/pg_survey.c namenode/pg_survey.h namenode/raft_snap.h \
 	namenode/restore.c namenode/restore.h \

@@ -315,8 +315,11 @@ static int start_parts(struct node *n)
                               .unreachable = on_unreachable,
                               .ctx = n};
 
+    int r;
+
     n->peers = peers_new(&pc);
-    return node_start_snapshots(n);
+    r = node_start_snapshots(n);
+    return r < 0 ? r : node_start_scrub(n);
 }
 
 static int open_state(struct node *n)
@@ -383,6 +386,7 @@ void node_free(struct node *n)
     loop_timer_free(n->tick_timer);
     loop_timer_free(n->care_timer);
     loop_timer_free(n->stop_timer);
+    node_stop_scrub(n);
     snap_receiver_free(n->snap_receiver);
     snap_sender_free(n->snap_sender);
     raft_log_close(n->log);

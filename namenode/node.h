@@ -73,6 +73,9 @@ struct node_stats {
     uint64_t snapshots_sent, snapshots_installed;
     uint64_t snapshot_kept_bytes; /* of them, fetched by an attempt before */
     uint64_t store_damages;       /* found by reading all of the store */
+    uint64_t scrubs;              /* of the store, that came to their end */
+    uint64_t scrub_bytes;         /* the tables of the last one... */
+    uint64_t scrub_ended_s;       /* ...and when it ended, in Unix time; 0: none did */
 };
 
 /* What the caches hold, in bytes, beside what the configuration allows; looked at now and then. */

@@ -401,4 +401,5 @@ void node_care(void *ctx)
     care_for_store(n, now_ns);
     care_for_log(n, now_ns);
     look_at_memory(n);
+    node_care_for_scrub(n, now_ns);
 }

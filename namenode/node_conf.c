@@ -20,6 +20,8 @@
  *               log_max          1G                   kept for live followers at most
  *               snapshot_rate    100M                 a second, to a follower, of a backup
  *               flush            30s                  metadata is flushed at least so often
+ *               scrub            1d                   all metadata are read from the disk and checked
+ *                                                     once in this time, slowly; 0 or off: never
  *               stop_timeout     3s                   a stopping leader hands over first
  *               direct_io        on                   O_DIRECT for the Raft log where possible
  *               copies           3                    of a new cluster: of each chunk...
@@ -48,6 +50,7 @@
 
 /* A session is renewed several times in its lease of 15 s: to be late is not to be silent. */
 enum { SESSION_TIMEOUT_S_MIN = 20, SESSION_TIMEOUT_S_MAX = 30 * 24 * 3600 };
+enum { SCRUB_MS_MIN = 1000, SCRUB_S_MAX = 365 * 24 * 3600 };
 
 void node_conf_init(struct node_conf *c)
 {
@@ -68,6 +71,8 @@ void node_conf_init(struct node_conf *c)
         .snapshot_rate = 100 * MIB,
         .snapshot_idle_ms = 60000,
         .snapshot_spare_bytes = 64 * MIB,
+        .scrub_ms = 24 * 3600 * 1000,
+        .scrub_rate = 8 * MIB,
         .flush_ms = KV_FLUSH_MS,
         .flush_ops = KV_FLUSH_OPS,
         .hash_every = 4096,
@@ -181,6 +186,15 @@ static char *read_addr(struct conf *conf, const char *key, const char *text)
     return mem_strdup(text);
 }
 
+static uint64_t read_scrub(struct conf *conf, const char *s, uint64_t fallback)
+{
+    const char *text = conf_str(conf, s, "scrub", "");
+
+    if (strcmp(text, "off") == 0 || strcmp(text, "0") == 0)
+        return 0;
+    return conf_duration_ms(conf, s, "scrub", fallback, SCRUB_MS_MIN, SCRUB_S_MAX * 1000ull);
+}
+
 static void read_namenode(struct conf *conf, const char *conf_path, struct node_conf *c)
 {
     const char *s = "namenode";
@@ -217,6 +231,7 @@ static void read_namenode(struct conf *conf, const char *conf_path, struct node_
     c->log_bytes_max = conf_size(conf, s, "log_max", c->log_bytes_max, 64 * MIB, 1024 * GIB);
     c->snapshot_rate = conf_size(conf, s, "snapshot_rate", c->snapshot_rate, MIB, 100 * GIB);
     c->flush_ms = conf_duration_ms(conf, s, "flush", c->flush_ms, 1000, 3600000);
+    c->scrub_ms = read_scrub(conf, s, c->scrub_ms);
     c->stop_ms = conf_duration_ms(conf, s, "stop_timeout", c->stop_ms, 0, 60000);
     c->direct_io = conf_bool(conf, s, "direct_io", c->direct_io);
     c->copies = (unsigned)conf_u64(conf, s, "copies", c->copies, 1, PG_MEMBERS_MAX - 1);

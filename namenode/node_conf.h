@@ -36,6 +36,8 @@ struct node_conf {
     uint64_t snapshot_idle_ms; /* one that nobody fetches is kept so long; no key, tests lower it */
     uint64_t
         snapshot_spare_bytes; /* a fetched one leaves so much of the disk free; no key either */
+    uint64_t scrub_ms;        /* all of the store is read once in this time; 0: never */
+    uint64_t scrub_rate;      /* bytes a second at least; no key, tests lower it */
     uint64_t flush_ms;
     uint64_t flush_ops;  /* ...and after so many operations; no key, tests lower it */
     uint64_t hash_every; /* entries between two comparisons of the state; no key, tests lower it */

@@ -73,6 +73,7 @@ struct node {
     struct peers *peers;
     struct snap_sender *snap_sender;
     struct snap_receiver *snap_receiver;
+    struct node_scrub *scrub;
     struct loop_timer *tick_timer, *care_timer, *stop_timer;
     bool turn_deferred, in_turn, turn_again, is_closing;
 
@@ -158,6 +159,11 @@ bool node_id_is_used(struct node *n, struct raft_id id);
 int node_start_snapshots(struct node *n);
 /* Forgets that the process was to end. */
 void node_cancel_damage(struct node *n);
+
+/* node_scrub.c */
+int node_start_scrub(struct node *n);
+void node_stop_scrub(struct node *n);
+void node_care_for_scrub(struct node *n, uint64_t now_ns);
 
 /* node_open.c. What fails has been logged; with is_damaged, node_begin_anew() is the way on. */
 int node_open_dir(struct node *n);

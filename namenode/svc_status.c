@@ -66,6 +66,22 @@ static uint64_t snapshots_installed(struct node *n)
 {
     return node_stats(n)->snapshots_installed;
 }
+static uint64_t scrubs(struct node *n)
+{
+    return node_stats(n)->scrubs;
+}
+static uint64_t scrub_ended(struct node *n)
+{
+    return node_stats(n)->scrub_ended_s;
+}
+static uint64_t scrub_bytes(struct node *n)
+{
+    return node_stats(n)->scrub_bytes;
+}
+static uint64_t store_damages(struct node *n)
+{
+    return node_stats(n)->store_damages;
+}
 static uint64_t log_syncs(struct node *n)
 {
     return node_log_stats(n)->syncs;
@@ -155,6 +171,12 @@ static const struct figure figures[] = {
     {"dfs_raft_leader_changes_total", "changes of the leader seen here", leader_changes, false},
     {"dfs_raft_snapshots_installed_total", "snapshots fetched and installed", snapshots_installed,
      false},
+    {"dfs_store_scrubs_total", "all of the metadata store was read and checked", scrubs, false},
+    {"dfs_store_scrub_ended_seconds", "when that was so last, in Unix time; 0: not since the start",
+     scrub_ended, true},
+    {"dfs_store_scrub_bytes", "the tables that were read then", scrub_bytes, true},
+    {"dfs_store_damages_total", "the store was found damaged, by a scrub, snapshot or backup",
+     store_damages, false},
     {"dfs_log_syncs_total", "syncs of the Raft log", log_syncs, false},
     {"dfs_log_bytes_total", "bytes written to the Raft log", log_bytes, false},
     {"dfs_log_entries_total", "entries appended to the Raft log", log_entries, false},

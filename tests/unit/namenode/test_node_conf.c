@@ -49,6 +49,25 @@ static void a_short_configuration_is_enough(void **state)
     node_conf_done(&c);
 }
 
+static void the_scrub_can_be_switched_off(void **state)
+{
+    static const struct {
+        const char *text;
+        uint64_t ms;
+    } all[] = {{"", 86400000}, {"scrub = off\n", 0}, {"scrub = 0\n", 0}, {"scrub = 2h\n", 7200000}};
+    struct node_conf c;
+    char text[200];
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_COUNT(all); i++) {
+        (void)snprintf(text, sizeof(text), "[namenode]\nid = 1\nnamenodes = 1@a:1\n%s" TLS,
+                       all[i].text);
+        assert_int_equal(read_text(text, &c, NULL, 0), 0);
+        assert_int_equal(c.scrub_ms, all[i].ms);
+        node_conf_done(&c);
+    }
+}
+
 static void each_mistake_is_told(void **state)
 {
     static const struct {
@@ -62,6 +81,7 @@ static void each_mistake_is_told(void **state)
         {"[namenode]\nid = 1\nnamenodes = 1@a:1\n", "ca"},
         {"[namenode]\nid = 1\nnamenodes = 1@a:1\nelection_ms = 60\n" TLS, "heartbeat"},
         {"[namenode]\nid = 1\nnamenodes = 1@a:1\nsession_timeout = 19s\n" TLS, "session_timeout"},
+        {"[namenode]\nid = 1\nnamenodes = 1@a:1\nscrub = 0.5\n" TLS, "scrub"},
         {"[namenode]\nid = 1\nnamenodes = 1@a:1\nlistn = 1\n" TLS, "listn"},
         {"[namenode]\nid = 1\nnamenodes = 1@a:1\n" TLS "[log]\nlevel = loud\n", "loud"},
     };
@@ -82,6 +102,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_short_configuration_is_enough),
+        cmocka_unit_test(the_scrub_can_be_switched_off),
         cmocka_unit_test(each_mistake_is_told),
     };
 

@@ -31,8 +31,11 @@ enum {
 
 /*
  *   EMPTY ──want──► PREPARING ──flushed──► READING ──► READY ──idle, or too old──► EMPTY
+ *                                             ▲          │
+ *                                             └──────────┘ one that has fetched of it begins again
  *
- * READING: on the worker, it is verified and hashed.
+ * READING: on the worker, it is verified and hashed. What rots after that would be sent, refused by
+ * its hash and asked for again for ever: so it is read anew for those who come back.
  */
 enum sender_state { SENDER_EMPTY, SENDER_PREPARING, SENDER_READING, SENDER_READY };
 
@@ -67,6 +70,8 @@ struct snap_sender {
     unsigned waiting_count;
     struct raft_id told[PEERS_MAX]; /* that the checkpoint is ready */
     unsigned told_count;
+    struct raft_id fed[PEERS_MAX]; /* to whom pieces of it went since it was read */
+    unsigned fed_count;
     uint64_t waited_ms, idle_ms;
     uint64_t free_ns; /* when the rate allows the next piece */
     struct piece *pieces;
@@ -160,6 +165,14 @@ static void on_read_done(struct work *work)
     answer_all(s, 0);
 }
 
+static void read_checkpoint(struct snap_sender *s)
+{
+    snap_files_done(&s->files);
+    s->fed_count = 0;
+    s->state = SENDER_READING;
+    worker_submit(s->worker, &s->work);
+}
+
 static void make_checkpoint(struct snap_sender *s)
 {
     int r;
@@ -172,8 +185,7 @@ static void make_checkpoint(struct snap_sender *s)
         answer_all(s, r);
         return;
     }
-    s->state = SENDER_READING;
-    worker_submit(s->worker, &s->work);
+    read_checkpoint(s);
 }
 
 static void on_timer(void *ctx)
@@ -258,13 +270,14 @@ static void send_manifest(struct snap_sender *s, struct conn *c, uint64_t rpc_id
 
 static void send_piece(struct snap_sender *s, const struct piece *p)
 {
-    const struct snap_file *file = snap_files_find(&s->files, p->name);
+    const struct snap_file *file =
+        s->state == SENDER_READY ? snap_files_find(&s->files, p->name) : NULL;
     Dfs__SnapData msg = DFS__SNAP_DATA__INIT;
     struct rpc_payload payload = {.file_fd = -1};
     struct open_file *o;
     char path[1024];
 
-    if (!file || p->offset >= file->size || s->state != SENDER_READY) {
+    if (!file || p->offset >= file->size) {
         conn_reply_error(p->conn, s->config.type, p->rpc_id, -ESTALE, "no such piece");
         return;
     }
@@ -363,9 +376,15 @@ bool snap_sender_refused(struct snap_sender *s, struct raft_id peer, uint64_t *r
     return true;
 }
 
+static bool is_fed(const struct snap_sender *s, struct raft_id peer)
+{
+    return is_in(s->fed, s->fed_count, peer);
+}
+
 static void take_request(struct snap_sender *s, struct conn *c, uint64_t rpc_id,
                          const Dfs__SnapWant *want)
 {
+    struct raft_id peer = {want->replica_id};
     struct piece *p;
 
     if (s->state != SENDER_READY || want->index != s->point.index || want->term != s->point.term) {
@@ -375,6 +394,11 @@ static void take_request(struct snap_sender *s, struct conn *c, uint64_t rpc_id,
     }
     s->idle_ms = 0;
     note_fit(s, want);
+    if (!*want->file && is_fed(s, peer)) {
+        read_checkpoint(s);
+        conn_reply_error(c, s->config.type, rpc_id, -ESTALE, "this snapshot is read once more");
+        return;
+    }
     if (!*want->file) {
         s->sent_count++;
         send_manifest(s, c, rpc_id);
@@ -385,6 +409,8 @@ static void take_request(struct snap_sender *s, struct conn *c, uint64_t rpc_id,
         conn_reply_error(c, s->config.type, rpc_id, -EINVAL, "too much at once");
         return;
     }
+    if (peer.v != 0 && !is_fed(s, peer) && s->fed_count < PEERS_MAX)
+        s->fed[s->fed_count++] = peer;
     p = &s->pieces[s->piece_count++];
     *p = (struct piece){
         .conn = conn_ref(c), .rpc_id = rpc_id, .offset = want->offset, .len = want->len};

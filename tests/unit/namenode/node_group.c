@@ -368,8 +368,8 @@ void flip_bit_of_a_table(struct group *g, unsigned i)
     assert_int_equal(vfs_list(vfs_posix(), l.dir, find_largest, &l), 0);
     assert_true(l.size > 0);
     assert_int_equal(vfs_open(vfs_posix(), l.path, O_RDWR, 0, &f), 0);
-    assert_int_equal(vfs_pread_all(f, &byte, 1, l.size / 3), 0);
+    assert_int_equal(vfs_pread_all(f, &byte, 1, l.size * 2 / 3), 0);
     byte ^= 16;
-    assert_int_equal(vfs_pwrite(f, &byte, 1, l.size / 3), 0);
+    assert_int_equal(vfs_pwrite(f, &byte, 1, l.size * 2 / 3), 0);
     vfs_close(f);
 }

@@ -148,7 +148,7 @@ static void without_room_the_leader_is_told_and_it_is_tried_again(void **state)
 /* ---- a leader whose store is damaged where nobody has read since ---- */
 
 /* It ends in that; so this is a process of its own, whose directories the test looks at. */
-static int lead_on_rot(const char *dir)
+static int lead_on_rot(const char *dir, bool in_the_middle)
 {
     const struct rlimit no_core = {0, 0};
     struct group *g;
@@ -156,12 +156,18 @@ static int lead_on_rot(const char *dir)
 
     (void)setrlimit(RLIMIT_CORE, &no_core);
     group_dir = dir;
+    group_snapshot_rate = in_the_middle ? RATE : 0;
     (void)group_setup(&state);
     g = state;
     WAIT_FOR(g, cluster_is_made);
     fall_behind(g);
-    flip_bit_of_a_table(g, (unsigned)leader_of(g));
+    if (!in_the_middle)
+        flip_bit_of_a_table(g, (unsigned)leader_of(g));
     replica_up(g, lagging);
+    if (in_the_middle) {
+        WAIT_FOR(g, some_is_here);
+        flip_bit_of_a_table(g, (unsigned)leader_of(g));
+    }
     WAIT_FOR(g, snapshot_is_installed);
     return EXIT_SUCCESS; /* It is, and has the damage in it. */
 }
@@ -184,9 +190,7 @@ static bool all_are_up_to_date(struct group *g)
     return all_equal(g);
 }
 
-/* Its checkpoint has the same files, and their hashes are those of the damaged bytes: it is offered to
- * nobody. The leader ends; the others have it all. */
-static void a_damaged_store_is_never_sent(void **state)
+static void lead_on_rot_and_go_on(void **state, const char *when)
 {
     char dir[] = "/tmp/dfs-test-snap-XXXXXX";
     struct group *g;
@@ -197,7 +201,7 @@ static void a_damaged_store_is_never_sent(void **state)
     child = fork();
     assert_true(child >= 0);
     if (child == 0) {
-        (void)execl("/proc/self/exe", "test_snapshot", dir, (char *)NULL);
+        (void)execl("/proc/self/exe", "test_snapshot", dir, when, (char *)NULL);
         _exit(4);
     }
     assert_int_equal(waitpid(child, &status, 0), child);
@@ -217,6 +221,19 @@ static void a_damaged_store_is_never_sent(void **state)
     (void)group_teardown(state);
 }
 
+/* Its checkpoint has the same files, and their hashes are those of the damaged bytes: it is offered to
+ * nobody. The leader ends; the others have it all. */
+static void a_damaged_store_is_never_sent(void **state)
+{
+    lead_on_rot_and_go_on(state, "before");
+}
+
+/* What arrives has not the hash that was told: it would be fetched again for ever. */
+static void what_rots_on_its_way_is_read_anew(void **state)
+{
+    lead_on_rot_and_go_on(state, "in the middle");
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
@@ -225,9 +242,10 @@ int main(int argc, char **argv)
         T(a_leader_that_dies_in_the_middle_is_no_harm),
         T(without_room_the_leader_is_told_and_it_is_tried_again),
         cmocka_unit_test(a_damaged_store_is_never_sent),
+        cmocka_unit_test(what_rots_on_its_way_is_read_anew),
     };
 
-    if (argc == 2)
-        return lead_on_rot(argv[1]);
+    if (argc == 3)
+        return lead_on_rot(argv[1], strcmp(argv[2], "before") != 0);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -280,10 +280,14 @@ static void on_spare_done(struct work *work)
     struct raft_log *log = CONTAINER_OF(work, struct raft_log, spare_work);
 
     log->spare_running = false;
-    if (log->spare_result < 0) {
-        /* Not fatal: the log thread will try, and fail, when it needs one. */
+    if (log->spare_result == -ENOSPC) {
+        /* There may be room again when the log thread needs one, and makes it. */
         log_warn("cannot prepare a log segment", "dir=%s %s", log->dir,
                  dfs_strerror(log->spare_result));
+        return;
+    }
+    if (log->spare_result < 0) { /* The disk that fails here is the one of all entries. */
+        fail(log, "prepare a log segment", log->spare_result);
         return;
     }
     if (log->layout.spare_count < LOG_SPARES_MAX)

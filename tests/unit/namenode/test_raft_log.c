@@ -476,6 +476,59 @@ static void the_log_thread_tells_when_entries_are_durable(void **state)
     assert_int_equal(vfs_remove_all(vfs_posix(), dir), 0);
 }
 
+/* Fails one call in the preparing of a spare segment, which has a thread of its own; no other one
+ * touches the disk meanwhile. */
+static void fail_the_spare(struct log_fixture *f, enum vfs_fake_op op, int error)
+{
+    struct loop *loop;
+    uint64_t before;
+
+    assert_int_equal(open_log(f), 0);
+    raft_log_pump(f->log, true);
+    raft_log_close(f->log);
+    before = vfs_fake_op_count(f->disk, op);
+    assert_int_equal(open_log(f), 0); /* What an opening does by itself. */
+    before = vfs_fake_op_count(f->disk, op) - before;
+    raft_log_close(f->log);
+    assert_int_equal(loop_new(&loop), 0);
+    f->config.loop = loop;
+    vfs_fake_fail(f->disk, op, before, error, false);
+    assert_int_equal(open_log(f), 0);
+    for (unsigned i = 0; i < 50 && f->fatal == 0; i++) {
+        loop_run_once(loop, false);
+        clock_sleep_ms(2);
+    }
+    raft_log_close(STEAL(f->log));
+    loop_free(loop);
+    f->config.loop = NULL;
+}
+
+/* The disk that cannot write a segment of zeros is the one that is trusted with the entries; it is
+ * not asked whether it can do better the next time. */
+static void a_spare_that_cannot_be_written_ends_it_all(void **state)
+{
+    fail_the_spare(*state, VFS_FAKE_WRITE, EIO);
+    assert_int_equal(((struct log_fixture *)*state)->fatal, -EIO);
+}
+
+static void a_spare_that_cannot_be_synced_ends_it_all(void **state)
+{
+    fail_the_spare(*state, VFS_FAKE_SYNC, EIO);
+    assert_int_equal(((struct log_fixture *)*state)->fatal, -EIO);
+}
+
+static void without_room_for_a_spare_the_log_goes_on(void **state)
+{
+    struct log_fixture *f = *state;
+
+    fail_the_spare(f, VFS_FAKE_WRITE, ENOSPC);
+    assert_int_equal(f->fatal, 0);
+    assert_int_equal(open_log(f), 0);
+    append_log(f, 1, 100, 1);
+    raft_log_pump(f->log, true);
+    assert_int_equal(f->durable, 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -499,6 +552,9 @@ int main(void)
         T(without_hard_state_the_log_is_refused),
         T(hard_state_older_than_the_log_is_refused),
         T(a_failed_sync_ends_it_all),
+        T(a_spare_that_cannot_be_written_ends_it_all),
+        T(a_spare_that_cannot_be_synced_ends_it_all),
+        T(without_room_for_a_spare_the_log_goes_on),
 #undef T
         cmocka_unit_test(the_log_thread_tells_when_entries_are_durable),
     };

@@ -171,6 +171,7 @@ int fsm_restored(struct fsm *fsm, struct restored_rec *ret_rec);
 int fsm_session_get(struct fsm *fsm, uint64_t session, struct session_rec *ret_rec);
 int fsm_target_get(struct fsm *fsm, uint32_t target, struct target_rec *ret_rec);
 int fsm_pg_get(struct fsm *fsm, uint32_t pg, struct pg_rec *ret_rec);
+int fsm_namenode_get(struct fsm *fsm, uint64_t replica_id, struct namenode_rec *ret_rec);
 int fsm_inode_get(struct fsm *fsm, uint64_t ino, struct inode_rec *ret_rec);
 /* Whose chunk it is. -ENOENT: nobody's (perhaps in the garbage queue, see fsm_is_garbage()). */
 int fsm_chunk_owner(struct fsm *fsm, uint32_t pg, uint64_t chunk_id,

@@ -47,6 +47,21 @@ int fsm_pg_get(struct fsm *fsm, uint32_t pg, struct pg_rec *ret_rec)
     return tx_pg_get(&fsm->read, pg, ret_rec);
 }
 
+int fsm_namenode_get(struct fsm *fsm, uint64_t replica_id, struct namenode_rec *ret_rec)
+{
+    struct kv_value v;
+    struct key k;
+    int r;
+
+    key_id64(&k, 'A', replica_id);
+    r = kv_get(fsm->kv, k.b, k.len, &v);
+    if (r < 0)
+        return r;
+    r = namenode_rec_decode(replica_id, v.data, v.len, ret_rec);
+    kv_value_done(fsm->kv, &v);
+    return r;
+}
+
 int fsm_inode_get(struct fsm *fsm, uint64_t ino, struct inode_rec *ret_rec)
 {
     int r;

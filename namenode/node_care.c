@@ -33,48 +33,73 @@ static bool uuid_is_zero_raft(const struct raft_uuid *u)
 /* What the state machine says is asked anew at the next message. */
 void node_forget_peers(struct node *n)
 {
-    n->known_valid = false;
+    n->known_count = n->known_next = 0;
 }
 
-static int note_known(void *ctx, const struct namenode_rec *rec)
+/*
+ * 1 the id is, or was, a namenode's, of this data directory (zero: not told); 0 nobody's. Ids are never
+ * given out again, so there may be any number of them: the state machine has them all.
+ */
+static int find_known(struct node *n, struct raft_id id, struct raft_uuid *ret_uuid)
 {
-    struct node *n = ctx;
+    struct namenode_rec rec;
+    struct known_namenode *k;
+    int r;
 
-    if (n->known_count < KNOWN_NAMENODES_MAX) {
-        struct known_namenode *k = &n->known[n->known_count++];
-
-        k->id.v = rec->replica_id;
-        memcpy(k->uuid.b, rec->uuid, sizeof(k->uuid.b));
-    }
-    return 0;
-}
-
-static const struct known_namenode *find_known(struct node *n, struct raft_id id)
-{
-    if (!n->known_valid) {
-        n->known_count = 0;
-        if (fsm_each_namenode(n->fsm, note_known, n) < 0)
-            return NULL;
-        n->known_valid = true;
-    }
     for (unsigned i = 0; i < n->known_count; i++) {
-        if (n->known[i].id.v == id.v)
-            return &n->known[i];
+        if (n->known[i].id.v == id.v) {
+            *ret_uuid = n->known[i].uuid;
+            return 1;
+        }
     }
-    return NULL;
+    r = fsm_namenode_get(n->fsm, id.v, &rec);
+    if (r < 0)
+        return r == -ENOENT ? 0 : r;
+    k = &n->known[n->known_next];
+    n->known_next = (n->known_next + 1) % KNOWN_NAMENODES_MAX;
+    n->known_count = MIN(n->known_count + 1, (unsigned)KNOWN_NAMENODES_MAX);
+    k->id = id;
+    memcpy(k->uuid.b, rec.uuid, sizeof(k->uuid.b));
+    *ret_uuid = k->uuid;
+    return 1;
+}
+
+/* The directory of a message that nothing speaks against: for the state machine, when its sender is a
+ * member and not known there yet. */
+static void note_seen(struct node *n, struct raft_id id, struct raft_uuid uuid)
+{
+    const struct raft_conf *conf = raft_conf(n->raft);
+    struct known_namenode *place = NULL;
+
+    for (unsigned i = 0; i < n->seen_count && !place; i++) {
+        if (n->seen[i].id.v == id.v)
+            place = &n->seen[i];
+    }
+    if (!place && n->seen_count < KNOWN_NAMENODES_MAX)
+        place = &n->seen[n->seen_count++];
+    for (unsigned i = 0; i < n->seen_count && !place; i++) {
+        if (!raft_conf_find(conf, n->seen[i].id))
+            place = &n->seen[i];
+    }
+    if (place) /* There are more places than members. */
+        *place = (struct known_namenode){.id = id, .uuid = uuid};
 }
 
 /* A wiped directory has forgotten its votes and entries: its replica must not take part under the
  * id it had. */
 bool node_peer_is_known(struct node *n, const struct raft_msg *msg)
 {
-    const struct known_namenode *k = find_known(n, msg->from);
-    struct raft_uuid ours = data_dir_cluster(n->dir);
+    struct raft_uuid ours = data_dir_cluster(n->dir), uuid;
+    int r = find_known(n, msg->from, &uuid);
 
+    if (r < 0) {
+        node_check_store(n, r);
+        return false; /* It is sent again. */
+    }
     if (!uuid_is_zero_raft(&ours) && !uuid_is_zero_raft(&msg->cluster) &&
         memcmp(&ours, &msg->cluster, sizeof(ours)) != 0)
         return true; /* Raft refuses it, and says of which cluster it is. */
-    if (k && memcmp(&k->uuid, &msg->from_uuid, sizeof(k->uuid)) != 0) {
+    if (r > 0 && memcmp(&uuid, &msg->from_uuid, sizeof(uuid)) != 0) {
         uint64_t now_ns = clock_monotonic_ns(clock_system());
 
         if (now_ns - n->refused_ns > 10 * CLOCK_NS_PER_S) {
@@ -85,30 +110,33 @@ bool node_peer_is_known(struct node *n, const struct raft_msg *msg)
         }
         return false;
     }
-    for (unsigned i = 0; i < n->seen_count; i++) {
-        if (n->seen[i].id.v == msg->from.v) {
-            n->seen[i].uuid = msg->from_uuid;
-            return true;
-        }
-    }
-    if (n->seen_count < KNOWN_NAMENODES_MAX)
-        n->seen[n->seen_count++] = (struct known_namenode){.id = msg->from, .uuid = msg->from_uuid};
+    note_seen(n, msg->from, msg->from_uuid);
     return true;
 }
 
 bool node_id_is_used(struct node *n, struct raft_id id)
 {
-    return find_known(n, id) != NULL || raft_conf_find(raft_conf(n->raft), id) != NULL;
+    struct raft_uuid uuid;
+
+    return find_known(n, id, &uuid) != 0 || raft_conf_find(raft_conf(n->raft), id) != NULL;
+}
+
+static int note_highest(void *ctx, const struct namenode_rec *rec)
+{
+    struct raft_id *next = ctx;
+
+    next->v = MAX(next->v, rec->replica_id + 1);
+    return 0;
 }
 
 struct raft_id node_next_id(struct node *n)
 {
     const struct raft_conf *conf = raft_conf(n->raft);
     struct raft_id next = {1};
+    int r = fsm_each_namenode(n->fsm, note_highest, &next);
 
-    (void)find_known(n, RAFT_NOBODY); /* What is known is read anew if need be. */
-    for (unsigned i = 0; i < n->known_count; i++)
-        next.v = MAX(next.v, n->known[i].id.v + 1);
+    if (r < 0)
+        node_check_store(n, r);
     for (unsigned i = 0; i < conf->count; i++)
         next.v = MAX(next.v, conf->members[i].id.v + 1);
     return next;
@@ -145,9 +173,9 @@ static void register_namenodes(struct node *n)
 
     for (unsigned i = 0; i < conf->count; i++) {
         const struct raft_member *m = &conf->members[i];
-        struct raft_uuid uuid = {{0}};
+        struct raft_uuid uuid = {{0}}, known;
 
-        if (find_known(n, m->id))
+        if (find_known(n, m->id, &known) != 0)
             continue;
         if (m->id.v == n->conf->id.v)
             uuid = data_dir_uuid(n->dir);

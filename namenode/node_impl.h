@@ -22,7 +22,7 @@ enum {
     APPLY_NS_MAX = 5 * 1000000, /* ...nor longer than this */
     TICK_MS = 10,
     CARE_MS = 500, /* flush, compaction, and the like are looked after so often */
-    KNOWN_NAMENODES_MAX = 64,
+    KNOWN_NAMENODES_MAX = 2 * RAFT_MEMBERS_MAX,
     LIVE_PEER_NS = 1000000000, /* heard within: its place in the log is kept */
 };
 
@@ -109,10 +109,10 @@ struct node {
     bool init_proposed, format_proposed;
     uint64_t format_held_ns; /* since then, or since it was told, an older release holds it up */
 
-    /* Data directories of the namenodes: as the state machine has them, as messages said. */
+    /* Data directories of the namenodes: as the state machine has them, of those who were asked for
+     * last; and as messages said. */
     struct known_namenode known[KNOWN_NAMENODES_MAX], seen[KNOWN_NAMENODES_MAX];
-    unsigned known_count, seen_count;
-    bool known_valid;
+    unsigned known_count, known_next, seen_count;
     uint64_t refused_ns, fault_ns; /* when it was last logged */
     uint64_t awaited_ns;           /* when it was last told that founders are missing */
     int64_t locked_ns;             /* when the directory became ours alone */

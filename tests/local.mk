@@ -415,6 +415,13 @@ tests_unit_namenode_test_node_scrub_SOURCES = tests/unit/namenode/test_node_scru
 tests_unit_namenode_test_node_scrub_CFLAGS = $(TEST_CFLAGS)
 tests_unit_namenode_test_node_scrub_LDADD = libnamenode.la $(CMOCKA_LIBS)
 
+check_PROGRAMS += tests/unit/namenode/test_node_ids
+TESTS += tests/unit/namenode/test_node_ids
+tests_unit_namenode_test_node_ids_SOURCES = tests/unit/namenode/test_node_ids.c \
+	tests/unit/namenode/node_group.c tests/unit/namenode/node_group.h
+tests_unit_namenode_test_node_ids_CFLAGS = $(TEST_CFLAGS)
+tests_unit_namenode_test_node_ids_LDADD = libnamenode.la $(CMOCKA_LIBS)
+
 # The tests of the services share a cluster of namenodes and fake datanodes.
 check_LTLIBRARIES += tests/unit/namenode/libsvccluster.la
 tests_unit_namenode_libsvccluster_la_SOURCES = tests/unit/namenode/svc_cluster.c \

@@ -3,6 +3,7 @@
 #define COMMON_BYTES_H
 
 #include <endian.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -46,6 +47,13 @@ static inline uint64_t get_le64(const uint8_t *in)
 
     memcpy(&v, in, sizeof(v));
     return le64toh(v);
+}
+
+/* Magic numbers are three letters and a digit, the version of what follows: it is ours but for that. */
+static inline bool is_other_version(uint32_t magic, uint32_t ours)
+{
+    return magic != ours && ((magic ^ ours) & 0xffffff) == 0 && magic >> 24 >= '1' &&
+           magic >> 24 <= '9';
 }
 
 #endif

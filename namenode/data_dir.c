@@ -71,9 +71,10 @@ static int file_read(const struct data_dir *d, const char *name, uint32_t magic,
     r = vfs_read_file(d->vfs, path, FILE_MAX, body);
     if (r < 0)
         return r;
-    if (body->len < 8 || get_le32(body->data) != magic ||
-        get_le32(body->data + body->len - 4) != crc32c(body->data, body->len - 4))
+    if (body->len < 8 || get_le32(body->data + body->len - 4) != crc32c(body->data, body->len - 4))
         return -EBADMSG;
+    if (get_le32(body->data) != magic)
+        return is_other_version(get_le32(body->data), magic) ? -EPROTONOSUPPORT : -EBADMSG;
     body->len -= 4;
     buf_consume(body, 4);
     return 0;

@@ -34,6 +34,7 @@ struct data_dir;
  * founders counts for a new one only: the members at index 0 if id is one of them, else none (a
  * replica that will be added to a group that is there).
  * -EBADMSG  one of the small files is damaged or gone
+ * -EPROTONOSUPPORT  one of them is of another version
  * -EINPROGRESS  a restore was broken off
  * -EXDEV    it belongs to another replica id; ret_id is that
  * -errno    of the disk

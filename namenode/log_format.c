@@ -47,8 +47,22 @@ void log_meta_encode(const struct log_meta *m, uint8_t out[LOG_BLOCK])
     put_le32(out + META_BYTES - 4, crc32c(out, META_BYTES - 4));
 }
 
+/* Another version may be as long as it likes; one flipped bit in our own digit is none. */
+static bool is_other_meta(const uint8_t in[LOG_BLOCK])
+{
+    uint8_t ours[META_BYTES];
+
+    if (!is_other_version(get_le32(in), META_MAGIC))
+        return false;
+    memcpy(ours, in, sizeof(ours));
+    put_le32(ours, META_MAGIC);
+    return get_le32(ours + META_BYTES - 4) != crc32c(ours, META_BYTES - 4);
+}
+
 int log_meta_decode(const uint8_t in[LOG_BLOCK], struct log_meta *ret_meta)
 {
+    if (is_other_meta(in))
+        return -EPROTONOSUPPORT;
     if (get_le32(in) != META_MAGIC || get_le32(in + META_BYTES - 4) != crc32c(in, META_BYTES - 4))
         return -EBADMSG;
     if (get_le64(in + 40) == 0) /* Entries count from 1: a log cannot begin before it. */

@@ -76,6 +76,7 @@ uint32_t log_entry_crc(const struct raft_entry *e);
 
 /* All decoders: -EBADMSG when it is not what it should be; the output is untouched then. */
 void log_meta_encode(const struct log_meta *m, uint8_t out[LOG_BLOCK]);
+/* -EPROTONOSUPPORT: of another version; it is read before all the rest, and stands for it. */
 int log_meta_decode(const uint8_t in[LOG_BLOCK], struct log_meta *ret_meta);
 
 void log_segment_header_encode(const struct log_segment_header *h, uint8_t out[LOG_BLOCK]);

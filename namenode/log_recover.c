@@ -111,8 +111,12 @@ static int meta_read(struct vfs *vfs, const char *dir, struct log_meta *ret_meta
         uint8_t block[LOG_BLOCK];
         struct log_meta m;
 
-        if (vfs_pread_all(f, block, sizeof(block), copy * (uint64_t)LOG_BLOCK) < 0 ||
-            log_meta_decode(block, &m) < 0)
+        r = vfs_pread_all(f, block, sizeof(block), copy * (uint64_t)LOG_BLOCK);
+        if (r == 0)
+            r = log_meta_decode(block, &m);
+        if (r == -EPROTONOSUPPORT)
+            return r;
+        if (r < 0)
             continue;
         if (good == 0 || m.generation > ret_meta->generation)
             *ret_meta = m;

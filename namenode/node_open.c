@@ -38,6 +38,11 @@ int node_open_dir(struct node *n)
         log_error("identity, members or CURRENT in the data directory is damaged or gone: bring "
                   "it back from a copy",
                   "dir=%s", path);
+    else if (r == -EPROTONOSUPPORT)
+        log_error(
+            "the data directory was written by another version of dfs: start that one, or let "
+            "this namenode join under a new id with an empty directory",
+            "dir=%s", path);
     else if (r == -EINPROGRESS)
         log_error("a restore into the data directory was broken off: empty it, and restore again",
                   "dir=%s", path);
@@ -187,13 +192,17 @@ int node_open_raft(struct node *n, void (*durable)(void *ctx, uint64_t write_id)
     c.fetched = on_fetched;
     c.ctx = n;
     r = raft_log_open(&c, &boot, &n->log);
-    if (r < 0) {
+    if (r == -EPROTONOSUPPORT)
+        log_error("the Raft log was written by another version of dfs: start that one, or let this "
+                  "namenode join under a new id with an empty directory",
+                  "dir=%s", data_dir_path(n->dir, "log"));
+    else if (r < 0)
         log_error("the Raft log cannot be opened", "dir=%s %s%s", data_dir_path(n->dir, "log"),
                   dfs_strerror(r),
                   r == -EBADMSG ? "; its hard state is damaged: this replica has to join anew"
                                 : "");
+    if (r < 0)
         return r;
-    }
     if (boot.faulty_from != 0)
         log_warn("log entries are damaged and will be fetched from the leader",
                  "from=%" PRIu64 " to=%" PRIu64, boot.faulty_from, boot.faulty_to);

@@ -18,8 +18,8 @@ enum {
     REC_DATA_KEY_MAX = 64,
     REC_PG_MEMBERS_MAX = PG_MEMBERS_MAX,
     REC_PAGE_CHUNKS = 256, /* chunk map entries in one record: 16 GiB of a file */
-    REC_BYTES_MAX = 8192,  /* no encoded record is longer (xattrs, inline data and replies are
-                              stored as they are) */
+    REC_BYTES_MAX = 8192,  /* no encoded record is longer (xattrs, inline data, targets of symlinks
+                              and replies are stored as they are, without a version) */
 };
 
 struct inode_rec {

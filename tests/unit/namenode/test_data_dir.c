@@ -8,6 +8,9 @@
 
 #include <cmocka.h>
 
+#include "common/buf.h"
+#include "common/bytes.h"
+#include "common/crc32c.h"
 #include "common/rng.h"
 #include "common/vfs_fake.h"
 #include "namenode/data_dir.h"
@@ -261,6 +264,31 @@ static void damage_is_found(void **state)
     }
 }
 
+/* A release to come writes another digit: that is not damage, of which only a copy would help. */
+static void what_another_version_wrote_is_refused_as_such(void **state)
+{
+    static const char *const files[] = {"/nn/identity", "/nn/members", "/nn/CURRENT"};
+
+    (void)state;
+    for (unsigned i = 0; i < 3; i++) {
+        struct vfs_fake *disk = vfs_fake_new();
+        struct vfs *v = vfs_fake_vfs(disk);
+        CLEANUP_BUF struct buf b = {0};
+        struct data_dir *d = NULL;
+
+        assert_int_equal(open_dir(disk, &d), 0);
+        data_dir_close(d);
+        assert_int_equal(vfs_read_file(v, files[i], 1 << 20, &b), 0);
+        b.data[3] = '3';
+        assert_int_equal(vfs_replace_file(v, files[i], b.data, b.len, 0600), 0);
+        assert_int_equal(open_dir(disk, &d), -EBADMSG); /* One bit flipped. */
+        put_le32(b.data + b.len - 4, crc32c(b.data, b.len - 4));
+        assert_int_equal(vfs_replace_file(v, files[i], b.data, b.len, 0600), 0);
+        assert_int_equal(open_dir(disk, &d), -EPROTONOSUPPORT);
+        vfs_fake_free(disk);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -271,6 +299,7 @@ int main(void)
         cmocka_unit_test(a_store_that_diverged_gives_way_to_an_empty_one),
         cmocka_unit_test(an_identity_that_is_gone_is_not_made_anew),
         cmocka_unit_test(damage_is_found),
+        cmocka_unit_test(what_another_version_wrote_is_refused_as_such),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -393,6 +393,35 @@ static void hard_state_older_than_the_log_is_refused(void **state)
     }
 }
 
+/* A release to come writes "dlm2", and what it likes behind it: that is not damage, for which this
+ * replica would have to join anew. A flipped bit in the digit is. */
+static void hard_state_of_another_version_is_refused_as_such(void **state)
+{
+    struct log_fixture *f = *state;
+    CLEANUP_BUF struct buf good = {0}, other = {0};
+
+    assert_int_equal(open_log(f), 0);
+    append_log(f, 3, 100, 1);
+    raft_log_pump(f->log, true);
+    raft_log_close(STEAL(f->log));
+    assert_int_equal(vfs_read_file(f->config.vfs, "/log/meta", 1 << 20, &good), 0);
+    for (unsigned copy = 0; copy < 2; copy++) {
+        buf_clear(&other);
+        buf_append(&other, good.data, good.len);
+        other.data[copy * LOG_BLOCK + 3] = '3'; /* One bit beside '1'. */
+        put_back(f, "/log/meta", &other);
+        assert_int_equal(open_log(f), 0);
+        raft_log_close(STEAL(f->log));
+        other.data[copy * LOG_BLOCK + 3] = '2';
+        other.data[copy * LOG_BLOCK + 90] = 1;
+        other.data[copy * LOG_BLOCK + 20] ^= 1;
+        put_back(f, "/log/meta", &other);
+        assert_int_equal(open_log(f), -EPROTONOSUPPORT);
+        put_back(f, "/log/meta", &good);
+    }
+    assert_int_equal(open_log(f), 0);
+}
+
 /* After a failed sync the kernel may have dropped the pages: a later success proves nothing. */
 static void a_failed_sync_ends_it_all(void **state)
 {
@@ -551,6 +580,7 @@ int main(void)
         T(one_damaged_copy_of_the_hard_state_does_not_matter),
         T(without_hard_state_the_log_is_refused),
         T(hard_state_older_than_the_log_is_refused),
+        T(hard_state_of_another_version_is_refused_as_such),
         T(a_failed_sync_ends_it_all),
         T(a_spare_that_cannot_be_written_ends_it_all),
         T(a_spare_that_cannot_be_synced_ends_it_all),

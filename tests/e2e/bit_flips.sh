@@ -9,7 +9,7 @@
 
 # short: what `make check` takes.
 : "${KINDS:=short}" "${ROUNDS:=1}" "${SEED:=$RANDOM}"
-kinds="log-record log-header log-headers ring meta metas identity members current db-manifest db-options db-table db-table-running"
+kinds="log-record log-header log-headers ring meta metas identity members current db-manifest db-options db-table db-table-running db-table-cold"
 [ "$KINDS" = short ] && KINDS="log-record metas db-table"
 [ "$KINDS" = all ] && KINDS=$kinds
 echo "# SEED=$SEED KINDS=$KINDS ROUNDS=$ROUNDS"
@@ -122,6 +122,23 @@ ask_and_replace() {
     healed "$kind, and the rest" "$anew" "$(db)/MANIFEST-*" 0-60
 }
 
+# The configuration of all namenodes, which start anew with it.
+configure() { # KEY VALUE
+    local node
+    for node in nn1 nn2 nn3; do
+        sed -i "/^$1 = /d; s/^\[namenode\]/&\n$1 = $2/" "conf/$node.conf"
+        "$dfs" cluster stop --dir "$DIR" "$node" && "$dfs" cluster start --dir "$DIR" "$node"
+        well || return 1
+    done
+}
+largest() { find "$1" -name '*.sst' -printf '%s %p\n' | sort -n | tail -n 1 | cut -d' ' -f2-; }
+middle() { # FILE: a range in it that holds records, of which nobody asks for one
+    local size
+    size=$(stat -c %s "$1")
+    echo "$((size / 3))-$((size / 2))"
+}
+ended() { gone "$(cat "run/$1.pid" 2>/dev/null)"; }
+
 anew='the metadata store is damaged: it is set aside, and a snapshot'
 small_file='identity, members or CURRENT in the data directory is damaged or gone'
 for round in $(seq "$ROUNDS"); do
@@ -145,6 +162,17 @@ for round in $(seq "$ROUNDS"); do
         db-table-running)
             while_running "$kind"
             ask_and_replace
+            ;;
+        db-table-cold)
+            configure scrub 2s
+            harm "$(largest "$(db)")" "$(middle "$(largest "$(db)")")"
+            "$dfs" cluster start --dir "$DIR" "$n" >"$DIR/start.out" 2>&1
+            check "$kind: ${at[*]}: a scrub finds what nobody reads" wait_until 60 said 'was read .*damaged=yes'
+            check "  $n ends" wait_until 20 ended "$n"
+            check "  the mount goes on" works "$kind"
+            check "  it is set aside, and filled by the others" revive
+            check "  and says so" said "$anew"
+            configure scrub off
             ;;
         *) not_ok "no such kind: $kind" ;;
         esac

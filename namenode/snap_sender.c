@@ -394,7 +394,7 @@ static void take_request(struct snap_sender *s, struct conn *c, uint64_t rpc_id,
     }
     s->idle_ms = 0;
     note_fit(s, want);
-    if (!*want->file && is_fed(s, peer)) {
+    if (s->config.verify && !*want->file && is_fed(s, peer)) {
         read_checkpoint(s);
         conn_reply_error(c, s->config.type, rpc_id, -ESTALE, "this snapshot is read once more");
         return;

@@ -246,10 +246,10 @@ static bool join_spare(struct pg_rec *next, uint32_t slot, struct target *spare)
 }
 
 /* A member may come back also to a target that is being drained: it lacks least. */
-static bool can_return(const struct pg_mgr *m, const struct target *t)
+static bool can_return(const struct pg_mgr *m, const struct pg *p, const struct target *t)
 {
     return t != NULL && (t->usable || t->draining) && pg_mgr_target_alive(m, t->id) &&
-           t->syncing_count < m->o.syncs_per_target;
+           pg_has_room_to_join(m, &p->rec, t);
 }
 
 /*
@@ -290,7 +290,7 @@ static bool add_joiner(struct pg_mgr *m, struct pg *p, uint64_t now_ns, struct p
             continue;
         slot = i;
         absent = mem;
-        if (!can_return(m, pg_target_find(m, mem->target)))
+        if (!can_return(m, p, pg_target_find(m, mem->target)))
             continue;
         if (mem->target != p->resting || now_ns >= p->resting_until_ns)
             return join_again(m, mem);

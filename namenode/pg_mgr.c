@@ -302,24 +302,36 @@ static void sentences_close(struct pg_mgr *m)
     }
 }
 
-size_t pg_mgr_tick(struct pg_mgr *m, uint64_t now_ns, struct pg_rec *out, size_t max)
+/* Those with so many SERVING members; there is room for max proposals. */
+static size_t decide_those_with(struct pg_mgr *m, uint32_t serving, uint64_t now_ns,
+                                struct pg_rec *out, size_t max)
 {
     struct pg *p, *p_next;
+    size_t n = 0;
+
+    HASH_ITER (hh, m->pgs, p, p_next) {
+        if (n == max)
+            break;
+        if (p->outstanding || pg_count_state(&p->rec, PG_SERVING) != serving ||
+            !pg_decide(m, p, now_ns, &out[n]))
+            continue;
+        assert(propose_is_legal(p, &out[n]));
+        p->outstanding = true;
+        n++;
+    }
+    return n;
+}
+
+size_t pg_mgr_tick(struct pg_mgr *m, uint64_t now_ns, struct pg_rec *out, size_t max)
+{
     size_t n = 0;
 
     if (now_ns - m->last_tick_ns > m->o.tick_gap_ns)
         m->since_ns = now_ns; /* We stood still ourselves: nobody's silence counts from before. */
     m->last_tick_ns = now_ns;
     pg_place_count(m, now_ns);
-    HASH_ITER (hh, m->pgs, p, p_next) {
-        if (n == max)
-            break;
-        if (p->outstanding || !pg_decide(m, p, now_ns, &out[n]))
-            continue;
-        assert(propose_is_legal(p, &out[n]));
-        p->outstanding = true;
-        n++;
-    }
+    for (uint32_t serving = 0; serving <= REC_PG_MEMBERS_MAX; serving++)
+        n += decide_those_with(m, serving, now_ns, out + n, max - n);
     sentences_close(m);
     return n;
 }

@@ -46,7 +46,8 @@ struct pg_mgr_options {
     uint64_t
         tick_gap_ns; /* a leader that itself stood still this long starts counting anew; 500 ms */
     uint32_t moves_at_once;    /* PGs that move for balance at the same time; 2, 0: none do */
-    uint32_t syncs_per_target; /* PGs that one target may be joining at the same time; 8 */
+    uint32_t syncs_per_target; /* PGs that one target may be joining at the same time; 8. One that
+                                  cannot be written without does not wait for that */
     uint32_t pgs_per_target;
     uint32_t copies, min_write;
 };
@@ -86,7 +87,7 @@ void pg_mgr_sync_done(struct pg_mgr *m, uint32_t pg, uint32_t target, uint64_t i
 
 /*
  * What to propose now: records with epoch = the present epoch + 1 (if_epoch = epoch - 1), at most
- * max of them. Each counts as outstanding until pg_mgr_set_pg() with a higher epoch or
+ * max of them, PGs with the fewest good copies first: they get the places where they can join. Each counts as outstanding until pg_mgr_set_pg() with a higher epoch or
  * pg_mgr_refused() for it. Returns how many.
  */
 size_t pg_mgr_tick(struct pg_mgr *m, uint64_t now_ns, struct pg_rec *out, size_t max);

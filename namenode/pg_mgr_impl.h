@@ -88,8 +88,8 @@ bool pg_decide(struct pg_mgr *m, struct pg *p, uint64_t now_ns, struct pg_rec *n
 /* ---- pg_place.c ---- */
 /* Counts what each target has, at the start of a tick. */
 void pg_place_count(struct pg_mgr *m, uint64_t now_ns);
-/* It may take a copy now: it is to have PGs, is alive, and is not joining too many. */
-bool pg_target_can_join(const struct pg_mgr *m, const struct target *t);
+/* It may join one PG more: it is not joining too many, or this one cannot be written without it. */
+bool pg_has_room_to_join(const struct pg_mgr *m, const struct pg_rec *r, const struct target *t);
 /*
  * Another target for this slot, an OFFLINE member's or the one behind the last: on a host that no
  * other member is on, and best in a rack of its own; with room, unless there is no other; with few

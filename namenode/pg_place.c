@@ -18,9 +18,14 @@ static bool host_in_use(const struct pg_mgr *m, const struct pg_rec *r, uint32_t
     return false;
 }
 
-bool pg_target_can_join(const struct pg_mgr *m, const struct target *t)
+bool pg_has_room_to_join(const struct pg_mgr *m, const struct pg_rec *r, const struct target *t)
 {
-    return t->usable && pg_mgr_target_alive(m, t->id) && t->syncing_count < m->o.syncs_per_target;
+    return t->syncing_count < m->o.syncs_per_target || !pg_is_writable(r);
+}
+
+static bool can_join(const struct pg_mgr *m, const struct pg_rec *r, const struct target *t)
+{
+    return t->usable && pg_mgr_target_alive(m, t->id) && pg_has_room_to_join(m, r, t);
 }
 
 /* Has a member, but for the one in this slot, the same rack? Who has not told its rack is alone. */
@@ -73,7 +78,7 @@ struct target *pg_find_spare(struct pg_mgr *m, const struct pg_rec *r, uint32_t 
     struct target *t, *t_next, *spare = NULL;
 
     HASH_ITER (hh, m->targets, t, t_next) {
-        if (pg_target_can_join(m, t) && !host_in_use(m, r, slot, t->host) &&
+        if (can_join(m, r, t) && !host_in_use(m, r, slot, t->host) &&
             is_better(m, r, slot, t, spare))
             spare = t;
     }

@@ -393,6 +393,97 @@ static void a_failed_disk_leaves_and_is_not_taken_back(void **state)
     assert_int_equal(state_of(f, 2), PG_OFFLINE);
 }
 
+/* ---- many PGs that target 3 has been away from ---- */
+
+static void add_pg_without_3(struct fixture *f, uint32_t pg, uint32_t serving, uint32_t min_write)
+{
+    struct pg_rec rec = {
+        .pg = pg, .epoch = 5, .copies = 3, .min_write = min_write, .member_count = serving + 1};
+
+    for (uint32_t i = 0; i < serving; i++)
+        rec.members[i] = (struct pg_member_rec){
+            .target = i + 1, .incarnation = boot + 1, .state = PG_SERVING, .last_serving_epoch = 5};
+    rec.members[serving] = (struct pg_member_rec){
+        .target = 3, .incarnation = boot, .state = PG_OFFLINE, .last_serving_epoch = 4};
+    assert_int_equal(pg_mgr_set_pg(f->m, &rec), 0);
+}
+
+/* One tick: in how many PGs 3 is to join, and whether this one is among them. */
+static size_t joins_of_3(struct fixture *f, uint32_t pg, bool *ret_is_there)
+{
+    struct pg_rec out[64];
+    size_t n, joins = 0;
+
+    f->now += 100 * ms;
+    for (uint32_t id = 1; id <= 3; id++)
+        pg_mgr_heard(f->m, id, f->incarnation[id], f->now);
+    n = pg_mgr_tick(f->m, f->now, out, 64);
+    *ret_is_there = false;
+    for (size_t i = 0; i < n; i++) {
+        const struct pg_rec *r = &out[i];
+
+        if (r->members[r->member_count - 1].target != 3 ||
+            r->members[r->member_count - 1].state != PG_SYNCING)
+            continue;
+        joins++;
+        *ret_is_there |= r->pg == pg;
+    }
+    return joins;
+}
+
+/* A target takes few at once: the rest waits for these, which may be hours. */
+static void the_last_copy_is_the_first_to_be_repaired(void **state)
+{
+    struct fixture *f = *state;
+    bool is_there;
+
+    for (uint32_t pg = 2; pg < 30; pg++)
+        add_pg_without_3(f, pg, pg == 29 ? 1 : 2, 1);
+    assert_int_equal(joins_of_3(f, 29, &is_there), 8);
+    assert_true(is_there);
+}
+
+/* The same when there is room for few proposals. */
+static void the_last_copy_is_the_first_to_be_proposed(void **state)
+{
+    struct fixture *f = *state;
+    struct pg_rec out[1];
+
+    for (uint32_t pg = 2; pg < 30; pg++)
+        add_pg_without_3(f, pg, pg == 29 ? 1 : 2, 1);
+    f->now += 100 * ms;
+    for (uint32_t id = 1; id <= 3; id++)
+        pg_mgr_heard(f->m, id, f->incarnation[id], f->now);
+    assert_int_equal(pg_mgr_tick(f->m, f->now, out, 1), 1);
+    assert_int_equal(out[0].pg, 29);
+}
+
+/* Clients stand still before it: it doesn't wait for joins that nobody needs as much. */
+static void a_pg_that_cannot_be_written_does_not_wait_for_other_joins(void **state)
+{
+    struct fixture *f = *state;
+    bool is_there;
+
+    for (uint32_t pg = 2; pg < 29; pg++)
+        add_pg_without_3(f, pg, 2, 2);
+    assert_int_equal(joins_of_3(f, 29, &is_there), 8);
+    for (uint32_t pg = 2; pg < 29; pg++) { /* Eight of these are under way, whichever. */
+        struct pg_rec rec = {.pg = pg, .epoch = 6, .copies = 3, .min_write = 2, .member_count = 3};
+
+        for (uint32_t i = 0; i < 3; i++)
+            rec.members[i] = (struct pg_member_rec){
+                .target = i + 1, .incarnation = boot + 1, .state = i < 2 ? PG_SERVING : PG_SYNCING};
+        if (pg < 10)
+            assert_int_equal(pg_mgr_set_pg(f->m, &rec), 0);
+        else
+            add_pg_without_3(f, pg, 2, 2);
+    }
+    assert_int_equal(joins_of_3(f, 29, &is_there), 0);
+    add_pg_without_3(f, 29, 1, 2);
+    assert_int_equal(joins_of_3(f, 29, &is_there), 1);
+    assert_true(is_there);
+}
+
 static void new_pgs_spread_members_and_heads_evenly(void **state)
 {
     struct fixture *f = *state;
@@ -446,6 +537,9 @@ int main(void)
         TEST(a_failed_disk_is_no_source_when_all_left),
         TEST(an_accusation_of_an_older_process_is_not_heard),
         TEST(a_failed_disk_leaves_and_is_not_taken_back),
+        TEST(the_last_copy_is_the_first_to_be_repaired),
+        TEST(the_last_copy_is_the_first_to_be_proposed),
+        TEST(a_pg_that_cannot_be_written_does_not_wait_for_other_joins),
         TEST(new_pgs_spread_members_and_heads_evenly),
     };
 

@@ -14,6 +14,7 @@
 #include "namenode/datanodes.h"
 #include "namenode/fsm.h"
 #include "namenode/node.h"
+#include "namenode/pg_mgr.h"
 #include "rpc/conn.h"
 
 enum { PUSH_TIMEOUT_MS = 2000, FENCE_CHECK_MS = 1000 };
@@ -69,7 +70,7 @@ static void fence_applied(void *ctx, int status, const Dfs__MetaReply *reply)
 
 struct fence_walk {
     struct pg_push *push;
-    uint64_t acked; /* every datanode knows the fences up to this version */
+    uint64_t acked; /* they are known up to this version */
     bool unknown;   /* there is a younger one */
     uint64_t done[64];
     size_t done_count;
@@ -87,19 +88,40 @@ static int fence_judge(void *ctx, const struct fence_rec *rec)
     return 0;
 }
 
+/* 0: no fence, it is not heard now, or has not answered yet. */
+static uint64_t fences_acked_by(const struct datanodes *dn, uint32_t target)
+{
+    const struct target_state *t = datanodes_target(dn, target);
+
+    return t == NULL || t->node == NULL || t->node->conn == NULL ? 0 : t->node->fence_acked;
+}
+
+/*
+ * Up to which version the fences are known wherever a write can still be taken: by all that are in
+ * a chain. One that is not connected may only be out of our sight. It counts until the chains go on
+ * without it, in newer epochs; when it comes back it gets all fences before it serves anything.
+ */
+static uint64_t fences_acked(const struct datanodes *dn)
+{
+    uint64_t acked = UINT64_MAX;
+    struct pg_state *pg, *next;
+
+    HASH_ITER (hh, dn->pgs, pg, next) {
+        for (unsigned i = 0; i < pg->rec.member_count; i++) {
+            const struct pg_member_rec *m = &pg->rec.members[i];
+
+            if (m->state != PG_OFFLINE)
+                acked = MIN(acked, fences_acked_by(dn, m->target));
+        }
+    }
+    return acked;
+}
+
 static void fence_check(void *ctx)
 {
     struct pg_push *p = ctx;
-    struct fence_walk w = {.push = p, .acked = UINT64_MAX};
-    struct target_state *t, *next;
+    struct fence_walk w = {.push = p, .acked = fences_acked(p->dn)};
 
-    HASH_ITER (hh, p->dn->targets, t, next) {
-        if (t->rec.state == DFS__TARGET_STATE__TARGET_REMOVED)
-            continue;
-        /* A datanode that is away gets all fences when it registers, before it serves anything. */
-        if (t->node != NULL && t->node->conn != NULL)
-            w.acked = MIN(w.acked, t->node->fence_acked);
-    }
     (void)fsm_each_fence(node_fsm(p->node), fence_judge, &w);
     if (w.unknown) /* A push was lost, or it told us when it registered. */
         pg_push_schedule(p);

@@ -1,7 +1,7 @@
 /*
  * Brings configurations to the datanodes: what changed goes to every connected one at the end of
  * the loop turn. One that misses a push shows an old epoch in its heartbeat and gets it again.
- * Fences ride along; when every target's datanode has acknowledged one, FenceDone is proposed.
+ * Fences ride along; when the datanodes of all chains have acknowledged one, FenceDone is proposed.
  */
 #ifndef NAMENODE_PG_PUSH_H
 #define NAMENODE_PG_PUSH_H

@@ -539,6 +539,45 @@ static void a_fence_is_done_when_every_datanode_knows_it(void **state)
     assert_int_equal(c->dn[3].reply->fenced_sessions[0], session);
 }
 
+/* It may be well and take writes, and only be out of our sight: until the chains go on without it. */
+static void a_fence_waits_for_a_member_that_is_not_connected(void **state)
+{
+    struct svc_cluster *c = *state;
+    uint64_t session;
+    uint32_t away;
+
+    three_dns_with_pgs(c);
+    session_open(c, 0);
+    session = c->sessions[0].id;
+    away = c->dn[1].targets[0];
+    dn_down(c, 1);
+    evict(c, session);
+    WAIT_UNTIL(c, fence_of(c, session).is_done);
+    assert_int_equal(state_now(c, 1, away), PG_OFFLINE);
+    assert_int_equal(state_now(c, 2, away), PG_OFFLINE);
+}
+
+/* It has heard of nobody yet, and a chain without any live member stays as it is. */
+static void a_new_leader_does_not_take_absence_for_knowledge(void **state)
+{
+    struct svc_cluster *c = *state;
+    uint64_t session;
+
+    three_dns_with_pgs(c);
+    session_open(c, 0);
+    session = c->sessions[0].id;
+    c->dn[1].refuses_configs = true;
+    evict(c, session);
+    assert_false(fence_of(c, session).is_done);
+    leader_restarts(c);
+    let_tick(c, 40);
+    assert_true(fence_of(c, session).is_there);
+    assert_false(fence_of(c, session).is_done);
+    c->dn[1].refuses_configs = false;
+    dns_up(c, 3);
+    WAIT_UNTIL(c, fence_of(c, session).is_done);
+}
+
 /* ---- the report ---- */
 
 static void tell_bad_chunk(struct svc_cluster *c, uint64_t chunk, bool healed)
@@ -617,6 +656,8 @@ int main(void)
         T(a_silent_datanode_leaves_and_joins_again),
         T(a_new_leader_leaves_the_groups_as_they_are),
         T(a_fence_is_done_when_every_datanode_knows_it),
+        T(a_fence_waits_for_a_member_that_is_not_connected),
+        T(a_new_leader_does_not_take_absence_for_knowledge),
         T(damage_is_in_the_report),
         T(the_report_has_what_the_heartbeats_say),
     };

@@ -154,7 +154,8 @@ struct dn {
     struct dn_place *places;
     uint64_t *fences; /* all sessions that were ever fenced */
     size_t fence_count;
-    uint64_t session_floor; /* below it all are */
+    uint64_t session_floor;  /* below it all are, of the time before a restore */
+    uint64_t lowest_session; /* below it none lives any more: all are, too */
     struct dn_waiter *waiters;
     uint64_t next_waiter;
     struct dn_apply *applies; /* operations in the hands of the store */
@@ -200,7 +201,7 @@ const char *dn_advertised(const struct dn *dn);
 int dn_open_store(struct dn *dn, const struct uuid *cluster);
 void dn_learn_targets(struct dn *dn, Dfs__TargetInfo *const *infos, size_t count);
 void dn_learn_pgs(struct dn *dn, Dfs__Pg *const *pgs, size_t count, const uint64_t *fences,
-                  size_t fence_count);
+                  size_t fence_count, uint64_t lowest_session);
 void dn_fail(struct dn *dn, const char *text);
 
 /* ---- write.c ---- */

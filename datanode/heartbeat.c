@@ -296,7 +296,8 @@ static void on_registered(void *ctx, int status, const struct rpc_frame *f)
     l->dn->session_floor = m->session_floor;
     take_key(l->dn, m);
     dn_learn_targets(l->dn, m->map, m->n_map);
-    dn_learn_pgs(l->dn, m->pgs, m->n_pgs, m->fenced_sessions, m->n_fenced_sessions);
+    dn_learn_pgs(l->dn, m->pgs, m->n_pgs, m->fenced_sessions, m->n_fenced_sessions,
+                 m->lowest_session);
     registered(l);
 }
 
@@ -477,7 +478,8 @@ static void on_config(struct nn_link *l, struct conn *c, const struct rpc_frame 
     if (l->state == NN_REGISTERED) {
         l->dn->session_floor = MAX(l->dn->session_floor, m->session_floor);
         dn_learn_targets(l->dn, m->targets, m->n_targets);
-        dn_learn_pgs(l->dn, m->pgs, m->n_pgs, m->fenced_sessions, m->n_fenced_sessions);
+        dn_learn_pgs(l->dn, m->pgs, m->n_pgs, m->fenced_sessions, m->n_fenced_sessions,
+                     m->lowest_session);
     }
     conn_reply(c, f->header.type, f->header.rpc_id, &ack.base, NULL);
 }

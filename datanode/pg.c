@@ -292,7 +292,7 @@ void pg_learn(struct dn *dn, const struct chain_config *c, bool from_namenode)
     if (from_namenode) {
         ev.fences = dn->fences;
         ev.count = dn->fence_count;
-        ev.session_floor = dn->session_floor;
+        ev.session_floor = MAX(dn->session_floor, dn->lowest_session);
     }
     for (uint32_t i = 0; i < c->member_count; i++) {
         struct target *t = store_target_find(dn->store, c->members[i].target);
@@ -321,12 +321,13 @@ void pg_fences_changed(struct dn *dn)
 
         if (own.epoch == 0)
             continue;
-        pg_step(p, &(struct chain_event){.kind = CHAIN_EV_CONFIG,
-                                         .config = &own,
-                                         .from_namenode = true,
-                                         .session_floor = dn->session_floor,
-                                         .fences = dn->fences,
-                                         .count = dn->fence_count});
+        pg_step(p,
+                &(struct chain_event){.kind = CHAIN_EV_CONFIG,
+                                      .config = &own,
+                                      .from_namenode = true,
+                                      .session_floor = MAX(dn->session_floor, dn->lowest_session),
+                                      .fences = dn->fences,
+                                      .count = dn->fence_count});
     }
 }
 

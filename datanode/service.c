@@ -65,9 +65,12 @@ static bool is_fenced(const struct dn *dn, uint64_t session)
 }
 
 void dn_learn_pgs(struct dn *dn, Dfs__Pg *const *pgs, size_t count, const uint64_t *fences,
-                  size_t fence_count)
+                  size_t fence_count, uint64_t lowest_session)
 {
     size_t before = dn->fence_count;
+    bool is_higher = lowest_session > dn->lowest_session;
+
+    dn->lowest_session = MAX(dn->lowest_session, lowest_session);
 
     for (size_t i = 0; i < fence_count; i++) {
         if (is_fenced(dn, fences[i]))
@@ -85,7 +88,7 @@ void dn_learn_pgs(struct dn *dn, Dfs__Pg *const *pgs, size_t count, const uint64
             pg_learn(dn, &c, true);
     }
     /* Fences hold for every PG, also for those that did not change. */
-    if (dn->fence_count != before)
+    if (dn->fence_count != before || is_higher)
         pg_fences_changed(dn);
 }
 

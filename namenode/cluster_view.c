@@ -91,6 +91,7 @@ void cluster_view_make(const struct datanodes *d, const struct pg_mgr *mgr, stru
     v.fence_version = fsm_state(fsm)->fence_version;
     if (fsm_restored(fsm, &restored) == 0)
         v.session_floor = restored.session_floor;
+    v.lowest_session = fsm_lowest_session(fsm);
     (void)fsm_each_fence(fsm, add_fence, &v);
     *ret_view = v;
 }

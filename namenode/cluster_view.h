@@ -22,8 +22,9 @@ struct cluster_view {
     size_t target_count;
     uint64_t *fenced;
     size_t fenced_count;
-    uint64_t session_floor; /* of a restored cluster; else 0 */
-    uint64_t fence_version; /* the fences up to it are in fenced */
+    uint64_t session_floor;  /* of a restored cluster; else 0 */
+    uint64_t lowest_session; /* none below it lives */
+    uint64_t fence_version;  /* the fences up to it are in fenced */
     void *memory;
 };
 

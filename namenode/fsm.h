@@ -183,6 +183,8 @@ int fsm_is_garbage(struct fsm *fsm, uint32_t pg, uint64_t chunk_id);
  * is returned. It must not call fsm_apply(). */
 int fsm_each_session(struct fsm *fsm, int (*fn)(void *ctx, const struct session_rec *rec),
                      void *ctx);
+/* No session below it lives, nor ever will again: it only grows. Where it cannot be read: 0. */
+uint64_t fsm_lowest_session(struct fsm *fsm);
 int fsm_each_target(struct fsm *fsm, int (*fn)(void *ctx, const struct target_rec *rec), void *ctx);
 int fsm_each_pg(struct fsm *fsm, int (*fn)(void *ctx, const struct pg_rec *rec), void *ctx);
 int fsm_each_fence(struct fsm *fsm, int (*fn)(void *ctx, const struct fence_rec *rec), void *ctx);
@@ -219,8 +221,8 @@ int pg_rec_from_msg(const Dfs__Pg *msg, struct pg_rec *ret_rec);
  *  - CommitOp whose `materialized` names a chunk that a truncate took away: what that chunk held is
  *    gone, `end` is ignored, the rest is published.
  *  - TruncDoneOp: 0 also when nothing is pending; EAGAIN when another truncate moved the point.
- *  - FenceDoneOp: the first marks the entry done, the second (an hour later, when every head knows
- *    it) drops it.
+ *  - FenceDoneOp: the first marks the entry done, the second drops it (an hour later or more, when
+ *    no session below it lives: that a datanode keeps in mind instead).
  *  - PgEpochOp: the epoch becomes if_epoch + 1 and last_serving_epoch is kept by the state machine;
  *    EINVAL for a set of SERVING members that may lack acknowledged writes.
  */

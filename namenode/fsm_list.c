@@ -146,6 +146,19 @@ DEFINE_EACH(pg, 'P', 4, key_get_u32)
 DEFINE_EACH(fence, 'B', 8, key_get_u64)
 DEFINE_EACH(namenode, 'A', 8, key_get_u64)
 
+static int take_first(void *ctx, const struct session_rec *rec)
+{
+    *(uint64_t *)ctx = rec->session;
+    return 1;
+}
+
+uint64_t fsm_lowest_session(struct fsm *fsm)
+{
+    uint64_t lowest = fsm_state(fsm)->next_session;
+
+    return fsm_each_session(fsm, take_first, &lowest) < 0 ? 0 : lowest;
+}
+
 struct page_walk {
     size_t max, count;
     size_t id_at; /* where in the key the id is */

@@ -71,18 +71,25 @@ static void fence_applied(void *ctx, int status, const Dfs__MetaReply *reply)
 struct fence_walk {
     struct pg_push *push;
     uint64_t acked; /* they are known up to this version */
-    bool unknown;   /* there is a younger one */
+    uint64_t lowest_session;
+    bool unknown; /* there is a younger one */
     uint64_t done[64];
     size_t done_count;
 };
 
+bool fence_may_be_forgotten(const struct fence_rec *rec, uint64_t lowest_session, int64_t wall_ns)
+{
+    return rec->done && rec->session < lowest_session && wall_ns - rec->since_ns > fence_keep_ns;
+}
+
 static int fence_judge(void *ctx, const struct fence_rec *rec)
 {
     struct fence_walk *w = ctx;
-    int64_t age = clock_wall_ns(clock_system()) - rec->since_ns;
+    int64_t wall_ns = clock_wall_ns(clock_system());
 
     w->unknown = w->unknown || rec->fence_version > w->acked;
-    if (rec->fence_version <= w->acked && (!rec->done || age > fence_keep_ns) &&
+    if (rec->fence_version <= w->acked &&
+        (!rec->done || fence_may_be_forgotten(rec, w->lowest_session, wall_ns)) &&
         w->done_count < ARRAY_COUNT(w->done))
         w->done[w->done_count++] = rec->session;
     return 0;
@@ -120,7 +127,9 @@ static uint64_t fences_acked(const struct datanodes *dn)
 static void fence_check(void *ctx)
 {
     struct pg_push *p = ctx;
-    struct fence_walk w = {.push = p, .acked = fences_acked(p->dn)};
+    struct fence_walk w = {.push = p,
+                           .acked = fences_acked(p->dn),
+                           .lowest_session = fsm_lowest_session(node_fsm(p->node))};
 
     (void)fsm_each_fence(node_fsm(p->node), fence_judge, &w);
     if (w.unknown) /* A push was lost, or it told us when it registered. */
@@ -188,6 +197,7 @@ static void push_now(void *ctx)
     msg.fenced_sessions = view.fenced;
     msg.n_fenced_sessions = view.fenced_count;
     msg.session_floor = view.session_floor;
+    msg.lowest_session = view.lowest_session;
     msg.term = node_term(p->node);
     HASH_ITER (hh, p->dn->nodes, n, n_next) {
         if (n->conn != NULL)

@@ -152,6 +152,7 @@ static void registration_reply(struct registration *reg)
     msg.n_fenced_sessions = view.fenced_count;
     msg.data_tls = services_conf(s->all)->data_tls;
     msg.session_floor = view.session_floor;
+    msg.lowest_session = view.lowest_session;
     msg.survey = pg_survey_is_needed(&s->dn);
     msg.term = node_term(s->node);
     log_info("datanode registered", "node=%s addr=%s targets=%u incarnation=%" PRIx64, n->node,

@@ -84,6 +84,7 @@ static void on_register(struct cluster *c, struct conn *conn, const struct rpc_f
     memcpy(n->uuid, m->targets[0]->uuid.data, sizeof(n->uuid));
     reply.targets = &id;
     reply.n_targets = 1;
+    reply.lowest_session = c->lowest_session;
     reply.data_key = (ProtobufCBinaryData){sizeof(key), key};
     if (c->epoch > 0) {
         make_map(c, &map);

@@ -35,6 +35,7 @@ struct cluster {
     Dfs__MemberState states[NODES]; /* in order of `order` */
     int order[NODES];
     uint64_t opseq;
+    uint64_t lowest_session; /* the namenode says so when a node registers */
     unsigned bad_reports, healed_reports;
     char bad_what[96]; /* of the last one */
     char failure[256];

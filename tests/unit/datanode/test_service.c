@@ -402,6 +402,48 @@ static void a_session_that_was_fenced_is_refused(void **state)
     free(a);
 }
 
+/* Its fence is in nobody's memory any more. */
+static void a_session_older_than_all_that_live_is_refused_after_a_restart(void **state)
+{
+    struct cluster *c = *state;
+
+    assert_int_equal(write_at(c, 0, 0, "abcd", 4), 0); /* As session 5. */
+    for (int i = 0; i < NODES; i++)
+        kill_node(c, i);
+    c->lowest_session = 6;
+    for (int i = 0; i < NODES; i++)
+        start(c, i);
+    assert_true(wait_for(c, all_registered, NULL));
+    configure(c, "0S 1S 2S");
+    assert_true(wait_for(c, all_know_epoch, NULL));
+    hang_up(c, 0);
+    assert_int_equal(write_at(c, 0, 0, "efgh", 4), DFS_EFENCED);
+}
+
+/* It is told of them by the way, with all groups it knows. */
+static void a_session_that_ended_is_refused_in_groups_that_did_not_change(void **state)
+{
+    struct cluster *c = *state;
+    Dfs__PgConfigPush m = DFS__PG_CONFIG_PUSH__INIT;
+    struct answer *a = MEM_NEW(struct answer);
+
+    m.lowest_session = 5;
+    (void)conn_call(c->nodes[0].nn_conn, MSG_PG_CONFIG, &m.base, NULL, 1000, on_answer, a);
+    assert_true(wait_for(c, answered, a));
+    assert_int_equal(write_at(c, 0, 0, "abcd", 4), 0);
+    m.lowest_session = 6;
+    a->came = false;
+    (void)conn_call(c->nodes[0].nn_conn, MSG_PG_CONFIG, &m.base, NULL, 1000, on_answer, a);
+    assert_true(wait_for(c, answered, a));
+    assert_int_equal(write_at(c, 0, 0, "abcd", 4), DFS_EFENCED);
+    m.lowest_session = 4; /* It never goes down again. */
+    a->came = false;
+    (void)conn_call(c->nodes[0].nn_conn, MSG_PG_CONFIG, &m.base, NULL, 1000, on_answer, a);
+    assert_true(wait_for(c, answered, a));
+    assert_int_equal(write_at(c, 0, 0, "abcd", 4), DFS_EFENCED);
+    free(a);
+}
+
 static bool target_is_told(struct cluster *c, void *ctx)
 {
     int i = *(int *)ctx;
@@ -527,6 +569,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_flipped_byte_that_an_inventory_finds_is_healed, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(a_session_that_was_fenced_is_refused, setup, teardown),
+        cmocka_unit_test_setup_teardown(
+            a_session_older_than_all_that_live_is_refused_after_a_restart, setup, teardown),
+        cmocka_unit_test_setup_teardown(
+            a_session_that_ended_is_refused_in_groups_that_did_not_change, setup, teardown),
         cmocka_unit_test_setup_teardown(a_failed_target_leaves_its_chains_and_says_so, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(a_target_of_another_cluster_is_left_alone, setup, teardown),

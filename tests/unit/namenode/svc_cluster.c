@@ -136,8 +136,11 @@ static void learn_pgs(struct fake_dn *dn, Dfs__Pg **pgs, size_t count)
     }
 }
 
-static void learn_fences(struct fake_dn *dn, const uint64_t *sessions, size_t count)
+static void learn_fences(struct fake_dn *dn, const uint64_t *sessions, size_t count,
+                         uint64_t lowest)
 {
+    assert_true(lowest >= dn->lowest_session); /* Never do the dead come to life again. */
+    dn->lowest_session = lowest;
     assert_true(count <= ARRAY_COUNT(dn->fenced));
     dn->fenced_count = count;
     for (size_t i = 0; i < count; i++)
@@ -156,7 +159,7 @@ static void on_config(struct fake_dn *dn, struct conn *conn, const struct rpc_fr
     } else {
         dn->configs++;
         learn_pgs(dn, m->pgs, m->n_pgs);
-        learn_fences(dn, m->fenced_sessions, m->n_fenced_sessions);
+        learn_fences(dn, m->fenced_sessions, m->n_fenced_sessions, m->lowest_session);
         conn_reply(conn, f->header.type, f->header.rpc_id, &ack.base, NULL);
     }
     dfs__pg_config_push__free_unpacked(m, NULL);
@@ -317,7 +320,7 @@ static void on_registered(void *ctx, int status, const struct rpc_frame *f)
     assert_int_equal(m->n_targets, dn->target_count);
     memcpy(dn->targets, m->targets, m->n_targets * sizeof(m->targets[0]));
     learn_pgs(dn, m->pgs, m->n_pgs);
-    learn_fences(dn, m->fenced_sessions, m->n_fenced_sessions);
+    learn_fences(dn, m->fenced_sessions, m->n_fenced_sessions, m->lowest_session);
     if (dn->reply != NULL)
         dfs__node_register_reply__free_unpacked(dn->reply, NULL);
     dn->reply = m;

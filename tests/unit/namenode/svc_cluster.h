@@ -48,6 +48,7 @@ struct fake_dn {
     struct pg_rec pgs[PGS_KNOWN]; /* by number, as it was told */
     uint64_t fenced[8];
     size_t fenced_count;
+    uint64_t lowest_session;
 };
 
 /* A DELETE that a datanode got. */

@@ -178,6 +178,26 @@ static void sessions_are_listed(void **state)
     assert_int_equal(fsm_each_session(f->fsm, stop_at_second, &count), 42);
 }
 
+/* What datanodes keep in mind instead of a fence for each session that ever was. */
+static void the_lowest_session_is_the_oldest_that_lives(void **state)
+{
+    struct fx *f = *state;
+    uint64_t a, b, c;
+
+    assert_int_equal(fsm_lowest_session(f->fsm), fsm_state(f->fsm)->next_session);
+    a = open_session(f, "c1", "a");
+    b = open_session(f, "c2", "b");
+    c = open_session(f, "c3", "c");
+    assert_int_equal(fsm_lowest_session(f->fsm), a);
+    assert_int_equal(end_session(f, b, true), 0);
+    assert_int_equal(fsm_lowest_session(f->fsm), a);
+    assert_int_equal(end_session(f, a, false), 0);
+    assert_int_equal(fsm_lowest_session(f->fsm), c);
+    assert_int_equal(end_session(f, c, true), 0);
+    assert_int_equal(fsm_lowest_session(f->fsm), c + 1);
+    assert_int_equal(open_session(f, "c4", "d"), c + 1);
+}
+
 static int keep_fence(void *ctx, const struct fence_rec *rec)
 {
     *(struct fence_rec *)ctx = *rec;
@@ -241,6 +261,7 @@ int main(void)
         ON_BOTH_STORES(session_end_takes_its_answers_along),
         ON_BOTH_STORES(client_that_comes_back_ends_its_older_session),
         ON_BOTH_STORES(sessions_are_listed),
+        ON_BOTH_STORES(the_lowest_session_is_the_oldest_that_lives),
         ON_BOTH_STORES(evicted_session_is_fenced_until_all_know),
         ON_BOTH_STORES(sessions_do_not_get_at_the_leaders_operations),
         ON_BOTH_STORES(answers_of_the_leaders_own_operations_are_not_kept),

@@ -22,6 +22,8 @@
 #include "namenode/fsm.h"
 #include "namenode/node.h"
 #include "namenode/pg_mgr.h"
+#include "namenode/pg_push.h"
+#include "namenode/records.h"
 #include "tests/unit/namenode/svc_cluster.h"
 
 static const uint64_t silence_ns = 2 * CLOCK_NS_PER_S;
@@ -578,6 +580,37 @@ static void a_new_leader_does_not_take_absence_for_knowledge(void **state)
     WAIT_UNTIL(c, fence_of(c, session).is_done);
 }
 
+/* A fence is in the memory of datanodes only, a mount may sleep for years: what a datanode is told
+ * when it starts has to hold up all the sessions that ever were evicted. */
+static void a_fence_is_kept_while_an_older_session_lives(void **state)
+{
+    const int64_t hour = 3600 * (int64_t)CLOCK_NS_PER_S;
+    struct fence_rec rec = {.session = 8, .since_ns = 1000, .done = true};
+
+    (void)state;
+    assert_true(fence_may_be_forgotten(&rec, 9, 1001 + hour));
+    assert_false(fence_may_be_forgotten(&rec, 8, 1001 + 10000 * hour));
+    assert_false(fence_may_be_forgotten(&rec, 9, 1000 + hour));
+    rec.done = false;
+    assert_false(fence_may_be_forgotten(&rec, 9, 1001 + hour));
+}
+
+static void datanodes_are_told_the_lowest_session_that_lives(void **state)
+{
+    struct svc_cluster *c = *state;
+
+    three_dns_with_pgs(c);
+    for (unsigned s = 0; s < 3; s++)
+        session_open(c, s);
+    evict(c, c->sessions[1].id);
+    WAIT_UNTIL(c, c->dn[0].fenced_count == 1);
+    assert_int_equal(c->dn[0].lowest_session, c->sessions[0].id);
+    assert_int_equal(session_close(c, 0), 0);
+    dn_restarts(c, 1);
+    WAIT_UNTIL(c, dn_register(c, 1) == 0);
+    assert_int_equal(c->dn[1].reply->lowest_session, c->sessions[2].id);
+}
+
 /* ---- the report ---- */
 
 static void tell_bad_chunk(struct svc_cluster *c, uint64_t chunk, bool healed)
@@ -658,6 +691,8 @@ int main(void)
         T(a_fence_is_done_when_every_datanode_knows_it),
         T(a_fence_waits_for_a_member_that_is_not_connected),
         T(a_new_leader_does_not_take_absence_for_knowledge),
+        T(a_fence_is_kept_while_an_older_session_lives),
+        T(datanodes_are_told_the_lowest_session_that_lives),
         T(damage_is_in_the_report),
         T(the_report_has_what_the_heartbeats_say),
     };

@@ -132,8 +132,8 @@ static uint32_t most_accused(struct pg_mgr *m, const struct pg_rec *r, uint64_t 
 
 /*
  * Two live members blame each other (one accuser is enough to act: the data path stands). The more
- * accused goes; on a tie the one further down the chain, unless somebody accuses again, which
- * then counts for the other. The last SERVING member stays: then it is its joiner that goes.
+ * accused goes; on a tie the one further down the chain. Who then accuses the next one pays for
+ * it itself: see pg_mgr_accused(). The last SERVING member stays: then it is its joiner that goes.
  */
 static bool drop_accused_member(struct pg_mgr *m, struct pg *p, uint64_t now_ns,
                                 struct pg_rec *next)

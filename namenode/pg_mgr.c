@@ -128,6 +128,7 @@ void pg_mgr_heard(struct pg_mgr *m, uint32_t target, uint64_t incarnation, uint6
         return;
     if (t->heard_incarnation != incarnation) {
         t->accuser_count = 0; /* A new process: the old one's sins are over. */
+        t->upheld_ns = 0;
         t->failed = false;
     }
     t->heard_incarnation = incarnation;
@@ -177,23 +178,55 @@ void pg_accusers_expire(struct target *t, uint64_t now_ns)
     t->accuser_count = keep;
 }
 
+/* An accusation that is repeated counts from the first. */
+static bool accuse_again(struct target *t, uint32_t by, uint64_t now_ns)
+{
+    for (uint32_t i = 0; i < t->accuser_count; i++) {
+        if (t->accusers[i].by == by) {
+            t->accusers[i].at_ns = now_ns;
+            return true;
+        }
+    }
+    return false;
+}
+
+static void accuse(struct target *t, uint32_t by, bool is_turned, uint64_t now_ns)
+{
+    if (!accuse_again(t, by, now_ns) && t->accuser_count < ACCUSERS_MAX)
+        t->accusers[t->accuser_count++] =
+            (struct accuser){.by = by, .since_ns = now_ns, .at_ns = now_ns, .is_turned = is_turned};
+}
+
+/*
+ * It was believed just now, and finds fault with yet another host: then it is more likely the faulty
+ * one itself, and would take its chain apart one by one (HDFS-1595). The host that it was right
+ * about may go on being accused, and so may one of which somebody else complains.
+ */
+static bool accuses_the_next(const struct pg_mgr *m, const struct target *by,
+                             const struct target *t, uint64_t now_ns)
+{
+    const struct target *before;
+
+    if (by == NULL || by->upheld_ns == 0 || now_ns - by->upheld_ns >= accusation_ttl_ns)
+        return false;
+    before = pg_target_find(m, by->upheld);
+    return before != NULL && strcmp(before->host, t->host) != 0;
+}
+
 void pg_mgr_accused(struct pg_mgr *m, uint32_t by, uint32_t target, uint64_t incarnation,
                     uint64_t now_ns)
 {
-    struct target *t = pg_target_find(m, target);
+    struct target *t = pg_target_find(m, target), *accuser = pg_target_find(m, by);
 
     if (t == NULL || t->incarnation != incarnation)
         return;
     pg_accusers_expire(t, now_ns);
-    for (uint32_t i = 0; i < t->accuser_count; i++) {
-        if (t->accusers[i].by == by) {
-            t->accusers[i].at_ns = now_ns;
-            return;
-        }
+    if (t->accuser_count == 0 && accuses_the_next(m, accuser, t, now_ns)) {
+        pg_accusers_expire(accuser, now_ns);
+        accuse(accuser, target, true, now_ns);
+    } else {
+        accuse(t, by, false, now_ns);
     }
-    if (t->accuser_count < ACCUSERS_MAX)
-        t->accusers[t->accuser_count++] =
-            (struct accuser){.by = by, .since_ns = now_ns, .at_ns = now_ns};
 }
 
 void pg_mgr_left(struct pg_mgr *m, uint32_t pg, uint32_t target, uint64_t incarnation,
@@ -281,18 +314,42 @@ static bool propose_is_legal(const struct pg *p, const struct pg_rec *next)
     return common >= 1 && added <= 1 && pg_count_state(next, PG_SYNCING) <= 1;
 }
 
-/* Who was taken out has paid for what others said, and what it said of others is void. */
+/* They were believed. */
+static void uphold(struct pg_mgr *m, const struct target *sentenced)
+{
+    for (uint32_t i = 0; i < sentenced->accuser_count; i++) {
+        struct target *by = pg_target_find(m, sentenced->accusers[i].by);
+
+        if (by == NULL || by->sentenced || sentenced->accusers[i].is_turned)
+            continue;
+        by->upheld = sentenced->id;
+        by->upheld_ns = m->last_tick_ns;
+    }
+}
+
+/* What it said before it was taken out; or what it, alone, said of another beside the one for whom it
+ * was believed: should it say so again, that counts against it. */
+static bool is_void(const struct pg_mgr *m, const struct target *t, const struct target *by)
+{
+    return by == NULL || by->sentenced ||
+           (t->accuser_count == 1 && by->upheld_ns == m->last_tick_ns &&
+            accuses_the_next(m, by, t, m->last_tick_ns));
+}
+
+/* Who was taken out has paid for what others said. */
 static void sentences_close(struct pg_mgr *m)
 {
     struct target *t, *t_next;
 
     HASH_ITER (hh, m->targets, t, t_next) {
+        if (t->sentenced)
+            uphold(m, t);
+    }
+    HASH_ITER (hh, m->targets, t, t_next) {
         uint32_t keep = 0;
 
         for (uint32_t i = 0; i < t->accuser_count; i++) {
-            const struct target *by = pg_target_find(m, t->accusers[i].by);
-
-            if (by == NULL || !by->sentenced)
+            if (!is_void(m, t, pg_target_find(m, t->accusers[i].by)))
                 t->accusers[keep++] = t->accusers[i];
         }
         t->accuser_count = t->sentenced ? 0 : keep;

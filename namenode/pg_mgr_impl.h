@@ -14,6 +14,7 @@ enum { ACCUSERS_MAX = 8 };
 struct accuser {
     uint32_t by;
     uint64_t since_ns, at_ns; /* first, last */
+    bool is_turned; /* `by` said nothing: what it was accused of counts against this one */
 };
 
 struct target {
@@ -33,7 +34,9 @@ struct target {
     bool lost;         /* its connection broke after it was last heard */
     struct accuser accusers[ACCUSERS_MAX];
     uint32_t accuser_count;
-    bool sentenced; /* the accusations have led to a proposal in this tick */
+    bool sentenced;     /* the accusations have led to a proposal in this tick */
+    uint32_t upheld;    /* a target that was sentenced because this one accused it, */
+    uint64_t upheld_ns; /* and when that was last; 0: never */
 
     uint32_t syncing_count;        /* PGs in which it is SYNCING: recounted at each tick */
     uint32_t shared;               /* scratch of planning: PGs with those that are chosen */

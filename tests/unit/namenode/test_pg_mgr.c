@@ -284,6 +284,95 @@ static void two_that_blame_each_other_lose_the_one_further_down(void **state)
     assert_int_equal(state_of(f, 3), PG_SERVING);
 }
 
+/* Now for M, next for T: a faulty head would take its chain apart, and lose good copies. */
+static void who_is_believed_once_and_accuses_the_next_one_goes_itself(void **state)
+{
+    struct fixture *f = *state;
+
+    pass(f, 1000, 0xe);
+    pg_mgr_accused(f->m, 1, 2, f->incarnation[2], f->now);
+    assert_true(pass(f, 1200, 0xe) >= 1);
+    assert_int_equal(state_of(f, 2), PG_OFFLINE);
+    pg_mgr_accused(f->m, 1, 3, f->incarnation[3], f->now);
+    assert_true(pass(f, 1200, 0xe) >= 1);
+    assert_int_equal(state_of(f, 1), PG_OFFLINE);
+    assert_int_equal(state_of(f, 3), PG_SERVING);
+    assert_int_equal(f->pg.members[0].target, 3);
+
+    /* It has paid, and the others are not to blame for what it said. */
+    pass(f, 4000, 0xe);
+    pg_mgr_sync_done(f->m, 1, 2, f->incarnation[2], f->pg.epoch);
+    pass(f, 200, 0xe);
+    pg_mgr_sync_done(f->m, 1, 1, f->incarnation[1], f->pg.epoch);
+    pass(f, 5000, 0xe);
+    assert_int_equal(state_of(f, 1), PG_SERVING);
+    assert_int_equal(state_of(f, 2), PG_SERVING);
+}
+
+/* The same when it accuses both at once, again and again. */
+static void who_accuses_all_at_once_takes_one_with_it_at_most(void **state)
+{
+    struct fixture *f = *state;
+
+    pass(f, 1000, 0xe);
+    for (int i = 0; i < 25; i++) {
+        pg_mgr_accused(f->m, 1, 2, f->incarnation[2], f->now);
+        pg_mgr_accused(f->m, 1, 3, f->incarnation[3], f->now);
+        pass(f, 100, 0xe);
+    }
+    assert_int_equal(state_of(f, 1), PG_OFFLINE);
+    assert_int_equal(state_of(f, 2), PG_SERVING);
+}
+
+/* Right about it once, it may well be right again. */
+static void the_same_one_may_be_accused_again(void **state)
+{
+    struct fixture *f = *state;
+
+    pass(f, 1000, 0xe);
+    pg_mgr_accused(f->m, 1, 2, f->incarnation[2], f->now);
+    pass(f, 4500, 0xe);
+    assert_int_equal(state_of(f, 2), PG_SYNCING);
+    pg_mgr_accused(f->m, 1, 2, f->incarnation[2], f->now);
+    pass(f, 1200, 0xe);
+    assert_int_equal(state_of(f, 2), PG_OFFLINE);
+    assert_int_equal(state_of(f, 1), PG_SERVING);
+}
+
+/* Then it is not the only one that sees it. */
+static void of_whom_others_complain_too_may_be_accused_next(void **state)
+{
+    struct fixture *f = *state;
+
+    f->targets = 4;
+    add_target(f, 4);
+    pass(f, 1000, 0x1e);
+    pg_mgr_accused(f->m, 3, 2, f->incarnation[2], f->now);
+    pass(f, 1200, 0x1e);
+    assert_int_equal(state_of(f, 2), PG_OFFLINE);
+    pg_mgr_accused(f->m, 4, 1, f->incarnation[1], f->now); /* In another group. */
+    pg_mgr_accused(f->m, 3, 1, f->incarnation[1], f->now);
+    pass(f, 1200, 0x1e);
+    assert_int_equal(state_of(f, 1), PG_OFFLINE);
+    assert_int_equal(state_of(f, 3), PG_SERVING);
+}
+
+static void after_a_minute_who_was_believed_is_believed_again(void **state)
+{
+    struct fixture *f = *state;
+
+    pass(f, 1000, 0xe);
+    pg_mgr_accused(f->m, 1, 2, f->incarnation[2], f->now);
+    pass(f, 4500, 0xe);
+    pg_mgr_sync_done(f->m, 1, 2, f->incarnation[2], f->pg.epoch);
+    pass(f, 60000, 0xe);
+    assert_int_equal(state_of(f, 2), PG_SERVING);
+    pg_mgr_accused(f->m, 1, 3, f->incarnation[3], f->now);
+    pass(f, 1200, 0xe);
+    assert_int_equal(state_of(f, 3), PG_OFFLINE);
+    assert_int_equal(state_of(f, 1), PG_SERVING);
+}
+
 /* A neighbour that cannot reach it says so again and again: that must not put the end off. */
 static void an_accusation_that_is_repeated_counts_from_the_first(void **state)
 {
@@ -530,6 +619,11 @@ int main(void)
         TEST(the_last_one_standing_is_never_replaced),
         TEST(a_spare_on_another_host_takes_over_after_the_grace_time),
         TEST(two_that_blame_each_other_lose_the_one_further_down),
+        TEST(who_is_believed_once_and_accuses_the_next_one_goes_itself),
+        TEST(who_accuses_all_at_once_takes_one_with_it_at_most),
+        TEST(the_same_one_may_be_accused_again),
+        TEST(of_whom_others_complain_too_may_be_accused_next),
+        TEST(after_a_minute_who_was_believed_is_believed_again),
         TEST(an_accusation_that_is_repeated_counts_from_the_first),
         TEST(a_joiner_that_its_only_source_cannot_reach_makes_room_for_another),
         TEST(who_leaves_a_pg_by_itself_leaves_that_one_and_once),

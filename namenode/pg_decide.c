@@ -22,6 +22,16 @@ static bool has_left(const struct pg *p, const struct pg_member_rec *mem)
     return false;
 }
 
+/* By more than silence. */
+static bool is_known_dead(const struct target *t, const struct pg_member_rec *mem)
+{
+    if (t->failed)
+        return true;
+    if (t->incarnation != mem->incarnation)
+        return true; /* It has registered anew: whatever it had in memory is gone. */
+    return t->lost && t->accuser_count > 0;
+}
+
 /*
  * Is this incarnation of the target alive? A new incarnation or a broken control connection that a
  * chain neighbour confirms is an answer at once; otherwise silence has to last.
@@ -34,11 +44,7 @@ static enum health member_health(const struct pg_mgr *m, const struct pg_member_
 
     if (t == NULL)
         return HEALTH_UNKNOWN;
-    if (t->failed)
-        return HEALTH_DEAD;
-    if (t->incarnation != mem->incarnation)
-        return HEALTH_DEAD; /* It has registered anew: whatever it had in memory is gone. */
-    if (t->lost && t->accuser_count > 0)
+    if (is_known_dead(t, mem))
         return HEALTH_DEAD;
     since = MAX(t->heard_ns, m->since_ns);
     if (now_ns - since >= m->o.silence_ns)
@@ -357,6 +363,31 @@ static bool begin_move(struct pg_mgr *m, const struct pg *p, uint64_t now_ns, st
     return join_spare(next, next->member_count, to);
 }
 
+/*
+ * Is only silence to be said against one that would have to go, while silence says nothing (is_hush)?
+ * Then the PG stays as it is. A neighbour that complains has it go on at once: it sees more than we do,
+ * and somebody waits for an answer there.
+ */
+static bool must_wait_for_silent(const struct pg_mgr *m, const struct pg *p, uint64_t now_ns)
+{
+    bool is_waiting = false;
+
+    if (!m->is_hush)
+        return false;
+    for (uint32_t i = 0; i < p->rec.member_count; i++) {
+        const struct pg_member_rec *mem = &p->rec.members[i];
+        const struct target *t = pg_target_find(m, mem->target);
+
+        if (mem->state == PG_OFFLINE || t == NULL)
+            continue;
+        if (t->accuser_count > 0)
+            return false;
+        is_waiting |= !is_known_dead(t, mem) && !has_left(p, mem) &&
+                      member_health(m, mem, now_ns) == HEALTH_DEAD;
+    }
+    return is_waiting;
+}
+
 static bool decide(struct pg_mgr *m, struct pg *p, uint64_t now_ns, struct pg_rec *next)
 {
     uint32_t alive = 0, dead = 0, unknown = 0;
@@ -378,6 +409,8 @@ static bool decide(struct pg_mgr *m, struct pg *p, uint64_t now_ns, struct pg_re
     if (alive == 0)
         return dead > 0 && cold_start(m, p, now_ns, next);
     p->dead_since_ns = 0;
+    if (must_wait_for_silent(m, p, now_ns))
+        return false;
     return drop_dead_members(m, p, now_ns, next) || drop_accused_member(m, p, now_ns, next) ||
            promote_synced(m, p, now_ns, next) || drop_surplus(m, p, next) ||
            add_joiner(m, p, now_ns, next) || begin_move(m, p, now_ns, next);

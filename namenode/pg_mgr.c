@@ -13,6 +13,8 @@ void pg_mgr_options_init(struct pg_mgr_options *o)
     *o = (struct pg_mgr_options){
         .silence_ns = 2000000000ULL,
         .heard_ns = 1200000000ULL,
+        .hush_ns = 60000000000ULL,
+        .hush_percent = 30,
         .cold_wait_ns = 5000000000ULL,
         .replace_ns = 60000000000ULL,
         .tick_gap_ns = 500000000ULL,
@@ -379,6 +381,50 @@ static size_t decide_those_with(struct pg_mgr *m, uint32_t serving, uint64_t now
     return n;
 }
 
+/* Hosts of those that fell silent of late; more than that need not be known. */
+enum { HUSH_HOSTS = 3 };
+
+static void note_quiet(const struct pg_mgr *m, struct target *t, uint64_t now_ns)
+{
+    if (now_ns - MIN(MAX(t->heard_ns, m->since_ns), now_ns) < m->o.heard_ns)
+        t->quiet_since_ns = 0;
+    else if (t->quiet_since_ns == 0)
+        t->quiet_since_ns = now_ns;
+}
+
+static void add_host(const char **hosts, uint32_t *count, const char *host)
+{
+    for (uint32_t i = 0; i < *count; i++)
+        if (strcmp(hosts[i], host) == 0)
+            return;
+    if (*count < HUSH_HOSTS)
+        hosts[(*count)++] = host;
+}
+
+/*
+ * Many that fall silent at about the same time: more likely nobody hears them here than that all are
+ * dead. Counted as soon as they are quiet for longer than usual, so that the first of them is not taken
+ * out before the others are counted. The disks of one host are one failure, of two hosts perhaps two.
+ */
+static bool is_hush(struct pg_mgr *m, uint64_t now_ns)
+{
+    const char *hosts[HUSH_HOSTS];
+    uint32_t host_count = 0, quiet = 0, all = 0;
+    struct target *t, *t_next;
+
+    HASH_ITER (hh, m->targets, t, t_next) {
+        note_quiet(m, t, now_ns);
+        if (!t->usable && !t->draining)
+            continue;
+        all++;
+        if (t->quiet_since_ns == 0 || now_ns - t->quiet_since_ns >= m->o.hush_ns)
+            continue;
+        quiet++;
+        add_host(hosts, &host_count, t->host);
+    }
+    return host_count == HUSH_HOSTS && quiet * 100 > all * m->o.hush_percent;
+}
+
 size_t pg_mgr_tick(struct pg_mgr *m, uint64_t now_ns, struct pg_rec *out, size_t max)
 {
     size_t n = 0;
@@ -386,6 +432,7 @@ size_t pg_mgr_tick(struct pg_mgr *m, uint64_t now_ns, struct pg_rec *out, size_t
     if (now_ns - m->last_tick_ns > m->o.tick_gap_ns)
         m->since_ns = now_ns; /* We stood still ourselves: nobody's silence counts from before. */
     m->last_tick_ns = now_ns;
+    m->is_hush = is_hush(m, now_ns);
     pg_place_count(m, now_ns);
     for (uint32_t serving = 0; serving <= REC_PG_MEMBERS_MAX; serving++)
         n += decide_those_with(m, serving, now_ns, out + n, max - n);

@@ -38,8 +38,12 @@ struct pg_target {
 };
 
 struct pg_mgr_options {
-    uint64_t silence_ns;       /* no heartbeat for this long: dead; 2 s */
-    uint64_t heard_ns;         /* a heartbeat within this: alive; 1.2 s */
+    uint64_t silence_ns; /* no heartbeat for this long: dead; 2 s */
+    uint64_t heard_ns;   /* a heartbeat within this: alive; 1.2 s */
+    /* More of the targets than this, on three hosts or more, fall silent within hush_ns: that may be
+     * our own network. Silence alone takes nobody out of a chain then. 30 %, 60 s. */
+    uint32_t hush_percent;
+    uint64_t hush_ns;
     uint64_t cold_wait_ns;     /* after a total failure: wait for more members; 5 s */
     uint64_t replace_ns;       /* OFFLINE for this long: a spare takes its place; 60 s */
     uint64_t balance_after_ns; /* all PGs whole for this long: copies move for balance; 10 s */

@@ -30,8 +30,9 @@ struct target {
     uint32_t weight; /* in 1/16 of the largest, at least 1: see pg_place_count() */
 
     uint64_t heard_incarnation;
-    uint64_t heard_ns; /* 0: never by this leader */
-    bool lost;         /* its connection broke after it was last heard */
+    uint64_t heard_ns;       /* 0: never by this leader */
+    bool lost;               /* its connection broke after it was last heard */
+    uint64_t quiet_since_ns; /* when it was first found quiet for too long; 0: it is heard */
     struct accuser accusers[ACCUSERS_MAX];
     uint32_t accuser_count;
     bool sentenced;     /* the accusations have led to a proposal in this tick */
@@ -73,6 +74,7 @@ struct pg_mgr {
     struct pg *pgs;
 
     /* Of this tick: */
+    bool is_hush;            /* so many fell silent at once that silence says nothing */
     uint32_t moves;          /* PGs that have more copies than they need, or are getting them */
     uint64_t whole_since_ns; /* since when every PG has all its copies; 0: not */
     uint64_t load_sum;   /* memberships of usable targets that are alive (moves count as done), */

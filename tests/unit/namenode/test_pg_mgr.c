@@ -16,7 +16,7 @@ struct fixture {
     struct pg_mgr *m;
     uint64_t now;
     uint32_t targets;
-    uint64_t incarnation[9];
+    uint64_t incarnation[12];
     struct pg_rec pg; /* as the state machine has it */
 };
 
@@ -269,6 +269,90 @@ static void a_spare_on_another_host_takes_over_after_the_grace_time(void **state
     pass(f, 12000, 0x1a);
     assert_int_equal(state_of(f, 4), PG_SYNCING);
     assert_int_equal(state_of(f, 2), 0);
+}
+
+/* ---- many at once ---- */
+
+static void add_targets_up_to(struct fixture *f, uint32_t last)
+{
+    f->targets = last;
+    for (uint32_t t = 4; t <= last; t++)
+        add_target(f, t);
+    pass(f, 1000, 0xffe);
+}
+
+static const unsigned all_but_245 = 0x1fe & ~(1u << 2 | 1u << 4 | 1u << 5);
+
+/* More likely nobody hears them here. Were it believed, each group would change, and those that it
+ * left with one copy could not be written. */
+static void when_many_fall_silent_at_once_nobody_goes_for_a_minute(void **state)
+{
+    struct fixture *f = *state;
+
+    add_targets_up_to(f, 8);
+    assert_int_equal(pass(f, 300, 0x1fe & ~(1u << 2)), 0); /* Not quite at once. */
+    assert_int_equal(pass(f, 300, 0x1fe & ~(1u << 2 | 1u << 4)), 0);
+    assert_int_equal(pass(f, 59000, all_but_245), 0);
+    pass(f, 4000, all_but_245);
+    assert_int_equal(state_of(f, 2), PG_OFFLINE);
+}
+
+static void when_they_are_heard_again_nothing_was_changed(void **state)
+{
+    struct fixture *f = *state;
+
+    add_targets_up_to(f, 8);
+    assert_int_equal(pass(f, 30000, all_but_245), 0);
+    assert_int_equal(pass(f, 10000, 0x1fe), 0);
+    pass(f, 2500, 0x1fe & ~(1u << 2)); /* One alone is a failure as ever. */
+    assert_int_equal(state_of(f, 2), PG_OFFLINE);
+}
+
+/* It is nearer than we are. */
+static void a_neighbours_word_counts_also_when_many_are_silent(void **state)
+{
+    struct fixture *f = *state;
+
+    add_targets_up_to(f, 8);
+    assert_int_equal(pass(f, 5000, all_but_245), 0);
+    pg_mgr_accused(f->m, 1, 2, f->incarnation[2], f->now);
+    assert_true(pass(f, 100, all_but_245) >= 1);
+    assert_int_equal(state_of(f, 2), PG_OFFLINE);
+}
+
+/* A host with many disks, or two hosts of a small cluster, are failures like others. */
+static void many_disks_of_one_host_are_not_many(void **state)
+{
+    struct fixture *f = *state;
+
+    add_targets_up_to(f, 8);
+    for (uint32_t id = 4; id <= 5; id++)
+        pg_mgr_set_target(
+            f->m, &(struct pg_target){
+                      .id = id, .incarnation = f->incarnation[id], .usable = true, .host = "h2"});
+    pass(f, 2500, all_but_245);
+    assert_int_equal(state_of(f, 2), PG_OFFLINE);
+}
+
+static void few_of_many_that_fall_silent_are_dead(void **state)
+{
+    struct fixture *f = *state;
+
+    add_targets_up_to(f, 11);
+    pass(f, 2500, 0xffe & ~(1u << 2 | 1u << 4 | 1u << 5));
+    assert_int_equal(state_of(f, 2), PG_OFFLINE);
+}
+
+/* Who registers anew says itself that it died. */
+static void a_restart_among_the_silent_is_seen(void **state)
+{
+    struct fixture *f = *state;
+
+    add_targets_up_to(f, 8);
+    assert_int_equal(pass(f, 3000, 0x1fe & ~(1u << 3 | 1u << 4 | 1u << 5 | 1u << 6)), 0);
+    restart_target(f, 3, boot + 2);
+    assert_true(pass(f, 100, 0x1fe & ~(1u << 4 | 1u << 5 | 1u << 6)) >= 1);
+    assert_int_equal(state_of(f, 3), PG_OFFLINE);
 }
 
 static void two_that_blame_each_other_lose_the_one_further_down(void **state)
@@ -618,6 +702,12 @@ int main(void)
         TEST(a_cold_start_waits_for_the_others_a_little),
         TEST(the_last_one_standing_is_never_replaced),
         TEST(a_spare_on_another_host_takes_over_after_the_grace_time),
+        TEST(when_many_fall_silent_at_once_nobody_goes_for_a_minute),
+        TEST(when_they_are_heard_again_nothing_was_changed),
+        TEST(a_neighbours_word_counts_also_when_many_are_silent),
+        TEST(many_disks_of_one_host_are_not_many),
+        TEST(few_of_many_that_fall_silent_are_dead),
+        TEST(a_restart_among_the_silent_is_seen),
         TEST(two_that_blame_each_other_lose_the_one_further_down),
         TEST(who_is_believed_once_and_accuses_the_next_one_goes_itself),
         TEST(who_accuses_all_at_once_takes_one_with_it_at_most),

@@ -20,48 +20,125 @@ static void PRINTF_LIKE(2, 3) problem(struct summary *s, const char *fmt, ...)
     va_end(ap);
 }
 
-unsigned summary_serving(const json_t *pg)
+/* ---- placement groups ---- */
+
+static bool is_serving(const json_t *member)
+{
+    return strcmp(report_text(member, "state"), "serving") == 0;
+}
+
+/* The last that served stays in its group though it is dead: nobody else may begin again. */
+static bool is_away(const json_t *report, const json_t *member)
+{
+    const char *state = report_target_state(report, report_number(member, "target"));
+
+    return strcmp(state, "silent") == 0 || strcmp(state, "failed") == 0;
+}
+
+static unsigned count_serving(const json_t *report, const json_t *pg, bool also_away)
 {
     const json_t *members = json_object_get(pg, "members");
     unsigned n = 0;
 
-    for (size_t i = 0; i < json_array_size(members); i++)
-        n += strcmp(report_text(json_array_get(members, i), "state"), "serving") == 0;
+    for (size_t i = 0; i < json_array_size(members); i++) {
+        const json_t *m = json_array_get(members, i);
+
+        n += is_serving(m) && (also_away || !is_away(report, m));
+    }
     return n;
 }
 
-static void count_pgs(const json_t *pgs, struct summary *s)
-{
-    for (size_t i = 0; i < json_array_size(pgs); i++) {
-        const json_t *pg = json_array_get(pgs, i), *members = json_object_get(pg, "members");
-        unsigned serving = summary_serving(pg);
+/* The first few of a kind, by name. */
+struct group_list {
+    unsigned count;
+    char text[SUMMARY_TEXT_MAX - 128];
+};
 
-        s->pg_count++;
-        if (serving == 0)
-            s->down++;
-        else if (serving >= report_number(pg, "copies"))
-            s->full++;
-        else if (serving >= report_number(pg, "min_write"))
-            s->degraded++;
-        else
-            s->unwritable++;
-        s->last_copy += serving == 1 && report_number(pg, "copies") > 1;
-        for (size_t k = 0; k < json_array_size(members); k++)
-            s->member_syncing +=
-                strcmp(report_text(json_array_get(members, k), "state"), "syncing") == 0;
+static void PRINTF_LIKE(2, 3) append(struct group_list *l, const char *fmt, ...)
+{
+    size_t len = strlen(l->text);
+    va_list ap;
+
+    va_start(ap, fmt);
+    (void)vsnprintf(l->text + len, sizeof(l->text) - len, fmt, ap);
+    va_end(ap);
+}
+
+/* With those of its targets that serve, or would; after a restore nobody is known to: with all. */
+static void name_group(struct group_list *l, const json_t *report, const json_t *pg, bool also_away)
+{
+    const json_t *members = json_object_get(pg, "members");
+    unsigned serving = count_serving(report, pg, also_away), named = 0;
+    bool all = serving == 0;
+
+    if (l->count++ >= SUMMARY_GROUPS_MAX)
+        return;
+    append(l, "%s %" JSON_INTEGER_FORMAT " (target%s", l->count == 1 ? ": group" : ", group",
+           report_number(pg, "pg"), serving == 1 ? "" : "s");
+    for (size_t i = 0; i < json_array_size(members); i++) {
+        const json_t *m = json_array_get(members, i);
+
+        if (all || (is_serving(m) && (also_away || !is_away(report, m))))
+            append(l, "%s %" JSON_INTEGER_FORMAT, named++ == 0 ? "" : ",",
+                   report_number(m, "target"));
     }
+    append(l, ")");
+}
+
+static const char *end_list(struct group_list *l)
+{
+    if (l->count > SUMMARY_GROUPS_MAX)
+        append(l, ", and %u more", l->count - SUMMARY_GROUPS_MAX);
+    return l->text;
+}
+
+struct endangered {
+    struct group_list down, last_copy;
+};
+
+static void count_pg(const json_t *report, const json_t *pg, struct summary *s,
+                     struct endangered *lists)
+{
+    const json_t *members = json_object_get(pg, "members");
+    unsigned serving = count_serving(report, pg, false);
+
+    s->pg_count++;
+    if (serving == 0)
+        s->down++;
+    else if (serving >= report_number(pg, "copies"))
+        s->full++;
+    else if (serving >= report_number(pg, "min_write"))
+        s->degraded++;
+    else
+        s->unwritable++;
+    if (serving == 0)
+        name_group(&lists->down, report, pg, true);
+    if (serving == 1 && report_number(pg, "copies") > 1)
+        name_group(&lists->last_copy, report, pg, false);
+    s->last_copy = lists->last_copy.count;
+    for (size_t k = 0; k < json_array_size(members); k++)
+        s->member_syncing +=
+            strcmp(report_text(json_array_get(members, k), "state"), "syncing") == 0;
 }
 
 /* In the order of danger. */
-static void pg_problems(struct summary *s)
+static void pg_problems(const json_t *report, struct summary *s)
 {
+    const json_t *pgs = json_object_get(report, "pgs");
+    struct endangered lists = {.down = {.count = 0}};
+
+    for (size_t i = 0; i < json_array_size(pgs); i++)
+        count_pg(report, json_array_get(pgs, i), s, &lists);
+    if (s->pg_count == 0)
+        problem(s, "there are no placement groups yet: too few datanodes have registered");
     if (s->down > 0)
-        problem(s,
-                "%u of %u placement groups are DOWN: no copy serves, their data cannot be read now",
-                s->down, s->pg_count);
+        problem(
+            s,
+            "%u of %u placement groups are DOWN: no copy serves, their data cannot be read now%s",
+            s->down, s->pg_count, end_list(&lists.down));
     if (s->last_copy > 0)
-        problem(s, "%u of %u placement groups are served by their LAST COPY", s->last_copy,
-                s->pg_count);
+        problem(s, "%u of %u placement groups are served by their LAST COPY%s", s->last_copy,
+                s->pg_count, end_list(&lists.last_copy));
     if (s->unwritable > 0)
         problem(s, "%u of %u placement groups cannot be written: too few copies serve",
                 s->unwritable, s->pg_count);
@@ -69,6 +146,8 @@ static void pg_problems(struct summary *s)
         problem(s, "%u of %u placement groups have fewer copies than wanted", s->degraded,
                 s->pg_count);
 }
+
+/* ---- the rest ---- */
 
 static void bad_problems(const json_t *bad, struct summary *s)
 {
@@ -189,7 +268,6 @@ int summary_make(const json_t *report, struct summary *ret_summary)
     if (!json_is_array(json_object_get(report, "pgs")) ||
         !json_is_array(json_object_get(report, "targets")))
         return -EINVAL;
-    count_pgs(json_object_get(report, "pgs"), &s);
     for (size_t i = 0; i < json_array_size(syncing); i++) {
         const json_t *p = json_array_get(syncing, i);
 
@@ -198,9 +276,7 @@ int summary_make(const json_t *report, struct summary *ret_summary)
     }
     if (!s.serving)
         problem(&s, "the namenodes do not serve");
-    if (s.pg_count == 0)
-        problem(&s, "there are no placement groups yet: too few datanodes have registered");
-    pg_problems(&s);
+    pg_problems(report, &s);
     bad_problems(json_object_get(report, "bad_blocks"), &s);
     target_problems(json_object_get(report, "targets"), &s);
     namenode_problems(json_object_get(report, "namenodes"), report_number(report, "format"), &s);

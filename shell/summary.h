@@ -11,7 +11,7 @@
 
 #include <jansson.h>
 
-enum { SUMMARY_PROBLEMS_MAX = 64, SUMMARY_TEXT_MAX = 192 };
+enum { SUMMARY_PROBLEMS_MAX = 64, SUMMARY_TEXT_MAX = 640, SUMMARY_GROUPS_MAX = 8 };
 
 struct summary {
     bool serving; /* the leader serves */
@@ -35,8 +35,5 @@ struct summary {
 
 /* -EINVAL: not a report. */
 int summary_make(const json_t *report, struct summary *ret_summary);
-
-/* Members of a group that serve, of {"members": [{"state": ...}]}. */
-unsigned summary_serving(const json_t *pg);
 
 #endif

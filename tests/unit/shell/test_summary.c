@@ -72,6 +72,70 @@ static void the_last_copy_is_told_first(void **state)
                         "Data in 1 placement group is endangered: one more failure may lose it.");
 }
 
+/* So that one knows which datanode to bring back first. */
+static void endangered_groups_are_named_with_their_targets(void **state)
+{
+    struct summary s = summary_of("", "offline", "serving", "offline");
+
+    (void)state;
+    assert_string_equal(
+        s.problems[0], "1 of 1 placement groups are served by their LAST COPY: group 1 (target 2)");
+    s = summary_of("", "offline", "offline", "syncing");
+    assert_string_equal(s.problems[0],
+                        "1 of 1 placement groups are DOWN: no copy serves, their data cannot be "
+                        "read now: group 1 (targets 1, 2, 3)");
+}
+
+static struct summary summary_of_many(unsigned count, const char *target_state)
+{
+    json_t *pgs = json_array(), *report;
+    struct summary s;
+
+    for (unsigned i = 0; i < count; i++)
+        json_array_append_new(pgs, json_pack("{s:i, s:i, s:i, s:[{s:i, s:s}, {s:i, s:s}]}", "pg",
+                                             (int)i + 4000000, "copies", 3, "min_write", 2,
+                                             "members", "target", 1, "state", "serving", "target",
+                                             (int)i + 4000000, "state", "serving"));
+    report = json_pack("{s:b, s:o, s:[{s:i, s:s, s:s, s:s}]}", "serving", 1, "pgs", pgs, "targets",
+                       "target", 1, "state", target_state, "node", "dn1", "addr", "a:1");
+    assert_int_equal(summary_make(report, &s), 0);
+    json_decref(report);
+    return s;
+}
+
+static void of_many_endangered_groups_a_few_are_named(void **state)
+{
+    struct summary s = summary_of_many(8, "silent");
+
+    (void)state;
+    assert_int_equal(s.last_copy, 8);
+    assert_non_null(strstr(s.problems[0], ", group 4000007 (target 4000007)"));
+    assert_null(strstr(s.problems[0], "more"));
+    s = summary_of_many(20, "silent");
+    assert_null(strstr(s.problems[0], "group 4000008"));
+    assert_non_null(strstr(s.problems[0], "(target 4000007), and 12 more"));
+}
+
+/* A group keeps the last that served, though it is dead: it was called served by its last copy. */
+static void a_silent_target_serves_nothing(void **state)
+{
+    static const char text[] =
+        "{\"serving\": true, \"pgs\": [{\"pg\": 1, \"copies\": 2, \"min_write\": 1, \"members\": "
+        "[{\"target\": 1, \"state\": \"serving\"}, {\"target\": 2, \"state\": \"offline\"}]}], "
+        "\"targets\": [{\"target\": 1, \"state\": \"silent\"}, {\"target\": 2, \"state\": "
+        "\"active\"}]}";
+    json_t *j = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
+    struct summary s;
+
+    (void)state;
+    assert_int_equal(summary_make(j, &s), 0);
+    assert_int_equal(s.down, 1);
+    assert_int_equal(s.last_copy, 0);
+    assert_non_null(strstr(s.problems[0], "DOWN"));
+    assert_non_null(strstr(s.problems[0], ": group 1 (target 1)"));
+    json_decref(j);
+}
+
 static void an_older_namenode_is_named(void **state)
 {
     const char *const group = "\"format\": %d, \"namenodes\": ["
@@ -223,6 +287,9 @@ int main(void)
         cmocka_unit_test(all_copies_serving_is_well),
         cmocka_unit_test(a_missing_copy_endangers),
         cmocka_unit_test(the_last_copy_is_told_first),
+        cmocka_unit_test(endangered_groups_are_named_with_their_targets),
+        cmocka_unit_test(of_many_endangered_groups_a_few_are_named),
+        cmocka_unit_test(a_silent_target_serves_nothing),
         cmocka_unit_test(an_older_namenode_is_named),
         cmocka_unit_test(no_copy_is_down),
         cmocka_unit_test(servers_that_are_away_are_problems_but_no_loss),

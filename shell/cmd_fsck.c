@@ -22,6 +22,7 @@
 #include "shell/command.h"
 #include "shell/format.h"
 #include "shell/fsck_files.h"
+#include "shell/progress.h"
 #include "shell/replicas.h"
 #include "shell/report.h"
 #include "shell/summary.h"
@@ -97,16 +98,22 @@ static Dfs__InventoryReply *ask_page(struct fsck *f, const char *addr,
     return (Dfs__InventoryReply *)msg;
 }
 
-static void take_items(struct replica_list *l, const Dfs__InventoryReply *reply)
+/* Gives how many bytes were read for that. */
+static uint64_t take_items(struct replica_list *l, const Dfs__InventoryReply *reply)
 {
+    uint64_t bytes = 0;
+
     l->items = mem_realloc(l->items, l->count + reply->n_items + 1, sizeof(*l->items));
     for (size_t i = 0; i < reply->n_items; i++) {
         const Dfs__InventoryItem *it = reply->items[i];
 
-        if ((it->flags & CHUNK_FLAG_DELETED) == 0)
-            l->items[l->count++] = (struct replica_item){
-                .chunk = it->chunk_id, .digest = it->digest, .len = it->len, .bad = it->bad};
+        if ((it->flags & CHUNK_FLAG_DELETED) != 0)
+            continue;
+        l->items[l->count++] = (struct replica_item){
+            .chunk = it->chunk_id, .digest = it->digest, .len = it->len, .bad = it->bad};
+        bytes += it->len;
     }
+    return bytes;
 }
 
 /* The chunks of a group at one target from `first` on: limit of them, or with 0 all. */
@@ -127,7 +134,7 @@ static int ask_target(struct fsck *f, const char *addr, uint64_t first, uint32_t
 
         if (reply == NULL)
             return r;
-        take_items(l, reply);
+        progress_add(f->client.progress, 0, take_items(l, reply));
         end = limit != 0 || reply->end || reply->n_items == 0;
         if (reply->n_items > 0)
             req.after_chunk = reply->items[reply->n_items - 1]->chunk_id;
@@ -276,6 +283,19 @@ static void check_pg(struct fsck *f, const json_t *pg)
     f->chunk_count += n > 0 ? lists[0].count : 0;
     replicas_compare(lists, n, on_difference, f);
     lists_done(lists, n);
+    progress_add(f->client.progress, 1, 0);
+}
+
+static void check_pgs(struct fsck *f)
+{
+    const json_t *pgs = json_object_get(f->report, "pgs");
+
+    f->client.progress = progress_new_of(true, "placement group");
+    progress_expect(f->client.progress, json_array_size(pgs), 0);
+    f->is_first_try = true;
+    for (size_t i = 0; i < json_array_size(pgs); i++)
+        check_pg(f, json_array_get(pgs, i));
+    progress_free(STEAL(f->client.progress));
 }
 
 /* ---- the whole ---- */
@@ -327,7 +347,6 @@ static bool tell(struct fsck *f, const struct summary *s)
 static int run(struct fsck *f)
 {
     char why[ADMIN_WHY_MAX], *addrs = NULL;
-    const json_t *pgs;
     struct summary s;
     bool good;
     int r = get_report(f);
@@ -353,10 +372,7 @@ static int run(struct fsck *f)
         return good ? r : EXIT_FAILED;
     }
     f->differences = json_array();
-    pgs = json_object_get(f->report, "pgs");
-    f->is_first_try = true;
-    for (size_t i = 0; i < json_array_size(pgs); i++)
-        check_pg(f, json_array_get(pgs, i));
+    check_pgs(f);
     look_again(f);
     good = tell(f, &s);
     json_decref(f->differences);

@@ -18,6 +18,7 @@
 #include "shell/client.h"
 #include "shell/format.h"
 #include "shell/place.h"
+#include "shell/progress.h"
 #include "shell/report.h"
 #include "shell/walk.h"
 
@@ -104,6 +105,7 @@ static void ask_group(struct fsck_files *f, const json_t *pg)
         if (state != NULL && strcmp(state, "serving") == 0 && addr != NULL)
             g->is_known = ask_target(f, addr, (uint32_t)report_number(m, "target"), g) == 0;
     }
+    progress_add(f->client->progress, 1, 0);
     if (g->is_known)
         return;
     (void)snprintf(where, sizeof(where), "placement group %" PRIu32, g->pg);
@@ -142,6 +144,7 @@ static void tell(struct fsck_files *f, const char *path)
                                         (json_int_t)f->chunks, "missing", (json_int_t)f->missing));
         return;
     }
+    progress_hide(f->client->progress);
     format_name(stdout, path, isatty(STDOUT_FILENO));
     printf(": %" PRIu64 " of %" PRIu64 " chunk%s missing\n", f->missing, f->chunks,
            f->chunks == 1 ? " is" : "s are");
@@ -152,6 +155,7 @@ static enum walk_next enter(void *ctx, const struct walk_item *item)
     struct fsck_files *f = ctx;
     int r;
 
+    progress_add(f->client->progress, 1, 0);
     if (!S_ISREG(item->st.mode))
         return WALK_ON;
     f->chunks = f->missing = f->unknown = 0;
@@ -185,9 +189,15 @@ bool fsck_files(struct client *c, struct admin *admin, const json_t *report, boo
 
     if (json)
         f.array = json_array();
+    c->progress = progress_new_of(true, "placement group");
+    progress_expect(c->progress, json_array_size(pgs), 0);
     for (size_t i = 0; i < json_array_size(pgs); i++)
         ask_group(&f, json_array_get(pgs, i));
+    progress_free(STEAL(c->progress));
+    c->progress = progress_new_of(true, "name");
+    progress_expect(c->progress, (uint64_t)report_number(report, "inodes"), 0);
     walk(&w, "/", false);
+    progress_free(STEAL(c->progress));
     good = f.lacking_count == 0 && f.unknown_count == 0;
     if (json)
         format_json_print(json_pack("{s:b, s:I, s:I, s:I, s:o}", "well", good, "files",

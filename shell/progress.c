@@ -2,6 +2,7 @@
 
 #include <inttypes.h>
 #include <pthread.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +10,7 @@
 #include <unistd.h>
 
 #include "common/clock.h"
+#include "common/compiler.h"
 #include "common/mem.h"
 #include "common/strutil.h"
 
@@ -32,27 +34,49 @@ static char *time_left(uint64_t ms, char out[STR_SIZE_MAX])
     return out;
 }
 
+static void PRINTF_LIKE(2, 3) append(char *line, const char *fmt, ...)
+{
+    size_t len = strlen(line);
+    va_list ap;
+
+    va_start(ap, fmt);
+    (void)vsnprintf(line + len, PROGRESS_LINE_MAX - len, fmt, ap);
+    va_end(ap);
+}
+
+/* 0: not known. */
+static uint64_t ms_left(const struct progress_state *s)
+{
+    bool by_bytes = s->bytes_total > 0;
+    uint64_t done = by_bytes ? s->bytes_done : s->files_done;
+    uint64_t total = by_bytes ? s->bytes_total : s->files_total;
+
+    if (done == 0 || total <= done)
+        return 0;
+    return (uint64_t)((double)s->elapsed_ms * (double)(total - done) / (double)done);
+}
+
 char *progress_line(const struct progress_state *s, char out[PROGRESS_LINE_MAX])
 {
-    char done[STR_SIZE_MAX], total[STR_SIZE_MAX], rate[STR_SIZE_MAX], left[STR_SIZE_MAX];
-    uint64_t per_s = s->elapsed_ms == 0 ? 0 : s->bytes_done * 1000 / s->elapsed_ms;
-    int n;
+    bool has_bytes = s->bytes_done > 0 || s->bytes_total > 0 || s->noun == NULL;
+    char text[STR_SIZE_MAX];
 
-    n = snprintf(out, PROGRESS_LINE_MAX, "%s", str_size(s->bytes_done, done));
+    out[0] = '\0';
+    if (has_bytes)
+        append(out, "%s", str_size(s->bytes_done, text));
     if (s->bytes_total > 0)
-        n += snprintf(out + n, (size_t)(PROGRESS_LINE_MAX - n), " of %s",
-                      str_size(s->bytes_total, total));
-    n += snprintf(out + n, (size_t)(PROGRESS_LINE_MAX - n), ", %" PRIu64, s->files_done);
+        append(out, " of %s", str_size(s->bytes_total, text));
+    append(out, "%s%" PRIu64, has_bytes ? ", " : "", s->files_done);
     if (s->files_total > 0)
-        n += snprintf(out + n, (size_t)(PROGRESS_LINE_MAX - n), " of %" PRIu64, s->files_total);
-    n += snprintf(out + n, (size_t)(PROGRESS_LINE_MAX - n), " file%s",
-                  (s->files_total > 0 ? s->files_total : s->files_done) == 1 ? "" : "s");
+        append(out, " of %" PRIu64, s->files_total);
+    append(out, " %s%s", s->noun == NULL ? "file" : s->noun,
+           (s->files_total > 0 ? s->files_total : s->files_done) == 1 ? "" : "s");
     if (s->elapsed_ms < RATE_AFTER_MS)
         return out;
-    n += snprintf(out + n, (size_t)(PROGRESS_LINE_MAX - n), ", %s/s", str_size(per_s, rate));
-    if (per_s > 0 && s->bytes_total > s->bytes_done)
-        snprintf(out + n, (size_t)(PROGRESS_LINE_MAX - n), ", %s left",
-                 time_left((s->bytes_total - s->bytes_done) * 1000 / per_s, left));
+    if (has_bytes)
+        append(out, ", %s/s", str_size(s->bytes_done * 1000 / s->elapsed_ms, text));
+    if (ms_left(s) > 0)
+        append(out, ", %s left", time_left(ms_left(s), text));
     return out;
 }
 
@@ -68,7 +92,7 @@ static void draw(const struct progress_state *s)
     fprintf(stderr, "\r%s\033[K", line);
 }
 
-struct progress *progress_new(bool wanted)
+struct progress *progress_new_of(bool wanted, const char *noun)
 {
     struct progress *p;
 
@@ -77,7 +101,13 @@ struct progress *progress_new(bool wanted)
     p = MEM_NEW(struct progress);
     pthread_mutex_init(&p->lock, NULL);
     p->start_ns = clock_monotonic_ns(clock_system());
+    p->state.noun = noun;
     return p;
+}
+
+struct progress *progress_new(bool wanted)
+{
+    return progress_new_of(wanted, NULL);
 }
 
 static void hide_locked(struct progress *p)

@@ -114,6 +114,29 @@ static void progress_tells_rate_and_time_left(void **state)
     assert_string_equal(progress_line(&s, line), "2.0 MiB, 1 file");
 }
 
+/* Where nobody knows how many bytes there are, what is counted says how long it takes. */
+static void progress_of_other_things_tells_time_left_by_their_number(void **state)
+{
+    struct progress_state s = {.files_done = 7,
+                               .files_total = 64,
+                               .bytes_done = 2 << 20,
+                               .elapsed_ms = 7000,
+                               .noun = "placement group"};
+    char line[PROGRESS_LINE_MAX];
+
+    (void)state;
+    assert_string_equal(progress_line(&s, line),
+                        "2.0 MiB, 7 of 64 placement groups, 292.6 KiB/s, 57 s left");
+    s.bytes_done = 0;
+    assert_string_equal(progress_line(&s, line), "7 of 64 placement groups, 57 s left");
+    s.files_done = 0;
+    assert_string_equal(progress_line(&s, line), "0 of 64 placement groups");
+    s.files_done = 65; /* More came meanwhile. */
+    assert_string_equal(progress_line(&s, line), "65 of 64 placement groups");
+    s.files_total = s.files_done = 1;
+    assert_string_equal(progress_line(&s, line), "1 of 1 placement group");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -124,6 +147,7 @@ int main(void)
         cmocka_unit_test(names_that_are_no_utf8_still_make_json),
         cmocka_unit_test(a_stat_is_complete_as_json),
         cmocka_unit_test(progress_tells_rate_and_time_left),
+        cmocka_unit_test(progress_of_other_things_tells_time_left_by_their_number),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

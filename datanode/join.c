@@ -68,6 +68,7 @@ struct join {
     uint32_t scan;    /* blocks before it were asked for */
     unsigned in_hand; /* requests and stores under way */
     bool copy_failed;
+    uint64_t copied; /* bytes of it that came over, also twice */
 
     struct join_progress progress;
 };
@@ -274,6 +275,7 @@ static void next_chunk(struct join *j, struct join_actions *out)
             continue;
         }
         j->now = c->id;
+        j->copied = 0;
         compare_start(j, out);
         return;
     }
@@ -404,6 +406,7 @@ static void mark_complete(struct join *j, struct join_actions *out)
     c->complete = true;
     j->progress.chunks_done++;
     j->progress.bytes_done += j->their_state.len;
+    j->copied = 0;
     j->state = JOIN_MARKING;
     a = emit(out, JOIN_ACT_MARK_COMPLETE, j->now);
     a->ver = j->their_state.ver;
@@ -625,6 +628,7 @@ static void copy_run(struct join *j, const struct join_event *ev, uint32_t from,
         }
         j->in_hand++;
         j->progress.bytes_copied += a->len;
+        j->copied += a->len;
         from = end;
     }
 }
@@ -768,4 +772,6 @@ bool join_is_over(const struct join *j)
 void join_progress(const struct join *j, struct join_progress *ret_progress)
 {
     *ret_progress = j->progress;
+    /* A chunk is long: what came over of the one in hand counts. */
+    ret_progress->bytes_done += MIN(j->copied, j->their_state.len);
 }

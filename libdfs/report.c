@@ -159,9 +159,10 @@ static json_t *report_json(const Dfs__ReportReply *r)
         json_array_append_new(pgs, pg_json(r->pgs[i]));
     for (size_t i = 0; i < r->n_syncing; i++)
         json_array_append_new(syncing,
-                              json_pack("{s:i, s:I, s:I}", "pg", (int)r->syncing[i]->pg,
+                              json_pack("{s:i, s:I, s:I, s:I}", "pg", (int)r->syncing[i]->pg,
                                         "bytes_done", (json_int_t)r->syncing[i]->bytes_done,
-                                        "bytes_total", (json_int_t)r->syncing[i]->bytes_total));
+                                        "bytes_total", (json_int_t)r->syncing[i]->bytes_total,
+                                        "bytes_per_s", (json_int_t)r->syncing[i]->bytes_per_s));
     for (size_t i = 0; i < r->n_bad; i++)
         json_array_append_new(bad, json_pack("{s:i, s:i, s:I, s:i, s:s, s:b}", "target",
                                              (int)r->bad[i]->target, "pg", (int)r->bad[i]->pg,

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/clock.h"
 #include "common/compiler.h"
 #include "common/mem.h"
 #include "namenode/pg_mgr.h"
@@ -161,9 +162,29 @@ void datanodes_set_pg(struct datanodes *d, const struct pg_rec *rec)
         HASH_ADD(hh, d->pgs, pg, sizeof(p->pg), p);
     }
     if (p->rec.epoch != rec->epoch)
-        p->sync_done = p->sync_total = 0;
+        p->sync = (struct sync_progress){0};
     p->rec = *rec;
     p->dirty = true;
+}
+
+void sync_progress_take(struct sync_progress *p, uint64_t done, uint64_t total, uint64_t now_ns)
+{
+    if (total == 0)
+        return;
+    if (p->total == 0 || done < p->done) { /* Or it has begun again. */
+        p->first_done = done;
+        p->first_ns = now_ns;
+    }
+    p->done = done;
+    p->total = total;
+    p->last_ns = now_ns;
+}
+
+uint64_t sync_progress_rate(const struct sync_progress *p)
+{
+    uint64_t ms = (p->last_ns - p->first_ns) / CLOCK_NS_PER_MS;
+
+    return ms == 0 ? 0 : (p->done - p->first_done) * 1000 / ms;
 }
 
 void target_state_take(struct target_state *t, const Dfs__TargetReport *report)

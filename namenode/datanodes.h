@@ -41,11 +41,21 @@ struct target_state {
     UT_hash_handle hh;
 };
 
+/* How far a member is that is brought up to date, in this epoch. */
+struct sync_progress {
+    uint64_t done, total;          /* bytes; total 0: nobody has told */
+    uint64_t first_done, first_ns; /* of the first report, and */
+    uint64_t last_ns;              /* when the last one came */
+};
+/* Bytes a second from the first report to the last; 0: not known yet. */
+uint64_t sync_progress_rate(const struct sync_progress *p);
+void sync_progress_take(struct sync_progress *p, uint64_t done, uint64_t total, uint64_t now_ns);
+
 struct pg_state {
     uint32_t pg;
     struct pg_rec rec;
     bool dirty; /* its members don't know the newest epoch yet */
-    uint64_t sync_done, sync_total;
+    struct sync_progress sync;
     UT_hash_handle hh;
 };
 

@@ -365,10 +365,7 @@ static void take_pg_report(struct svc_datanode *s, const struct datanode *n,
     }
     if (report->left)
         pg_mgr_left(s->mgr, report->pg, report->target, n->incarnation, report->epoch);
-    if (report->sync_bytes_total != 0) {
-        p->sync_done = report->sync_bytes_done;
-        p->sync_total = report->sync_bytes_total;
-    }
+    sync_progress_take(&p->sync, report->sync_bytes_done, report->sync_bytes_total, n->heard_ns);
     if (report->sync_done)
         pg_mgr_sync_done(s->mgr, report->pg, report->target, n->incarnation, report->epoch);
 }
@@ -645,16 +642,11 @@ void svc_datanode_view(const struct svc_datanode *s, enum cluster_view_pgs pgs,
     cluster_view_make(&s->dn, s->mgr, node_fsm(s->node), pgs, ret_view);
 }
 
-bool svc_datanode_progress(const struct svc_datanode *s, uint32_t pg, uint64_t *ret_done,
-                           uint64_t *ret_total)
+const struct sync_progress *svc_datanode_progress(const struct svc_datanode *s, uint32_t pg)
 {
     const struct pg_state *p = datanodes_pg(&s->dn, pg);
 
-    if (p == NULL || p->sync_total == 0)
-        return false;
-    *ret_done = p->sync_done;
-    *ret_total = p->sync_total;
-    return true;
+    return p == NULL || p->sync.total == 0 ? NULL : &p->sync;
 }
 
 size_t svc_datanode_bad(const struct svc_datanode *s, const Dfs__BadChunkReport **out, size_t max)

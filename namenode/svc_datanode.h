@@ -17,6 +17,7 @@ struct fsm_space;
 struct service;
 struct services;
 struct svc_datanode;
+struct sync_progress;
 
 extern const struct service svc_datanode;
 
@@ -41,9 +42,8 @@ struct conn *svc_datanode_conn(const struct svc_datanode *s, uint32_t target);
 /* PGs and targets as messages. Release it with cluster_view_done(); valid within this loop turn. */
 void svc_datanode_view(const struct svc_datanode *s, enum cluster_view_pgs pgs,
                        struct cluster_view *ret_view);
-/* Bytes copied and in all of a PG's joining member; false: it has none, or has not told. */
-bool svc_datanode_progress(const struct svc_datanode *s, uint32_t pg, uint64_t *ret_done,
-                           uint64_t *ret_total);
+/* How far a PG's joining member is; NULL: it has none, or has not told. Valid within this loop turn. */
+const struct sync_progress *svc_datanode_progress(const struct svc_datanode *s, uint32_t pg);
 /* The last reports of damaged blocks, newest first: at most max. Borrowed. */
 size_t svc_datanode_bad(const struct svc_datanode *s, const Dfs__BadChunkReport **out, size_t max);
 

@@ -11,6 +11,7 @@
 #include "common/loop.h"
 #include "common/mem.h"
 #include "common/strutil.h"
+#include "namenode/datanodes.h"
 #include "namenode/fsm.h"
 #include "namenode/node.h"
 #include "namenode/node_conf.h"
@@ -96,14 +97,16 @@ static size_t fill_syncing(struct svc_report *s, const struct cluster_view *view
     size_t n = 0;
 
     for (size_t i = 0; i < view->pg_count; i++) {
-        uint64_t done, total;
+        const struct sync_progress *p =
+            svc_datanode_progress(svc_datanode_of(s->all), view->pgs[i]->pg);
 
-        if (!svc_datanode_progress(svc_datanode_of(s->all), view->pgs[i]->pg, &done, &total))
+        if (p == NULL)
             continue;
         dfs__pg_progress__init(&items[n]);
         items[n].pg = view->pgs[i]->pg;
-        items[n].bytes_done = done;
-        items[n].bytes_total = total;
+        items[n].bytes_done = p->done;
+        items[n].bytes_total = p->total;
+        items[n].bytes_per_s = sync_progress_rate(p);
         ptrs[n] = &items[n];
         n++;
     }

@@ -18,7 +18,7 @@
 #include "shell/summary.h"
 
 enum option_id { OPT_JSON = 1, OPT_WATCH };
-enum { RATE_SAMPLE_MS = 500, TARGETS_SHOWN = 40, WATCH_S_MAX = 86400 };
+enum { TARGETS_SHOWN = 40, WATCH_S_MAX = 86400 };
 
 static const struct arg_option options[] = {
     {"json", 0, NULL, "print JSON", OPT_JSON},
@@ -92,7 +92,7 @@ static void print_targets(const json_t *report, const struct summary *s)
     }
 }
 
-static void print_pgs(const struct summary *s, uint64_t rate)
+static void print_pgs(const struct summary *s)
 {
     char done[STR_SIZE_MAX], total[STR_SIZE_MAX], left[STR_SIZE_MAX], per_s[STR_SIZE_MAX];
 
@@ -103,9 +103,9 @@ static void print_pgs(const struct summary *s, uint64_t rate)
     printf("  %u cop%s being brought up to date: %s of %s", s->member_syncing,
            s->member_syncing == 1 ? "y is" : "ies are", str_size(s->sync_done, done),
            str_size(s->sync_total, total));
-    if (rate > 0 && s->sync_total > s->sync_done)
-        printf(", %s/s, %s left", str_size(rate, per_s),
-               str_duration((s->sync_total - s->sync_done) * 1000 / rate, left));
+    if (s->sync_rate > 0 && s->sync_total > s->sync_done)
+        printf(", %s/s, %s left", str_size(s->sync_rate, per_s),
+               str_duration((s->sync_total - s->sync_done) * 1000 / s->sync_rate, left));
     putchar('\n');
 }
 
@@ -135,12 +135,13 @@ static void print_json(json_t *report, const struct summary *s)
         json_array_append_new(problems, json_string(s->problems[i]));
     json_object_set_new(
         report, "summary",
-        json_pack("{s:b, s:s, s:o, s:i, s:i, s:i, s:i, s:i, s:I, s:I}", "well",
+        json_pack("{s:b, s:s, s:o, s:i, s:i, s:i, s:i, s:i, s:I, s:I, s:I}", "well",
                   s->problem_count == 0, "verdict", s->verdict, "problems", problems, "pgs_full",
                   (int)s->full, "pgs_degraded", (int)s->degraded, "pgs_unwritable",
                   (int)s->unwritable, "pgs_down", (int)s->down, "members_syncing",
                   (int)s->member_syncing, "sync_bytes_done", (json_int_t)s->sync_done,
-                  "sync_bytes_total", (json_int_t)s->sync_total));
+                  "sync_bytes_total", (json_int_t)s->sync_total, "sync_bytes_per_s",
+                  (json_int_t)s->sync_rate));
     format_json_print(json_incref(report));
 }
 
@@ -159,23 +160,6 @@ static int ask(struct client *c, json_t **ret_report, struct summary *ret_summar
     return r;
 }
 
-/* Bytes a second that arrive at copies being brought up to date: two looks, a moment apart. */
-static uint64_t sync_rate(struct client *c, const struct summary *first)
-{
-    json_t *report;
-    struct summary second;
-
-    if (first->sync_total <= first->sync_done)
-        return 0;
-    clock_sleep_ms(RATE_SAMPLE_MS);
-    if (ask(c, &report, &second) < 0)
-        return 0;
-    json_decref(report);
-    return second.sync_done <= first->sync_done
-               ? 0
-               : (second.sync_done - first->sync_done) * 1000 / RATE_SAMPLE_MS;
-}
-
 /* 0, 1 when something is wrong, or -errno. */
 static int show(struct client *c, bool json)
 {
@@ -191,7 +175,7 @@ static int show(struct client *c, bool json)
         print_problems(&s);
         print_namenodes(report);
         print_targets(report, &s);
-        print_pgs(&s, sync_rate(c, &s));
+        print_pgs(&s);
         print_data(report, &s);
         printf("\n%s\n", s.verdict);
     }

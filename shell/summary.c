@@ -273,6 +273,7 @@ int summary_make(const json_t *report, struct summary *ret_summary)
 
         s.sync_done += (uint64_t)report_number(p, "bytes_done");
         s.sync_total += (uint64_t)report_number(p, "bytes_total");
+        s.sync_rate += (uint64_t)report_number(p, "bytes_per_s");
     }
     if (!s.serving)
         problem(&s, "the namenodes do not serve");

@@ -26,6 +26,7 @@ struct summary {
     unsigned namenode_count, namenodes_down;
     unsigned target_count, targets_silent, targets_failed, targets_draining;
     uint64_t sync_done, sync_total; /* bytes */
+    uint64_t sync_rate;             /* bytes a second; 0: not known yet */
     unsigned bad_blocks, bad_healed;
 
     unsigned problem_count; /* 0: all is well */

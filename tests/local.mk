@@ -37,6 +37,11 @@ TESTS += tests/unit/datanode/test_chain_dedup
 tests_unit_datanode_test_chain_dedup_CFLAGS = $(TEST_CFLAGS)
 tests_unit_datanode_test_chain_dedup_LDADD = libdatanode.la $(CMOCKA_LIBS)
 
+check_PROGRAMS += tests/unit/datanode/test_join
+TESTS += tests/unit/datanode/test_join
+tests_unit_datanode_test_join_CFLAGS = $(TEST_CFLAGS)
+tests_unit_datanode_test_join_LDADD = libdatanode.la libcommon.la $(CMOCKA_LIBS)
+
 check_PROGRAMS += tests/unit/datanode/test_wire
 TESTS += tests/unit/datanode/test_wire
 tests_unit_datanode_test_wire_CFLAGS = $(TEST_CFLAGS)

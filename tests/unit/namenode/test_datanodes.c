@@ -258,10 +258,38 @@ static void of_many_reports_the_oldest_are_forgotten(void **state)
     assert_int_equal(out[BAD_REPORTS_MAX - 1]->chunk_id, 3);
 }
 
+/* So that the report says how long it takes the first time somebody asks. */
+static void a_joins_rate_goes_by_its_first_report(void **state)
+{
+    struct datanodes *d = *state;
+    struct pg_state *p = datanodes_pg(d, 1);
+    const uint64_t s = 1000000000;
+    struct pg_rec next = p->rec;
+
+    sync_progress_take(&p->sync, 0, 0, 10 * s); /* It has not seen the list yet. */
+    assert_int_equal(p->sync.total, 0);
+    sync_progress_take(&p->sync, 500, 1000, 11 * s); /* These it had already. */
+    assert_int_equal(sync_progress_rate(&p->sync), 0);
+    sync_progress_take(&p->sync, 520, 1000, 12 * s);
+    assert_int_equal(sync_progress_rate(&p->sync), 20);
+    sync_progress_take(&p->sync, 600, 1100, 13 * s);
+    assert_int_equal(sync_progress_rate(&p->sync), 50);
+    assert_int_equal(p->sync.total, 1100);
+    sync_progress_take(&p->sync, 510, 1100, 14 * s); /* It begins again. */
+    assert_int_equal(sync_progress_rate(&p->sync), 0);
+    sync_progress_take(&p->sync, 520, 1100, 15 * s);
+    assert_int_equal(sync_progress_rate(&p->sync), 10);
+    next.epoch++;
+    datanodes_set_pg(d, &next);
+    assert_int_equal(p->sync.total, 0);
+    assert_int_equal(sync_progress_rate(&p->sync), 0);
+}
+
 int main(void)
 {
 #define TEST(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
     const struct CMUnitTest tests[] = {
+        TEST(a_joins_rate_goes_by_its_first_report),
         TEST(a_disk_nobody_reported_yet_is_not_a_full_disk),
         TEST(chunks_are_spread_over_all_pgs_in_turn),
         TEST(pgs_on_fuller_disks_are_left_alone),

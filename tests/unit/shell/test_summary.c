@@ -207,14 +207,15 @@ static void what_keeps_a_namenode_back_is_told(void **state)
 
 static void progress_is_summed(void **state)
 {
-    struct summary s =
-        summary_of("\"syncing\": [{\"pg\": 1, \"bytes_done\": 3, \"bytes_total\": 10}, {\"pg\": 2, "
-                   "\"bytes_done\": 4, \"bytes_total\": 5}],",
-                   "serving", "serving", "syncing");
+    struct summary s = summary_of("\"syncing\": [{\"pg\": 1, \"bytes_done\": 3, \"bytes_total\": "
+                                  "10, \"bytes_per_s\": 2}, {\"pg\": 2, "
+                                  "\"bytes_done\": 4, \"bytes_total\": 5}],",
+                                  "serving", "serving", "syncing");
 
     (void)state;
     assert_int_equal(s.sync_done, 7);
     assert_int_equal(s.sync_total, 15);
+    assert_int_equal(s.sync_rate, 2);
 }
 
 static void what_is_no_report_is_refused(void **state)

@@ -71,8 +71,9 @@ static void fence_applied(void *ctx, int status, const Dfs__MetaReply *reply)
 struct fence_walk {
     struct pg_push *push;
     uint64_t acked; /* they are known up to this version */
+    uint64_t told;  /* who is connected has answered up to this one */
     uint64_t lowest_session;
-    bool unknown; /* there is a younger one */
+    bool is_missed; /* there is a younger one: its push was lost, or they told us when they came */
     uint64_t done[64];
     size_t done_count;
 };
@@ -87,9 +88,9 @@ static int fence_judge(void *ctx, const struct fence_rec *rec)
     struct fence_walk *w = ctx;
     int64_t wall_ns = clock_wall_ns(clock_system());
 
-    w->unknown = w->unknown || rec->fence_version > w->acked;
-    if (rec->fence_version <= w->acked &&
-        (!rec->done || fence_may_be_forgotten(rec, w->lowest_session, wall_ns)) &&
+    w->is_missed = w->is_missed || (!rec->done && rec->fence_version > w->told);
+    if ((rec->done ? fence_may_be_forgotten(rec, w->lowest_session, wall_ns)
+                   : rec->fence_version <= w->acked) &&
         w->done_count < ARRAY_COUNT(w->done))
         w->done[w->done_count++] = rec->session;
     return 0;
@@ -124,15 +125,28 @@ static uint64_t fences_acked(const struct datanodes *dn)
     return acked;
 }
 
+static uint64_t fences_told(const struct datanodes *dn)
+{
+    uint64_t told = UINT64_MAX;
+    struct datanode *n, *next;
+
+    HASH_ITER (hh, dn->nodes, n, next) {
+        if (n->conn != NULL)
+            told = MIN(told, n->fence_acked);
+    }
+    return told;
+}
+
 static void fence_check(void *ctx)
 {
     struct pg_push *p = ctx;
     struct fence_walk w = {.push = p,
                            .acked = fences_acked(p->dn),
+                           .told = fences_told(p->dn),
                            .lowest_session = fsm_lowest_session(node_fsm(p->node))};
 
     (void)fsm_each_fence(node_fsm(p->node), fence_judge, &w);
-    if (w.unknown) /* A push was lost, or it told us when it registered. */
+    if (w.is_missed)
         pg_push_schedule(p);
     for (size_t i = 0; i < w.done_count; i++) {
         Dfs__MetaRequest change = DFS__META_REQUEST__INIT;

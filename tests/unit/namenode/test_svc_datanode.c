@@ -580,6 +580,27 @@ static void a_new_leader_does_not_take_absence_for_knowledge(void **state)
     WAIT_UNTIL(c, fence_of(c, session).is_done);
 }
 
+/* The group is down, perhaps for days: those that are there need not hear of it every second. */
+static void a_fence_that_waits_is_told_once(void **state)
+{
+    struct svc_cluster *c = *state;
+    uint64_t session;
+
+    three_dns_with_pgs(c);
+    assert_int_equal(dn_register(c, 3), 0); /* It is in no chain. */
+    session_open(c, 0);
+    session = c->sessions[0].id;
+    for (unsigned i = 0; i < 3; i++)
+        dn_down(c, i);
+    evict(c, session);
+    WAIT_UNTIL(c, c->dn[3].fenced_count == 1);
+    let_tick(c, 15);
+    c->dn[3].configs = 0;
+    let_tick(c, 25);
+    assert_int_equal(c->dn[3].configs, 0);
+    assert_false(fence_of(c, session).is_done);
+}
+
 /* A fence is in the memory of datanodes only, a mount may sleep for years: what a datanode is told
  * when it starts has to hold up all the sessions that ever were evicted. */
 static void a_fence_is_kept_while_an_older_session_lives(void **state)
@@ -691,6 +712,7 @@ int main(void)
         T(a_fence_is_done_when_every_datanode_knows_it),
         T(a_fence_waits_for_a_member_that_is_not_connected),
         T(a_new_leader_does_not_take_absence_for_knowledge),
+        T(a_fence_that_waits_is_told_once),
         T(a_fence_is_kept_while_an_older_session_lives),
         T(datanodes_are_told_the_lowest_session_that_lives),
         T(damage_is_in_the_report),

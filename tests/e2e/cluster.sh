@@ -162,6 +162,8 @@ check "the configuration is checked" "$DFS_BUILDDIR/dfs-namenode" --check-config
 check "of datanodes too" bash -c "$DFS_BUILDDIR/dfs-datanode --check-config --config dn1.conf | grep -q 'no mistakes'"
 check "a namenode goes to the background" "$DFS_BUILDDIR/dfs-namenode" --daemon --config nn1.conf --log-file nn1.log --pid-file "$DIR/run/h-nn.pid"
 check "a datanode too" "$DFS_BUILDDIR/dfs-datanode" --daemon --config dn1.conf --log-file dn1.log --pid-file "$DIR/run/h-dn.pid"
+# Disks are opened once a namenode has said of which cluster they have to be.
+check "it opens its disk" wait_until 30 grep -q 'target open' dn1.log
 refuse "a second one on the same disk is refused" "running" "$DFS_BUILDDIR/dfs-datanode" --daemon --config dn1.conf --log-file dn1.log
 check "the report is good" wait_until 30 "$dfs" report --config client.conf
 ln -s "$DFS_BUILDDIR/dfs-fuse" mount.dfs

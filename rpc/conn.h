@@ -41,7 +41,8 @@ struct rpc_payload {
         struct slab *slab; /* a reference is taken until sent; NULL: the bytes are copied at once */
     } parts[RPC_PAYLOAD_PARTS];
     unsigned part_count;
-    /* sendfile(2) on a plain connection, read into a slab under TLS. */
+    /* sendfile(2) on a plain connection, read into a slab under TLS. What the disk cannot read is
+     * sent as other bytes: whoever gets them must have a CRC. */
     int file_fd; /* -1: none (0 is a descriptor!). Must stay open until `sent` is called. */
     uint64_t file_offset;
     size_t file_len;

@@ -22,6 +22,9 @@ enum {
     PIECE_BYTES = 16 << 10, /* room of a fresh OUT_BYTES piece */
     COPY_BYTES_MAX = 1024,  /* slab parts up to this are copied: cheaper than a piece */
     IOV_COUNT = 64,
+    FILE_BLOCK = 4096,
+    /* What goes out for bytes that the disk does not give. Not zeros: those may have a CRC. */
+    UNREADABLE = 0xbd,
 };
 
 static void piece_append(struct out_queue *q, struct out_piece *p)
@@ -265,6 +268,54 @@ static int send_memory(struct conn *c)
     return (size_t)n == want;
 }
 
+/*
+ * A part of a file, at most `len` bytes. A sector that cannot be read must not cost the connection,
+ * and with it all that others do on it: what is not to be had is sent as bytes that the receiver
+ * finds wrong, for it compares them with the CRCs that came with them.
+ */
+static ssize_t read_file(const struct out_piece *p, uint8_t *bytes, size_t len)
+{
+    ssize_t n = pread(p->file_fd, bytes, len, (off_t)p->file_offset);
+
+    if (n > 0)
+        return n;
+    if (n == 0)
+        return -ENODATA; /* Shorter than its header has announced: the stream can't go on. */
+    if (errno != EIO)
+        return -errno;
+    len = MIN(len, FILE_BLOCK - p->file_offset % FILE_BLOCK);
+    n = pread(p->file_fd, bytes, len, (off_t)p->file_offset);
+    if (n > 0)
+        return n;
+    memset(bytes, UNREADABLE, len);
+    return (ssize_t)len;
+}
+
+/* The next block of the file in front goes out of memory. */
+static int put_file_block(struct out_queue *q)
+{
+    struct out_piece *file = q->first;
+    size_t len = MIN(file->len, FILE_BLOCK - file->file_offset % FILE_BLOCK);
+    struct out_piece *p = mem_alloc(sizeof(*p) + len);
+    ssize_t n;
+
+    memset(p, 0, sizeof(*p));
+    n = read_file(file, p->store, len);
+    if (n < 0) {
+        free(p);
+        return (int)n;
+    }
+    p->kind = OUT_BYTES;
+    p->file_fd = -1;
+    p->bytes = p->store;
+    p->len = (size_t)n;
+    p->next = file;
+    q->first = p;
+    file->file_offset += p->len;
+    file->len -= p->len;
+    return 1;
+}
+
 static int send_file(struct conn *c)
 {
     struct out_piece *p = c->out.first;
@@ -275,10 +326,10 @@ static int send_file(struct conn *c)
     do
         n = sendfile(c->fd, p->file_fd, &offset, want);
     while (n < 0 && errno == EINTR);
+    if (n == 0 || (n < 0 && (errno == EIO || errno == EINVAL)))
+        return put_file_block(&c->out);
     if (n < 0)
         return errno == EAGAIN ? 0 : -errno;
-    if (n == 0)
-        return -ENODATA; /* Shorter than its header has announced: the stream can't go on. */
     c->stats.bytes_out += (uint64_t)n;
     out_advance(&c->out, (size_t)n);
     return (size_t)n == want;
@@ -310,10 +361,10 @@ static ssize_t copy_record(const struct out_queue *q, uint8_t *record)
         if (step == 0)
             continue;
         if (p->kind == OUT_FILE) {
-            ssize_t n = pread(p->file_fd, record + len, step, (off_t)p->file_offset);
+            ssize_t n = read_file(p, record + len, step);
 
-            if (n <= 0)
-                return n < 0 ? -errno : -ENODATA;
+            if (n < 0)
+                return n;
             len += (size_t)n;
             if ((size_t)n < step)
                 break;

@@ -278,6 +278,35 @@ static void file_that_is_too_short_closes_the_connection(void **state)
     assert_null(a.data);
 }
 
+/* Our own memory, read as a file: what is not mapped is EIO, like a sector that the disk lost. */
+static void what_cannot_be_read_comes_as_other_bytes_and_harms_nothing_else(void **state)
+{
+    struct pair *p = *state;
+    uint8_t *map = mmap((void *)(uintptr_t)0x10000000, 5 * 4096, PROT_READ | PROT_WRITE,
+                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+    struct answer a = {.keep = true}, b = {0};
+
+    assert_true(map != MAP_FAILED);
+    memset(map, 'x', 5 * 4096);
+    assert_int_equal(munmap(map + 4096, 2 * 4096), 0);
+    p->file = open("/proc/self/mem", O_RDONLY | O_CLOEXEC);
+    assert_true(p->file >= 0);
+    ask_file(p, (uint32_t)(uintptr_t)map + 100, 4 * 4096, &a);
+    conn_call(p->client, ASK_NOTHING, NULL, NULL, 0, answer_done, &b);
+    pair_wait(p, &b.done, 1);
+    assert_int_equal(a.status, 0);
+    assert_int_equal(a.data_len, 5 + 4 * 4096);
+    for (uint32_t i = 0; i < 4 * 4096; i++) {
+        bool is_there = (i + 100) / 4096 != 1 && (i + 100) / 4096 != 2;
+
+        assert_true(is_there ? a.data[5 + i] == 'x' : a.data[5 + i] != 'x' && a.data[5 + i] != 0);
+    }
+    assert_true(conn_is_open(p->client));
+    free(a.data);
+    (void)munmap(map, 4096);
+    (void)munmap(map + 3 * 4096, 2 * 4096);
+}
+
 /* sendfile(2) raises SIGPIPE, and the kernel still holds the file's pages: neither does harm. */
 static void peer_that_goes_while_files_are_sent_does_no_harm(void **state)
 {
@@ -625,6 +654,7 @@ int main(void)
         BOTH(data_ends_at_a_page_boundary),
         BOTH(file_is_sent_behind_memory),
         BOTH(file_that_is_too_short_closes_the_connection),
+        BOTH(what_cannot_be_read_comes_as_other_bytes_and_harms_nothing_else),
         BOTH(peer_that_goes_while_files_are_sent_does_no_harm),
         BOTH(oneway_messages_arrive_in_order_and_need_no_answer),
         BOTH(body_larger_than_the_receive_buffer_arrives),

@@ -166,6 +166,8 @@ static ssize_t fake_pread(struct vfs_file *file, void *buf, size_t len, uint64_t
     struct fake_file *o = file_of(file);
     int r = o->stale ? -EIO : try_op(fake_of(file->vfs), VFS_FAKE_READ);
 
+    if (r == 0 && node_is_spoiled(o->node, offset, len))
+        r = -EIO;
     if (r < 0)
         return r;
     if (o->flags & O_DIRECT) {
@@ -245,6 +247,8 @@ static int fake_pwritev(struct vfs_file *file, const struct iovec *iov, int coun
     if (r < 0)
         return r;
     r = try_change(f);
+    if (r == 0)
+        r = node_overwrite(o->node, offset, len);
     if (r < 0)
         return r;
     f->hash = hash64(&offset, sizeof(offset), f->hash);
@@ -722,6 +726,16 @@ int vfs_fake_flip_bit(struct vfs_fake *f, const char *path, uint64_t offset, uns
             c->data[offset - c->offset] ^= (uint8_t)(1u << bit);
     }
     return 0;
+}
+
+int vfs_fake_spoil(struct vfs_fake *f, const char *path, uint64_t offset, uint64_t len)
+{
+    struct node *n;
+    int r = tree_find(&f->tree, path, &n);
+
+    if (r == 0)
+        node_spoil(n, offset, len);
+    return r;
 }
 
 struct vfs_fake *vfs_fake_new(void)

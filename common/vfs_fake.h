@@ -106,4 +106,11 @@ void vfs_fake_refuse_direct(struct vfs_fake *f);
  */
 int vfs_fake_flip_bit(struct vfs_fake *f, const char *path, uint64_t offset, unsigned bit);
 
+/*
+ * Sectors that cannot be read: the 4 KiB blocks of the range give -EIO to each read that touches
+ * them, until they are written whole. Writing a part of one is -EIO too: its rest would have to be
+ * read. They are not the page cache's either. -ENOENT
+ */
+int vfs_fake_spoil(struct vfs_fake *f, const char *path, uint64_t offset, uint64_t len);
+
 #endif

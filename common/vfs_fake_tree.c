@@ -49,8 +49,49 @@ void node_unref(struct tree *t, struct node *n)
     node_changes_clear(n);
     image_done(&n->cache);
     image_done(&n->medium);
+    free(n->unreadable);
     DL_DELETE(t->nodes, n);
     free(n);
+}
+
+void node_spoil(struct node *n, uint64_t offset, uint64_t len)
+{
+    for (uint64_t b = offset / IMAGE_BLOCK; b * IMAGE_BLOCK < offset + len; b++) {
+        n->unreadable = mem_realloc(n->unreadable, n->unreadable_count + 1, sizeof(*n->unreadable));
+        n->unreadable[n->unreadable_count++] = b;
+    }
+}
+
+bool node_is_spoiled(const struct node *n, uint64_t offset, uint64_t len)
+{
+    for (size_t i = 0; i < n->unreadable_count; i++) {
+        uint64_t at = n->unreadable[i] * IMAGE_BLOCK;
+
+        if (at < offset + len && offset < at + IMAGE_BLOCK)
+            return true;
+    }
+    return false;
+}
+
+int node_overwrite(struct node *n, uint64_t offset, uint64_t len)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < n->unreadable_count; i++) {
+        uint64_t at = n->unreadable[i] * IMAGE_BLOCK;
+
+        if (at < offset + len && offset < at + IMAGE_BLOCK &&
+            (offset > at || offset + len < at + IMAGE_BLOCK))
+            return -EIO;
+    }
+    for (size_t i = 0; i < n->unreadable_count; i++) {
+        uint64_t at = n->unreadable[i] * IMAGE_BLOCK;
+
+        if (offset > at || offset + len < at + IMAGE_BLOCK)
+            n->unreadable[kept++] = n->unreadable[i];
+    }
+    n->unreadable_count = kept;
+    return 0;
 }
 
 struct node *node_ref(struct node *n)

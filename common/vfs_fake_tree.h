@@ -34,6 +34,8 @@ struct node {
     struct image cache, medium;
     struct image_change *changes;
     struct names cache_names, medium_names;
+    uint64_t *unreadable; /* numbers of blocks */
+    size_t unreadable_count;
     struct node *prev, *next;
 };
 
@@ -53,6 +55,12 @@ struct node *node_ref(struct node *n); /* NULL is fine. */
 void node_unref(struct tree *t, struct node *n);
 /* Forgets what was not synced. */
 void node_changes_clear(struct node *n);
+
+/* The blocks of this range cannot be read from now on, until each is written whole. */
+void node_spoil(struct node *n, uint64_t offset, uint64_t len);
+bool node_is_spoiled(const struct node *n, uint64_t offset, uint64_t len);
+/* Whole blocks of the range are good again. -EIO: a part of one would have to be read first. */
+int node_overwrite(struct node *n, uint64_t offset, uint64_t len);
 
 struct name *names_find(const struct names *names, const char *name);
 /* is_cache: names is some directory's cache_names. */

@@ -17,17 +17,17 @@
 #include "common/bytes.h"
 #include "common/crc32c.h"
 #include "common/error.h"
-#include "common/hash.h"
 #include "common/mem.h"
 #include "common/vfs.h"
+#include "datanode/chunk_file_priv.h"
 
 static const char MAGIC[8] = "dfschnk1";
 enum {
     VERSION = 1,
     HEADER_CRC_AT = 44,
     BLOCK = CHUNK_BLOCK_SIZE,
+    PAGE_BYTES = CHUNK_SLOT_PAGE * 4,
     TOUCHED_MAX = SLAB_SIZE_MAX / BLOCK + 1,
-    CHECK_BYTES = 256 << 10,
 };
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
@@ -88,7 +88,7 @@ static void close_locked(struct chunk_file *f)
         free(f->pages[i]);
         f->pages[i] = NULL;
     }
-    f->loaded = 0;
+    f->loaded = f->lost = 0;
     vfs_close(STEAL(f->direct));
     vfs_close(STEAL(f->file));
 }
@@ -126,13 +126,15 @@ static int create_locked(struct chunk_file *f, const char *path)
     if (r < 0)
         return r;
     f->loaded = UINT16_MAX;
+    f->lost = 0;
     f->len = 0;
     f->has_header = false;
     f->is_new = true;
     return 0;
 }
 
-/* What is there already; the header is not believed for more than "it was written". */
+/* What is there already; the header is not believed for more than "it was written". One that
+ * cannot be read is written again with the next slots. */
 static int open_old_locked(struct chunk_file *f, const char *path)
 {
     uint8_t header[HEADER_CRC_AT + 4];
@@ -145,18 +147,18 @@ static int open_old_locked(struct chunk_file *f, const char *path)
         return r;
     r = vfs_fstat(f->file, &st);
     n = r < 0 ? r : vfs_pread(f->file, header, sizeof(header), 0);
-    if (n < 0) {
+    if (n < 0 && (r < 0 || n != -EIO)) {
         vfs_close(STEAL(f->file));
         return (int)n;
     }
     f->len =
         st.size > CHUNK_DATA_AT ? (uint32_t)MIN(st.size - CHUNK_DATA_AT, (uint64_t)CHUNK_SIZE) : 0;
-    f->has_header = (size_t)n == sizeof(header) && memcmp(header, MAGIC, sizeof(MAGIC)) == 0;
-    f->loaded = 0;
+    f->has_header = n == (ssize_t)sizeof(header) && memcmp(header, MAGIC, sizeof(MAGIC)) == 0;
+    f->loaded = f->lost = 0;
     return 0;
 }
 
-static int open_locked(struct chunk_file *f, unsigned flags)
+int chunk_open_locked(struct chunk_file *f, unsigned flags)
 {
     char path[PATH_BYTES_MAX + 1];
     int r;
@@ -173,12 +175,56 @@ static int open_locked(struct chunk_file *f, unsigned flags)
 }
 
 /* A sector that cannot be read is a bad block, which others have; not the end of the disk. */
-static int read_error(ssize_t r)
+int chunk_read_error(ssize_t r)
 {
     return r == -EIO ? DFS_EBADBLOCK : (int)r;
 }
 
+/* ---- blocks ---- */
+
+uint32_t chunk_slot_of(const uint8_t *block)
+{
+    return crc32c(block, BLOCK) ^ CRC32C_ZERO_BLOCK;
+}
+
+static int check_block(const uint8_t *block, uint32_t slot)
+{
+    return chunk_slot_of(block) == slot ? 0 : DFS_EBADBLOCK;
+}
+
+/* The bytes of one block as they are; zeros beyond the end. */
+static int read_block_locked(struct chunk_file *f, uint32_t block, uint8_t *buf)
+{
+    ssize_t n = vfs_pread(f->file, buf, BLOCK, CHUNK_DATA_AT + (uint64_t)block * BLOCK);
+
+    if (n < 0)
+        return chunk_read_error(n);
+    memset(buf + n, 0, BLOCK - (size_t)n);
+    return 0;
+}
+
 /* ---- slots ---- */
+
+static ssize_t read_page_locked(struct chunk_file *f, uint32_t page, uint32_t *slots)
+{
+    ssize_t n = vfs_pread(f->file, slots, PAGE_BYTES, CHUNK_SLOTS_AT + (uint64_t)page * PAGE_BYTES);
+
+    if (n >= 0)
+        memset((uint8_t *)slots + n, 0, PAGE_BYTES - (size_t)n);
+    return n;
+}
+
+/* What the slots were nobody knows: each block gets one that its bytes do not have. */
+static void make_lost_page_locked(struct chunk_file *f, uint32_t page, uint32_t *slots)
+{
+    uint32_t first = page * CHUNK_SLOT_PAGE, end = (f->len + BLOCK - 1) / BLOCK;
+    uint8_t buf[BLOCK];
+
+    memset(slots, 0, PAGE_BYTES);
+    for (uint32_t i = 0; i < CHUNK_SLOT_PAGE && first + i < end; i++)
+        slots[i] = read_block_locked(f, first + i, buf) == 0 ? ~chunk_slot_of(buf) : 1;
+    f->lost |= (uint16_t)(1u << page);
+}
 
 static int load_page_locked(struct chunk_file *f, uint32_t page)
 {
@@ -187,20 +233,20 @@ static int load_page_locked(struct chunk_file *f, uint32_t page)
 
     if (f->loaded & 1u << page)
         return 0;
-    slots = mem_alloc(CHUNK_SLOT_PAGE * sizeof(*slots));
-    n = vfs_pread(f->file, slots, CHUNK_SLOT_PAGE * sizeof(*slots),
-                  CHUNK_SLOTS_AT + (uint64_t)page * CHUNK_SLOT_PAGE * sizeof(*slots));
-    if (n < 0) {
+    slots = mem_alloc(PAGE_BYTES);
+    n = read_page_locked(f, page, slots);
+    if (n == -EIO) {
+        make_lost_page_locked(f, page, slots);
+    } else if (n < 0) {
         free(slots);
-        return read_error(n);
+        return (int)n;
     }
-    memset((uint8_t *)slots + n, 0, CHUNK_SLOT_PAGE * sizeof(*slots) - (size_t)n);
     f->pages[page] = slots;
     f->loaded |= (uint16_t)(1u << page);
     return 0;
 }
 
-static int get_slots_locked(struct chunk_file *f, uint32_t first, uint32_t count, uint32_t *slots)
+int chunk_get_slots_locked(struct chunk_file *f, uint32_t first, uint32_t count, uint32_t *slots)
 {
     while (count) {
         uint32_t page = first / CHUNK_SLOT_PAGE, at = first % CHUNK_SLOT_PAGE;
@@ -221,8 +267,8 @@ static int get_slots_locked(struct chunk_file *f, uint32_t first, uint32_t count
 }
 
 /* In the cache only; the pages were loaded. */
-static void set_slots_locked(struct chunk_file *f, uint32_t first, uint32_t count,
-                             const uint32_t *slots)
+void chunk_set_slots_locked(struct chunk_file *f, uint32_t first, uint32_t count,
+                            const uint32_t *slots)
 {
     while (count) {
         uint32_t page = first / CHUNK_SLOT_PAGE, at = first % CHUNK_SLOT_PAGE;
@@ -244,12 +290,45 @@ static void forget_slots_locked(struct chunk_file *f)
         free(f->pages[i]);
         f->pages[i] = NULL;
     }
-    f->loaded = 0;
+    f->loaded = f->lost = 0;
+}
+
+/*
+ * A page that could not be read is written whole, which gives the disk a sound sector for it: once
+ * a slot in it changes, and if it still cannot be read.
+ */
+static int write_lost_page_locked(struct chunk_file *f, uint32_t page)
+{
+    uint32_t slots[CHUNK_SLOT_PAGE];
+    ssize_t n = read_page_locked(f, page, slots);
+    int r = 0;
+
+    if (n >= 0)
+        memcpy(f->pages[page], slots, sizeof(slots));
+    else if (n == -EIO)
+        r = vfs_pwrite(f->file, f->pages[page], PAGE_BYTES,
+                       CHUNK_SLOTS_AT + (uint64_t)page * PAGE_BYTES);
+    else
+        r = (int)n;
+    if (r == 0)
+        f->lost &= (uint16_t) ~(1u << page);
+    return r;
+}
+
+static int write_lost_pages_locked(struct chunk_file *f, uint32_t first, uint32_t count)
+{
+    int r = 0;
+
+    for (uint32_t page = first / CHUNK_SLOT_PAGE;
+         r == 0 && f->lost != 0 && page <= (first + count - 1) / CHUNK_SLOT_PAGE; page++)
+        if (f->lost & 1u << page)
+            r = write_lost_page_locked(f, page);
+    return r;
 }
 
 /* A file without a header gets it together with its slots, when those are near the front. */
-static int write_slots_locked(struct chunk_file *f, uint32_t first, uint32_t count,
-                              const uint32_t *slots)
+int chunk_write_slots_locked(struct chunk_file *f, uint32_t first, uint32_t count,
+                             const uint32_t *slots)
 {
     uint8_t header[CHUNK_HEADER_SIZE];
     static const uint8_t zeros[CHUNK_SLOT_PAGE * sizeof(uint32_t)];
@@ -258,8 +337,10 @@ static int write_slots_locked(struct chunk_file *f, uint32_t first, uint32_t cou
         {(void *)(uintptr_t)zeros, first * sizeof(*slots)},
         {(void *)(uintptr_t)slots, count * sizeof(*slots)},
     };
-    int r;
+    int r = write_lost_pages_locked(f, first, count);
 
+    if (r < 0)
+        return r;
     if (f->has_header)
         return vfs_pwrite(f->file, slots, count * sizeof(*slots),
                           CHUNK_SLOTS_AT + first * sizeof(*slots));
@@ -278,27 +359,6 @@ static int write_slots_locked(struct chunk_file *f, uint32_t first, uint32_t cou
 
 /* ---- writing ---- */
 
-static uint32_t slot_of(const uint8_t *block)
-{
-    return crc32c(block, BLOCK) ^ CRC32C_ZERO_BLOCK;
-}
-
-static int check_block(const uint8_t *block, uint32_t slot)
-{
-    return slot_of(block) == slot ? 0 : DFS_EBADBLOCK;
-}
-
-/* The bytes of one block as they are; zeros beyond the end. */
-static int read_block_locked(struct chunk_file *f, uint32_t block, uint8_t *buf)
-{
-    ssize_t n = vfs_pread(f->file, buf, BLOCK, CHUNK_DATA_AT + (uint64_t)block * BLOCK);
-
-    if (n < 0)
-        return read_error(n);
-    memset(buf + n, 0, BLOCK - (size_t)n);
-    return 0;
-}
-
 /*
  * The slot of a block of which [at, at+len) becomes `bytes`. Beyond the end of the chunk there are
  * zeros, so the new slot follows from the old one and the bytes alone; and if the old bytes did not
@@ -313,7 +373,7 @@ static int merge_slot_locked(struct chunk_file *f, uint32_t block, uint32_t at, 
     if ((uint64_t)block * BLOCK + at >= f->len) {
         memset(buf, 0, sizeof(buf));
         memcpy(buf + at, bytes, len);
-        *slot ^= slot_of(buf);
+        *slot ^= chunk_slot_of(buf);
         return 0;
     }
     r = read_block_locked(f, block, buf);
@@ -322,7 +382,7 @@ static int merge_slot_locked(struct chunk_file *f, uint32_t block, uint32_t at, 
     if (r < 0)
         return r;
     memcpy(buf + at, bytes, len);
-    *slot = slot_of(buf);
+    *slot = chunk_slot_of(buf);
     return 0;
 }
 
@@ -330,7 +390,7 @@ static int new_slots_locked(struct chunk_file *f, uint32_t offset, uint32_t len,
                             const uint8_t *bytes, const uint32_t *crcs, uint32_t *slots)
 {
     uint32_t first = offset / BLOCK, count = (offset + len - 1) / BLOCK - first + 1;
-    int r = get_slots_locked(f, first, count, slots);
+    int r = chunk_get_slots_locked(f, first, count, slots);
 
     for (uint32_t i = 0; r == 0 && i < count; i++) {
         uint32_t at = i == 0 ? offset % BLOCK : 0;
@@ -388,16 +448,16 @@ static int write_locked(struct chunk_file *f, uint32_t offset, uint32_t len, con
         return r;
     /* A file with data always has its header, also after a kill between the two. */
     if (header_first)
-        r = write_slots_locked(f, first, count, slots);
+        r = chunk_write_slots_locked(f, first, count, slots);
     if (r == 0)
         r = write_data_locked(f, offset, len, bytes);
     if (r == 0 && !header_first)
-        r = write_slots_locked(f, first, count, slots);
+        r = chunk_write_slots_locked(f, first, count, slots);
     if (r < 0) {
         forget_slots_locked(f);
         return r;
     }
-    set_slots_locked(f, first, count, slots);
+    chunk_set_slots_locked(f, first, count, slots);
     f->len = MAX(f->len, offset + len);
     *ret_result_crc = crc32c(slots, count * sizeof(*slots));
     return 0;
@@ -410,7 +470,7 @@ int chunk_file_write(struct chunk_file *f, uint32_t offset, uint32_t len, const 
 
     assert(len > 0 && len <= SLAB_SIZE_MAX && offset < CHUNK_SIZE && len <= CHUNK_SIZE - offset);
     pthread_mutex_lock(&f->lock);
-    r = open_locked(f, flags);
+    r = chunk_open_locked(f, flags);
     if (r == 0)
         r = write_locked(f, offset, len, bytes, crcs, ret_result_crc);
     pthread_mutex_unlock(&f->lock);
@@ -426,15 +486,15 @@ static int clear_slots_locked(struct chunk_file *f, uint32_t first, uint32_t end
 
     for (uint32_t n; first < end; first += n) {
         n = MIN(end - first, CHUNK_SLOT_PAGE - first % CHUNK_SLOT_PAGE);
-        r = get_slots_locked(f, first, n, slots);
+        r = chunk_get_slots_locked(f, first, n, slots);
         if (r < 0)
             return r;
         if (memcmp(slots, zeros, n * sizeof(*slots)) == 0)
             continue;
-        r = write_slots_locked(f, first, n, zeros);
+        r = chunk_write_slots_locked(f, first, n, zeros);
         if (r < 0)
             return r;
-        set_slots_locked(f, first, n, zeros);
+        chunk_set_slots_locked(f, first, n, zeros);
     }
     return 0;
 }
@@ -446,7 +506,7 @@ static int cut_block_locked(struct chunk_file *f, uint32_t from, uint32_t *slot)
     uint8_t buf[BLOCK];
     int r;
 
-    r = get_slots_locked(f, block, 1, slot);
+    r = chunk_get_slots_locked(f, block, 1, slot);
     if (r == 0)
         r = read_block_locked(f, block, buf);
     if (r == 0)
@@ -454,7 +514,7 @@ static int cut_block_locked(struct chunk_file *f, uint32_t from, uint32_t *slot)
     if (r < 0)
         return r;
     memset(buf + from % BLOCK, 0, BLOCK - from % BLOCK);
-    *slot = slot_of(buf);
+    *slot = chunk_slot_of(buf);
     return 0;
 }
 
@@ -471,9 +531,9 @@ static int truncate_locked(struct chunk_file *f, uint32_t from, unsigned flags,
         if (r == 0)
             r = vfs_truncate(f->file, CHUNK_DATA_AT + (uint64_t)from);
         if (r == 0 && cuts)
-            r = write_slots_locked(f, from / BLOCK, 1, &slot);
+            r = chunk_write_slots_locked(f, from / BLOCK, 1, &slot);
         if (r == 0 && cuts)
-            set_slots_locked(f, from / BLOCK, 1, &slot);
+            chunk_set_slots_locked(f, from / BLOCK, 1, &slot);
         if (r == 0)
             r = clear_slots_locked(f, (from + BLOCK - 1) / BLOCK, old_end);
         if (r < 0) {
@@ -484,7 +544,7 @@ static int truncate_locked(struct chunk_file *f, uint32_t from, unsigned flags,
         f->len = from;
     }
     if (f->len % BLOCK != 0 && !cuts)
-        r = get_slots_locked(f, f->len / BLOCK, 1, &slot);
+        r = chunk_get_slots_locked(f, f->len / BLOCK, 1, &slot);
     *ret_result_crc = crc32c_update(slot, &f->len, sizeof(f->len));
     return r;
 }
@@ -496,7 +556,7 @@ int chunk_file_truncate(struct chunk_file *f, uint32_t from, unsigned flags,
 
     assert(from <= CHUNK_SIZE);
     pthread_mutex_lock(&f->lock);
-    r = open_locked(f, flags);
+    r = chunk_open_locked(f, flags);
     if (r == 0)
         r = truncate_locked(f, from, flags, ret_result_crc);
     pthread_mutex_unlock(&f->lock);
@@ -508,7 +568,7 @@ int chunk_file_trim(struct chunk_file *f, unsigned flags)
     int r;
 
     pthread_mutex_lock(&f->lock);
-    r = open_locked(f, flags);
+    r = chunk_open_locked(f, flags);
     if (r == 0)
         r = clear_slots_locked(f, (f->len + BLOCK - 1) / BLOCK, CHUNK_BLOCKS);
     pthread_mutex_unlock(&f->lock);
@@ -533,7 +593,7 @@ int chunk_file_sync(struct chunk_file *f)
     int r;
 
     pthread_mutex_lock(&f->lock);
-    r = open_locked(f, 0);
+    r = chunk_open_locked(f, 0);
     file = f->file;
     pthread_mutex_unlock(&f->lock);
     return r < 0 ? r : vfs_sync(file);
@@ -557,23 +617,23 @@ int chunk_file_slots(struct chunk_file *f, uint32_t first, uint32_t count, uint3
     int r;
 
     pthread_mutex_lock(&f->lock);
-    r = open_locked(f, 0);
+    r = chunk_open_locked(f, 0);
     if (r == 0)
-        r = get_slots_locked(f, first, count, ret_slots);
+        r = chunk_get_slots_locked(f, first, count, ret_slots);
     if (r == 0)
         *ret_len = f->len;
     pthread_mutex_unlock(&f->lock);
     return r;
 }
 
-static int read_locked(struct chunk_file *f, uint32_t offset, uint32_t len, uint8_t *buf,
-                       uint32_t *ret_len)
+int chunk_read_locked(struct chunk_file *f, uint32_t offset, uint32_t len, uint8_t *buf,
+                      uint32_t *ret_len)
 {
     uint32_t there = offset < f->len ? MIN(len, f->len - offset) : 0;
     ssize_t n = there ? vfs_pread(f->file, buf, there, CHUNK_DATA_AT + (uint64_t)offset) : 0;
 
     if (n < 0)
-        return read_error(n);
+        return chunk_read_error(n);
     /* Shorter than it was when it was opened: someone else cut it; let the CRCs find that. */
     memset(buf + n, 0, there - (size_t)n);
     if (there % BLOCK != 0)
@@ -589,11 +649,11 @@ static int read_verified_locked(struct chunk_file *f, uint32_t offset, uint32_t 
     int r;
 
     *ret_bad = offset / BLOCK; /* If it cannot be read at all. */
-    r = read_locked(f, offset, len, buf, &there);
+    r = chunk_read_locked(f, offset, len, buf, &there);
     if (r < 0)
         return r;
     count = (there + BLOCK - 1) / BLOCK;
-    r = get_slots_locked(f, offset / BLOCK, count, ret_slots);
+    r = chunk_get_slots_locked(f, offset / BLOCK, count, ret_slots);
     for (uint32_t i = 0; r == 0 && i < count; i++) {
         r = check_block(buf + (size_t)i * BLOCK, ret_slots[i]);
         if (r < 0)
@@ -610,7 +670,7 @@ int chunk_file_read_verified(struct chunk_file *f, uint32_t offset, uint32_t len
     int r;
 
     pthread_mutex_lock(&f->lock);
-    r = open_locked(f, 0);
+    r = chunk_open_locked(f, 0);
     if (r == 0)
         r = read_verified_locked(f, offset, len, buf, ret_slots, ret_len, ret_bad);
     pthread_mutex_unlock(&f->lock);
@@ -623,118 +683,10 @@ int chunk_file_read(struct chunk_file *f, uint32_t offset, uint32_t len, uint8_t
     int r;
 
     pthread_mutex_lock(&f->lock);
-    r = open_locked(f, 0);
+    r = chunk_open_locked(f, 0);
     if (r == 0)
-        r = read_locked(f, offset, len, buf, ret_len);
+        r = chunk_read_locked(f, offset, len, buf, ret_len);
     pthread_mutex_unlock(&f->lock);
-    return r;
-}
-
-static uint64_t hash_of(const uint8_t block[BLOCK])
-{
-    static const uint8_t zeros[BLOCK];
-    uint64_t h;
-
-    if (memcmp(block, zeros, BLOCK) == 0)
-        return 0;
-    h = hash64(block, BLOCK, 0);
-    return h == 0 || h == CHUNK_HASH_UNKNOWN ? 1 : h;
-}
-
-/* One piece of a check, small enough that writers do not wait long for the lock. */
-/* Whole blocks, past the page cache; buf is aligned. Data that memory has newer goes out first, by
- * the kernel. */
-static int read_direct_locked(struct chunk_file *f, struct vfs_file *direct, uint32_t offset,
-                              uint32_t len, uint8_t *buf, uint32_t *ret_len)
-{
-    uint32_t there = offset < f->len ? MIN(len, f->len - offset) : 0;
-    uint32_t whole = (there + BLOCK - 1) / BLOCK * BLOCK;
-    ssize_t n = there ? vfs_pread(direct, buf, whole, CHUNK_DATA_AT + (uint64_t)offset) : 0;
-
-    if (n < 0)
-        return read_error(n);
-    if (n < (ssize_t)there)
-        memset(buf + n, 0, there - (size_t)n);
-    if (there % BLOCK != 0)
-        memset(buf + there, 0, BLOCK - there % BLOCK);
-    *ret_len = there;
-    return 0;
-}
-
-static int check_piece_locked(struct chunk_file *f, struct vfs_file *direct, uint32_t first,
-                              uint8_t *buf, bool launder, uint64_t *bad, uint32_t *bad_count,
-                              uint64_t *hashes)
-{
-    uint32_t slots[CHECK_BYTES / BLOCK], len, count;
-    bool is_changed = false;
-    int r;
-
-    r = direct == NULL ? -EINVAL
-                       : read_direct_locked(f, direct, first * BLOCK, CHECK_BYTES, buf, &len);
-    if (r == -EINVAL) /* Not so, or not in blocks of this size. */
-        r = read_locked(f, first * BLOCK, CHECK_BYTES, buf, &len);
-    if (r < 0)
-        return r;
-    count = (len + BLOCK - 1) / BLOCK;
-    r = get_slots_locked(f, first, count, slots);
-    if (r < 0)
-        return r;
-    for (uint32_t i = 0; i < count; i++) {
-        uint32_t slot = slot_of(buf + (size_t)i * BLOCK);
-
-        if (hashes != NULL)
-            hashes[first + i] =
-                slot == slots[i] ? hash_of(buf + (size_t)i * BLOCK) : CHUNK_HASH_UNKNOWN;
-        if (slot == slots[i])
-            continue;
-        bad[(first + i) / 64] |= UINT64_C(1) << ((first + i) % 64);
-        ++*bad_count;
-        slots[i] = slot;
-        is_changed = true;
-    }
-    if (!is_changed || !launder)
-        return 0;
-    r = write_slots_locked(f, first, count, slots);
-    if (r == 0)
-        set_slots_locked(f, first, count, slots);
-    return r;
-}
-
-/* For reading past the page cache; NULL where that is not wanted or cannot be done. */
-static struct vfs_file *open_direct(struct chunk_file *f)
-{
-    char path[PATH_BYTES_MAX + 1];
-    struct vfs_file *file;
-
-    if (atomic_load(&f->dir->direct_min) == 0)
-        return NULL;
-    chunk_file_path(f->dir, f->id, path);
-    return vfs_open(f->dir->vfs, path, O_RDONLY | O_DIRECT, 0, &file) < 0 ? NULL : file;
-}
-
-int chunk_file_check(struct chunk_file *f, bool from_disk, bool launder, uint64_t *bad,
-                     uint32_t *ret_bad_count, uint64_t *hashes)
-{
-    CLEANUP(vfs_file) struct vfs_file *direct = from_disk ? open_direct(f) : NULL;
-    uint8_t *buf = aligned_alloc(BLOCK, CHECK_BYTES);
-    uint32_t bad_count = 0, len = 1;
-    int r = 0;
-
-    for (uint32_t first = 0; r == 0 && (uint64_t)first * BLOCK < len;
-         first += CHECK_BYTES / BLOCK) {
-        pthread_mutex_lock(&f->lock);
-        r = open_locked(f, 0);
-        if (r == 0) {
-            len = f->len;
-            r = check_piece_locked(f, direct, first, buf, launder, bad, &bad_count, hashes);
-        }
-        pthread_mutex_unlock(&f->lock);
-    }
-    free(buf);
-    if (r == 0 && launder)
-        r = chunk_file_trim(f, 0);
-    if (r == 0)
-        *ret_bad_count = bad_count;
     return r;
 }
 

@@ -58,6 +58,7 @@ struct chunk_file {
     uint32_t len;                      /* of the data, valid while open */
     uint32_t *pages[CHUNK_SLOT_PAGES]; /* slots; NULL with its bit set: all zero */
     uint16_t loaded;                   /* which pages are known */
+    uint16_t lost;                     /* and cannot be read: all their blocks are bad */
     bool has_header;                   /* written */
     bool is_new;                       /* its name may not be durable yet */
 };
@@ -125,8 +126,9 @@ int chunk_file_read(struct chunk_file *f, uint32_t offset, uint32_t len, uint8_t
                     uint32_t *ret_len);
 
 /*
- * Compares all data with the slots; sets bits in `bad` (CHUNK_BLOCKS bits, zeroed by the caller).
- * With launder, blocks that do not match get the slot that their bytes have. from_disk: what the page
+ * Compares all data with the slots; sets bits in `bad` (CHUNK_BLOCKS bits, zeroed by the caller),
+ * also for blocks that the disk cannot read. With launder, blocks that do not match get the slot
+ * that their bytes have, and those without readable bytes stay as they are, uncounted. from_disk: what the page
  * cache has is passed by, so that the disk is what is checked, and memory is left to those who read.
  *
  * hashes, unless NULL: CHUNK_BLOCKS of them, zeroed by the caller; what tells equal blocks of two

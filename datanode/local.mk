@@ -8,8 +8,10 @@ CHAIN_SOURCES = \
 	datanode/chain_dedup.h datanode/chain_window.c datanode/chain_window.h \
 	datanode/chain_op.c datanode/chain_op.h datanode/join.c datanode/join.h
 STORE_SOURCES = \
+	datanode/chunk_check.c \
 	datanode/chunk_file.c \
 	datanode/chunk_file.h \
+	datanode/chunk_file_priv.h \
 	datanode/chunk_table.c \
 	datanode/chunk_table.h \
 	datanode/ctab.c \

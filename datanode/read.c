@@ -251,6 +251,8 @@ static void crcs_done(void *ctx, int status, const struct store_crcs *crcs)
     if (status < 0) {
         dn_reply_error(dn, w->conn, w->type, w->rpc_id, w->pg, status, NULL);
     } else {
+        if (crcs->bad_count > 0)
+            repair_start(w->pg, crcs->state.id);
         m.len = crcs->state.len;
         m.flags = crcs->state.flags;
         m.ver_epoch = crcs->state.ver.epoch;

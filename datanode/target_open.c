@@ -219,9 +219,9 @@ static int adopt(struct opening *o, uint64_t id, const char *path)
     if (r < 0)
         return r;
     n = vfs_pread(f, bytes, sizeof(bytes), 0);
-    if (n < 0)
+    if (n < 0 && n != -EIO)
         return (int)n;
-    r = chunk_header_decode(bytes, &h);
+    r = n < 0 ? (int)n : chunk_header_decode(bytes, &h);
     if (r < 0 || h.id != id || !uuid_equal(&h.cluster, &t->dir.cluster)) {
         /* Nothing that was promised: a synced file has its header. But not ours to throw away. */
         log_warn("chunk file without a good header is left alone", "path=%s", path);

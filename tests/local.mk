@@ -25,6 +25,13 @@ tests_unit_datanode_test_service_SOURCES = tests/unit/datanode/test_service.c \
 tests_unit_datanode_test_service_CFLAGS = $(TEST_CFLAGS)
 tests_unit_datanode_test_service_LDADD = libdnservice.la $(CMOCKA_LIBS)
 
+check_PROGRAMS += tests/unit/datanode/test_damage
+TESTS += tests/unit/datanode/test_damage
+tests_unit_datanode_test_damage_SOURCES = tests/unit/datanode/test_damage.c \
+	tests/unit/datanode/service_cluster.c tests/unit/datanode/service_cluster.h
+tests_unit_datanode_test_damage_CFLAGS = $(TEST_CFLAGS)
+tests_unit_datanode_test_damage_LDADD = libdnservice.la $(CMOCKA_LIBS)
+
 check_PROGRAMS += tests/unit/datanode/test_scrub
 TESTS += tests/unit/datanode/test_scrub
 tests_unit_datanode_test_scrub_SOURCES = tests/unit/datanode/test_scrub.c \

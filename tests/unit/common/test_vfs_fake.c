@@ -732,6 +732,34 @@ static void without_chance_no_unsynced_name_survives(void **state)
     vfs_fake_free(f);
 }
 
+/* As a disk does that gives a bad sector another place when it is written. */
+static void what_cannot_be_read_is_so_until_it_is_overwritten(void **state)
+{
+    struct vfs_fake *f = vfs_fake_new();
+    struct vfs_file *file = durable_file(f, "/a");
+    static uint8_t bytes[3 * 4096], buf[3 * 4096];
+
+    (void)state;
+    memset(bytes, 'x', sizeof(bytes));
+    assert_int_equal(vfs_pwrite(file, bytes, sizeof(bytes), 0), 0);
+    assert_int_equal(vfs_sync(file), 0);
+    assert_int_equal(vfs_fake_spoil(f, "/b", 5000, 1), -ENOENT);
+    assert_int_equal(vfs_fake_spoil(f, "/a", 5000, 1), 0);
+    assert_int_equal(vfs_pread(file, buf, sizeof(buf), 0), -EIO);
+    assert_int_equal(vfs_pread(file, buf, 1, 4096), -EIO);
+    assert_int_equal(vfs_pread(file, buf, 1, 8191), -EIO);
+    assert_int_equal(vfs_pread(file, buf, 4096, 0), 4096);
+    assert_int_equal(vfs_pread(file, buf, 4096, 8192), 4096);
+    assert_int_equal(vfs_pwrite(file, "y", 1, 5000), -EIO);
+    assert_int_equal(vfs_pwrite(file, bytes, 4096, 0), 0);
+    assert_int_equal(vfs_pread(file, buf, 1, 4096), -EIO);
+    assert_int_equal(vfs_pwrite(file, bytes, 4096, 4096), 0);
+    assert_int_equal(vfs_pread(file, buf, sizeof(buf), 0), sizeof(buf));
+    assert_memory_equal(buf, bytes, sizeof(buf));
+    vfs_close(file);
+    vfs_fake_free(f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -751,6 +779,7 @@ int main(void)
         cmocka_unit_test(faults_count_down_once_or_for_ever),
         cmocka_unit_test(a_full_disk_refuses_and_deleting_helps),
         cmocka_unit_test(rot_is_on_the_medium_too),
+        cmocka_unit_test(what_cannot_be_read_is_so_until_it_is_overwritten),
         cmocka_unit_test(a_replaced_file_is_old_or_new_at_every_crash_point),
         cmocka_unit_test(one_seed_is_one_history),
         cmocka_unit_test(a_directory_that_is_there_already_is_synced_too),

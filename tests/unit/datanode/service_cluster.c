@@ -20,6 +20,7 @@
 #include "common/metrics.h"
 #include "common/slab.h"
 #include "common/vfs.h"
+#include "common/vfs_fake.h"
 #include "datanode/dn.h"
 #include "rpc/msg.h"
 #include "rpc/server.h"
@@ -259,16 +260,18 @@ void start(struct cluster *c, int i)
         n->conf.listen = mem_strdup("127.0.0.1:0");
     if (n->conf.advertise == NULL)
         n->conf.advertise = mem_strdup("127.0.0.1:0");
-    assert_int_equal(dn_new(&(struct dn_options){.loop = c->loop,
-                                                 .slabs = c->slabs,
-                                                 .metrics = n->metrics,
-                                                 .vfs = vfs_posix(),
-                                                 .clock = clock_system(),
-                                                 .conf = &n->conf,
-                                                 .incarnation = c->next_incarnation++,
-                                                 .events = {.failed = on_failed, .ctx = c}},
-                            err, sizeof(err), &n->dn),
-                     0);
+    assert_int_equal(
+        dn_new(&(struct dn_options){.loop = c->loop,
+                                    .slabs = c->slabs,
+                                    .metrics = n->metrics,
+                                    .vfs = n->fake != NULL ? vfs_fake_vfs(n->fake) : vfs_posix(),
+                                    .inline_io = n->fake != NULL,
+                                    .clock = clock_system(),
+                                    .conf = &n->conf,
+                                    .incarnation = c->next_incarnation++,
+                                    .events = {.failed = on_failed, .ctx = c}},
+               err, sizeof(err), &n->dn),
+        0);
 }
 
 /* Like kill -9, but that its directory is unlocked. */
@@ -313,7 +316,7 @@ struct conn *client_of(struct cluster *c, int node)
     return c->client[node];
 }
 
-int setup(void **state)
+static int make(void **state, bool on_fake_disks)
 {
     struct cluster *c = MEM_NEW(struct cluster);
     struct server_options so = {.listen_addr = "127.0.0.1:0", .conn_count_max = 100};
@@ -334,6 +337,8 @@ int setup(void **state)
     for (int i = 0; i < NODES; i++) {
         (void)snprintf(c->nodes[i].name, sizeof(c->nodes[i].name), "dn%d", i);
         (void)snprintf(c->nodes[i].dir, sizeof(c->nodes[i].dir), "%s/t%d", c->dir, i);
+        if (on_fake_disks)
+            c->nodes[i].fake = vfs_fake_new();
         start(c, i);
     }
     assert_true(wait_for(c, all_registered, NULL));
@@ -341,6 +346,16 @@ int setup(void **state)
     assert_true(wait_for(c, all_know_epoch, NULL));
     *state = c;
     return 0;
+}
+
+int setup(void **state)
+{
+    return make(state, false);
+}
+
+int setup_on_fake_disks(void **state)
+{
+    return make(state, true);
 }
 
 int teardown(void **state)
@@ -353,6 +368,7 @@ int teardown(void **state)
             conn_free(c->client[i]);
         if (c->nodes[i].dn != NULL)
             kill_node(c, i);
+        vfs_fake_free(c->nodes[i].fake);
         free(c->nodes[i].conf.listen);
         free(c->nodes[i].conf.advertise);
     }

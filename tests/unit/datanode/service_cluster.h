@@ -7,6 +7,7 @@
 
 struct metrics;
 struct server;
+struct vfs_fake;
 
 enum { NODES = 3, PG = 7, CHUNK = 100, WAIT_MS = 8000 };
 
@@ -15,7 +16,8 @@ struct node {
     struct dn_conf conf;
     struct metrics *metrics;
     char name[16], dir[128];
-    struct conn *nn_conn; /* at the namenode */
+    struct vfs_fake *fake; /* its disk; NULL: a real one */
+    struct conn *nn_conn;  /* at the namenode */
     uint64_t incarnation;
     uint8_t uuid[16];
     unsigned heartbeats, accusations;
@@ -63,6 +65,7 @@ void start(struct cluster *c, int i);
 void kill_node(struct cluster *c, int i);
 struct conn *client_of(struct cluster *c, int node);
 int setup(void **state);
+int setup_on_fake_disks(void **state);
 int teardown(void **state);
 void on_answer(void *ctx, int status, const struct rpc_frame *f);
 bool answered(struct cluster *c, void *ctx);

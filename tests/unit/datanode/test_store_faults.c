@@ -165,6 +165,97 @@ static void a_flipped_bit_is_not_given_out(void **state)
     assert_false(flags_of(f, 5) & CHUNK_BAD);
 }
 
+/* One sector that the disk does not give is one bad block, for whoever looks, and is healed by writing
+ * it: else the whole chunk could neither be healed nor copied. */
+static void an_unreadable_sector_is_one_bad_block(void **state)
+{
+    struct fixture *f = *state;
+    uint8_t buf[12288];
+    char path[300];
+    unsigned bad;
+
+    for (int i = 0; i < 2; i++) { /* Past the page cache and through it. */
+        uint64_t chunk = 5 + (uint64_t)i;
+
+        if (i == 1)
+            vfs_fake_refuse_direct(f->fake);
+        chunk_path(f, chunk, path, sizeof(path));
+        assert_ok(write_fill(f, chunk, 0, 300000, 1, STORE_CREATE | STORE_SYNC));
+        assert_ok(vfs_fake_spoil(f->fake, path, CHUNK_DATA_AT + 5000, 1));
+        assert_ok(vfs_fake_spoil(f->fake, path, CHUNK_DATA_AT + 299900, 1)); /* The last, cut. */
+        assert_ok(verify_chunk(f, chunk, &bad, NULL));
+        assert_int_equal(bad, 2);
+        assert_true(flags_of(f, chunk) & CHUNK_BAD);
+        assert_int_equal(read_bytes(f, chunk, 0, 12288, buf, NULL), DFS_EBADBLOCK);
+        check_fill(f, chunk, 8192, 200000, 1);
+        assert_int_equal(write_fill(f, chunk, 4500, 100, 2, 0), DFS_EBADBLOCK);
+        assert_ok(write_fill(f, chunk, 4096, 4096, 1, STORE_COPY));
+        assert_ok(verify_chunk(f, chunk, &bad, NULL));
+        assert_int_equal(bad, 1);
+        assert_ok(write_fill(f, chunk, 299008, 4096, 1, STORE_COPY));
+        assert_ok(verify_chunk(f, chunk, &bad, NULL));
+        assert_int_equal(bad, 0);
+        assert_false(flags_of(f, chunk) & CHUNK_BAD);
+        check_fill(f, chunk, 0, 300000, 1);
+        assert_false(target_is_failed(f->t));
+    }
+}
+
+/* Nobody knows the CRCs that were in it: all its blocks are bad, until each is written. */
+static void an_unreadable_sector_of_slots_is_bad_blocks(void **state)
+{
+    struct fixture *f = *state;
+    uint8_t buf[8192];
+    char path[300];
+    unsigned bad;
+
+    chunk_path(f, 5, path, sizeof(path));
+    assert_ok(write_fill(f, 5, 0, 12288, 1, STORE_CREATE));
+    fixture_close(f);
+    assert_ok(vfs_fake_spoil(f->fake, path, CHUNK_SLOTS_AT, 1));
+    assert_ok(fixture_open(f));
+    assert_ok(verify_chunk(f, 5, &bad, NULL));
+    assert_int_equal(bad, 3);
+    assert_int_equal(read_bytes(f, 5, 0, 4096, buf, NULL), DFS_EBADBLOCK);
+    assert_ok(write_fill(f, 5, 4096, 4096, 1, STORE_COPY));
+    fixture_close(f);
+    assert_ok(fixture_open(f)); /* From the disk again: two are bad still. */
+    assert_ok(verify_chunk(f, 5, &bad, NULL));
+    assert_int_equal(bad, 2);
+    check_fill(f, 5, 4096, 4096, 1);
+    assert_int_equal(read_bytes(f, 5, 8192, 4096, buf, NULL), DFS_EBADBLOCK);
+    assert_ok(write_fill(f, 5, 0, 4096, 1, STORE_COPY));
+    assert_ok(write_fill(f, 5, 8192, 4096, 1, STORE_COPY));
+    assert_ok(write_fill(f, 5, 12288, 100, 1, 0));
+    assert_ok(verify_chunk(f, 5, &bad, NULL));
+    assert_int_equal(bad, 0);
+    check_fill(f, 5, 0, 12388, 1);
+}
+
+/* It says nothing that is not known otherwise: no reason to give up the chunk, nor the target. */
+static void an_unreadable_header_is_written_again(void **state)
+{
+    struct fixture *f = *state;
+    uint8_t buf[CHUNK_HEADER_SIZE];
+    struct vfs_file *file;
+    struct chunk_header h;
+    char path[300];
+
+    chunk_path(f, 5, path, sizeof(path));
+    assert_ok(write_fill(f, 5, 0, 12288, 1, STORE_CREATE));
+    fixture_close(f);
+    assert_ok(vfs_fake_spoil(f->fake, path, 0, 1));
+    assert_ok(fixture_open(f));
+    check_fill(f, 5, 0, 12288, 1);
+    assert_ok(write_fill(f, 5, 5000, 10, 1, 0));
+    check_fill(f, 5, 0, 12288, 1);
+    assert_ok(vfs_open(f->vfs, path, O_RDONLY, 0, &file));
+    assert_int_equal(vfs_pread(file, buf, sizeof(buf), 0), sizeof(buf));
+    vfs_close(file);
+    assert_ok(chunk_header_decode(buf, &h));
+    assert_false(target_is_failed(f->t));
+}
+
 /* Appending to a block whose other bytes have rotted must not make it look good again. */
 static void an_append_does_not_launder_a_rotten_block(void **state)
 {
@@ -505,6 +596,9 @@ int main(void)
         T(a_file_that_vanishes_is_not_taken_for_a_chunk_that_never_was),
         cmocka_unit_test(every_call_may_fail_and_every_op_is_answered),
         T(a_flipped_bit_is_not_given_out),
+        T(an_unreadable_sector_is_one_bad_block),
+        T(an_unreadable_sector_of_slots_is_bad_blocks),
+        T(an_unreadable_header_is_written_again),
         T(an_append_does_not_launder_a_rotten_block),
         T(a_rotten_slot_is_found_too),
         T(a_full_disk_fails_the_op_and_not_the_target),

@@ -528,6 +528,10 @@ static int truncate_locked(struct chunk_file *f, uint32_t from, unsigned flags,
     if (from < f->len || flags & CHUNK_FILE_COPY) {
         if (cuts)
             r = cut_block_locked(f, from, &slot);
+        if (r == DFS_EBADBLOCK && flags & CHUNK_FILE_COPY) { /* It stays what it is. */
+            cuts = false;
+            r = 0;
+        }
         if (r == 0)
             r = vfs_truncate(f->file, CHUNK_DATA_AT + (uint64_t)from);
         if (r == 0 && cuts)

@@ -5,73 +5,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <uthash.h>
-
 #include "common/error.h"
 #include "common/limits.h"
 #include "common/mem.h"
 #include "datanode/chain_mutant.h"
 #include "datanode/chunk_file.h"
+#include "datanode/join_private.h"
 
-enum { DATA_BYTES = CHUNK_OP_MAX, DATA_ASKED_MAX = 4 };
-
-/* What is known of a chunk that is, or was, not identical on both sides. */
-struct join_chunk {
-    struct chunk_id id;
-    bool complete;        /* nothing left to do: it lives on live operations */
-    bool incomplete;      /* the mark was asked for */
-    bool marked;          /* ever, in this attempt */
-    bool is_deleted;      /* by the last live operation */
-    struct chunk_ver ver; /* of the last live operation; 0: none came */
-    UT_hash_handle hh;
-};
-
-enum join_state {
-    JOIN_LISTING,
-    JOIN_COMPARING, /* waits for both CRC lists of `now` */
-    JOIN_COPYING,   /* waits for data, and for copies to be stored */
-    JOIN_MARKING,   /* waits for the last mark */
-    JOIN_DELETING,
-    JOIN_OVER,
-};
-
-struct join {
-    struct pg_id pg;
-    unsigned mutant;
-    enum join_state state;
-    struct chunk_state *own, *theirs;
-    size_t own_count, theirs_count, theirs_capacity;
-
-    struct join_chunk *chunks; /* touched by live operations, or worked on */
-    uint64_t *work;            /* chunk ids to be compared, in order */
-    size_t work_count, work_capacity, work_next;
-    struct join_extra {
-        uint64_t id;
-        bool keep_tombstone;
-    } * extra; /* only here, or deleted there */
-    size_t extra_count, extra_next;
-
-    /* The chunk in hand. */
-    struct chunk_id now;
-    bool have_theirs, have_own, own_missing, theirs_missing;
-    struct chunk_state their_state, own_state;
-    struct join_blocks {
-        uint32_t count; /* the rest are zeros */
-        uint32_t *slots;
-        uint64_t *hashes;
-    } theirs_now, own_now;
-    uint64_t *own_bad;                       /* bitmap over all blocks */
-    uint64_t differs[CHUNK_BLOCKS / 64];     /* to be fetched */
-    uint64_t touched[CHUNK_BLOCKS / 64];     /* by live operations since the lists were asked for */
-    uint64_t overwritten[CHUNK_BLOCKS / 64]; /* wholly: the copy has nothing to add */
-    bool any_touched, fix_length, deleting;
-    uint32_t scan;    /* blocks before it were asked for */
-    unsigned in_hand; /* requests and stores under way */
-    bool copy_failed;
-    uint64_t copied; /* bytes of it that came over, also twice */
-
-    struct join_progress progress;
-};
+enum { DATA_BYTES = CHUNK_OP_MAX, DATA_ASKED_MAX = 4, REFUSED_MAX = 16 };
 
 /* ---- small things ---- */
 
@@ -86,8 +27,8 @@ void join_actions_done(struct join_actions *a)
     *a = (struct join_actions){0};
 }
 
-static struct join_action *emit(struct join_actions *out, enum join_action_kind kind,
-                                struct chunk_id chunk)
+struct join_action *join_emit(struct join_actions *out, enum join_action_kind kind,
+                              struct chunk_id chunk)
 {
     struct join_action *a;
 
@@ -116,7 +57,7 @@ static void bits_set(uint64_t *map, uint32_t from, uint32_t to)
         bit_set(map, i);
 }
 
-static struct join_chunk *chunk_find(const struct join *j, uint64_t id)
+struct join_chunk *join_chunk_find(const struct join *j, uint64_t id)
 {
     struct join_chunk *c = NULL;
 
@@ -124,9 +65,9 @@ static struct join_chunk *chunk_find(const struct join *j, uint64_t id)
     return c;
 }
 
-static struct join_chunk *chunk_get(struct join *j, uint64_t id)
+struct join_chunk *join_chunk_get(struct join *j, uint64_t id)
 {
-    struct join_chunk *c = chunk_find(j, id);
+    struct join_chunk *c = join_chunk_find(j, id);
 
     if (c != NULL)
         return c;
@@ -136,7 +77,7 @@ static struct join_chunk *chunk_get(struct join *j, uint64_t id)
     return c;
 }
 
-static void work_add(struct join *j, uint64_t id)
+void join_work_add(struct join *j, uint64_t id)
 {
     if (j->work_count == j->work_capacity) {
         j->work_capacity = j->work_capacity == 0 ? 64 : j->work_capacity * 2;
@@ -146,10 +87,10 @@ static void work_add(struct join *j, uint64_t id)
     j->progress.chunks_total++;
 }
 
-static void fail(struct join *j, int status, struct join_actions *out)
+void join_fail(struct join *j, int status, struct join_actions *out)
 {
     j->state = JOIN_OVER;
-    emit(out, JOIN_ACT_FAILED, (struct chunk_id){0})->status = status;
+    join_emit(out, JOIN_ACT_FAILED, (struct chunk_id){0})->status = status;
 }
 
 struct join *join_new(struct pg_id pg, const struct chunk_state *own, size_t own_count,
@@ -205,7 +146,7 @@ size_t join_marked(const struct join *j, uint64_t **ret_chunks)
 void join_look_again(struct join *j, const uint64_t *chunks, size_t count)
 {
     for (size_t i = 0; i < count; i++)
-        chunk_get(j, chunks[i])->marked = true;
+        join_chunk_get(j, chunks[i])->marked = true;
 }
 
 /* ---- one chunk after the other ---- */
@@ -215,7 +156,7 @@ static void mark_incomplete(struct join_chunk *c, struct join_actions *out)
     if (c->incomplete)
         return;
     c->incomplete = c->marked = true;
-    (void)emit(out, JOIN_ACT_MARK_INCOMPLETE, c->id);
+    (void)join_emit(out, JOIN_ACT_MARK_INCOMPLETE, c->id);
 }
 
 static void compare_start(struct join *j, struct join_actions *out)
@@ -229,7 +170,7 @@ static void compare_start(struct join *j, struct join_actions *out)
     memset(j->differs, 0, sizeof(j->differs));
     memset(j->touched, 0, sizeof(j->touched));
     memset(j->overwritten, 0, sizeof(j->overwritten));
-    (void)emit(out, JOIN_ACT_ASK_CRCS, j->now);
+    (void)join_emit(out, JOIN_ACT_ASK_CRCS, j->now);
 }
 
 static void delete_next(struct join *j, struct join_actions *out)
@@ -238,15 +179,16 @@ static void delete_next(struct join *j, struct join_actions *out)
         const struct join_extra *x = &j->extra[j->extra_next++];
         struct join_action *a;
 
-        if (chunk_find(j, x->id) != NULL) /* A live operation made it: it was compared instead. */
+        if (join_chunk_find(j, x->id) !=
+            NULL) /* A live operation made it: it was compared instead. */
             continue;
         j->state = JOIN_DELETING;
-        a = emit(out, JOIN_ACT_DELETE, (struct chunk_id){x->id});
+        a = join_emit(out, JOIN_ACT_DELETE, (struct chunk_id){x->id});
         a->keep_tombstone = x->keep_tombstone;
         return;
     }
     j->state = JOIN_OVER;
-    (void)emit(out, JOIN_ACT_DONE, (struct chunk_id){0});
+    (void)join_emit(out, JOIN_ACT_DONE, (struct chunk_id){0});
 }
 
 /* What live operations touched and no list named. */
@@ -256,11 +198,11 @@ static void gather_touched(struct join *j)
 
     HASH_ITER (hh, j->chunks, c, tmp) {
         if (!c->complete)
-            work_add(j, c->id.v);
+            join_work_add(j, c->id.v);
     }
 }
 
-static void next_chunk(struct join *j, struct join_actions *out)
+void join_next_chunk(struct join *j, struct join_actions *out)
 {
     for (;;) {
         struct join_chunk *c;
@@ -269,119 +211,18 @@ static void next_chunk(struct join *j, struct join_actions *out)
             gather_touched(j);
         if (j->work_next == j->work_count)
             break;
-        c = chunk_get(j, j->work[j->work_next++]);
+        c = join_chunk_get(j, j->work[j->work_next++]);
         if (c->complete) {
             j->progress.chunks_done++;
             continue;
         }
         j->now = c->id;
         j->copied = 0;
+        j->refused = 0;
         compare_start(j, out);
         return;
     }
     delete_next(j, out);
-}
-
-/* ---- the lists ---- */
-
-void join_start(struct join *j, struct join_actions *out)
-{
-    assert(j->state == JOIN_LISTING && j->theirs_count == 0);
-    (void)emit(out, JOIN_ACT_ASK_LIST, (struct chunk_id){0});
-}
-
-static bool same(const struct chunk_state *a, const struct chunk_state *b)
-{
-    return a->flags == 0 && b->flags == 0 && a->ver.epoch == b->ver.epoch &&
-           a->ver.seq == b->ver.seq && a->len == b->len;
-}
-
-static void extra_add(struct join *j, struct chunk_id id, bool keep_tombstone)
-{
-    j->extra[j->extra_count++] = (struct join_extra){id.v, keep_tombstone};
-}
-
-/*
- * The source has none: ours is of an order that was never acknowledged, or was left when we died
- * between deleting and forgetting. It would refuse what lives. (Unless an operation ordered it just
- * now: then the source will have it too.) seed=5438
- */
-static void forget_tombstone(struct join *j, struct chunk_id id, struct join_actions *out)
-{
-    const struct join_chunk *c = chunk_find(j, id.v);
-
-    if (c == NULL || !c->is_deleted)
-        (void)emit(out, JOIN_ACT_FORGET, id);
-}
-
-/* Both lists are in order: walked side by side. */
-static void plan(struct join *j, struct join_actions *out)
-{
-    size_t i = 0, k = 0;
-
-    j->extra = mem_zalloc(j->own_count + j->theirs_count + 1, sizeof(*j->extra));
-    while (i < j->own_count || k < j->theirs_count) {
-        const struct chunk_state *own = i < j->own_count ? &j->own[i] : NULL;
-        const struct chunk_state *their = k < j->theirs_count ? &j->theirs[k] : NULL;
-        bool gone;
-
-        if (their == NULL || (own != NULL && own->id.v < their->id.v)) {
-            if (own->flags & CHUNK_DELETED)
-                forget_tombstone(j, own->id, out);
-            else
-                extra_add(j, own->id, false);
-            i++;
-            continue;
-        }
-        k++;
-        if (own != NULL && own->id.v == their->id.v)
-            i++;
-        else
-            own = NULL;
-        gone = own == NULL || (own->flags & CHUNK_DELETED) != 0;
-        if (their->flags & CHUNK_DELETED) {
-            if (own == NULL || !gone)
-                extra_add(j, their->id, true);
-            continue;
-        }
-        if (own != NULL && gone)
-            forget_tombstone(j, their->id, out);
-        j->progress.bytes_total += their->len;
-        if (!gone && same(their, own) && chunk_find(j, their->id.v) == NULL) {
-            chunk_get(j, their->id.v)->complete = true;
-            j->progress.bytes_done += their->len;
-            continue;
-        }
-        work_add(j, their->id.v);
-    }
-}
-
-static void on_list(struct join *j, const struct join_event *ev, struct join_actions *out)
-{
-    struct chunk_id last;
-
-    if (ev->status < 0) {
-        fail(j, ev->status, out);
-        return;
-    }
-    for (size_t i = 0; i < ev->count; i++) {
-        if (j->theirs_count > 0 && ev->states[i].id.v <= j->theirs[j->theirs_count - 1].id.v) {
-            fail(j, DFS_EPROTO, out);
-            return;
-        }
-        if (j->theirs_count == j->theirs_capacity) {
-            j->theirs_capacity = j->theirs_capacity == 0 ? 256 : j->theirs_capacity * 2;
-            j->theirs = mem_realloc(j->theirs, j->theirs_capacity, sizeof(*j->theirs));
-        }
-        j->theirs[j->theirs_count++] = ev->states[i];
-    }
-    if (!ev->end && ev->count > 0) {
-        last = ev->states[ev->count - 1].id;
-        (void)emit(out, JOIN_ACT_ASK_LIST, last);
-        return;
-    }
-    plan(j, out);
-    next_chunk(j, out);
 }
 
 /* ---- comparing ---- */
@@ -399,7 +240,7 @@ static void take_blocks(struct join_blocks *b, const struct join_event *ev)
 
 static void mark_complete(struct join *j, struct join_actions *out)
 {
-    struct join_chunk *c = chunk_get(j, j->now.v);
+    struct join_chunk *c = join_chunk_get(j, j->now.v);
     struct join_action *a;
 
     /* Set now, not when it is durable: from here on live operations need no second look. */
@@ -408,7 +249,7 @@ static void mark_complete(struct join *j, struct join_actions *out)
     j->progress.bytes_done += j->their_state.len;
     j->copied = 0;
     j->state = JOIN_MARKING;
-    a = emit(out, JOIN_ACT_MARK_COMPLETE, j->now);
+    a = join_emit(out, JOIN_ACT_MARK_COMPLETE, j->now);
     a->ver = j->their_state.ver;
     if (c->ver.epoch > a->ver.epoch || (c->ver.epoch == a->ver.epoch && c->ver.seq > a->ver.seq))
         a->ver = c->ver;
@@ -417,7 +258,7 @@ static void mark_complete(struct join *j, struct join_actions *out)
 /* The source has none of it. */
 static void absent_there(struct join *j, struct join_actions *out)
 {
-    struct join_chunk *c = chunk_get(j, j->now.v);
+    struct join_chunk *c = join_chunk_get(j, j->now.v);
 
     if (j->any_touched) { /* A live operation has made it since we asked: seed=3285. */
         compare_start(j, out);
@@ -426,14 +267,14 @@ static void absent_there(struct join *j, struct join_actions *out)
     if (j->own_missing) {
         c->complete = true;
         j->progress.chunks_done++;
-        next_chunk(j, out);
+        join_next_chunk(j, out);
         return;
     }
     /* A live operation may make it again while it goes: then there will be another look. */
     c->incomplete = false;
     j->deleting = true;
     j->state = JOIN_MARKING;
-    (void)emit(out, JOIN_ACT_DELETE, j->now);
+    (void)join_emit(out, JOIN_ACT_DELETE, j->now);
 }
 
 static void marked(struct join *j, struct join_actions *out)
@@ -443,10 +284,10 @@ static void marked(struct join *j, struct join_actions *out)
         return;
     }
     if (j->deleting) {
-        chunk_get(j, j->now.v)->complete = true;
+        join_chunk_get(j, j->now.v)->complete = true;
         j->progress.chunks_done++;
     }
-    next_chunk(j, out);
+    join_next_chunk(j, out);
 }
 
 static uint32_t slot_at(const struct join_blocks *b, uint32_t block)
@@ -459,13 +300,30 @@ static uint64_t hash_at(const struct join_blocks *b, uint32_t block)
     return block < b->count ? b->hashes[block] : 0;
 }
 
+/* At rest on both sides, and the same: but for blocks that went bad. */
+static bool is_same_version(const struct join *j)
+{
+    const struct chunk_state *a = &j->their_state, *b = &j->own_state;
+
+    return !j->own_missing && ((a->flags | b->flags) & ~(uint32_t)CHUNK_BAD) == 0 &&
+           a->ver.epoch == b->ver.epoch && a->ver.seq == b->ver.seq && a->len == b->len;
+}
+
+static bool is_bad_there(const struct join *j, uint32_t block)
+{
+    return hash_at(&j->theirs_now, block) == CHUNK_HASH_UNKNOWN;
+}
+
 static bool is_equal(const struct join *j, uint32_t block)
 {
-    uint64_t theirs = hash_at(&j->theirs_now, block);
+    bool is_bad = bit_get(j->own_bad, block);
+    bool same_slot = slot_at(&j->theirs_now, block) == slot_at(&j->own_now, block);
 
-    if (slot_at(&j->theirs_now, block) != slot_at(&j->own_now, block) || bit_get(j->own_bad, block))
+    if (is_bad_there(j, block))
+        return same_slot || (!is_bad && is_same_version(j));
+    if (!same_slot || is_bad)
         return false;
-    return theirs == hash_at(&j->own_now, block) || theirs == CHUNK_HASH_UNKNOWN ||
+    return hash_at(&j->theirs_now, block) == hash_at(&j->own_now, block) ||
            JOIN_MUTANT(j, MUTANT_COMPARE_CRCS);
 }
 
@@ -483,6 +341,27 @@ static bool differ(struct join *j)
     return any;
 }
 
+/*
+ * What is bad at the source becomes bad here, with the same slot: so all else of the group is safe
+ * all the same, and both know what they do not have. Not over what came live since we asked.
+ */
+static void take_bad(struct join *j, uint32_t from, uint32_t to, struct join_actions *out)
+{
+    for (uint32_t end; from < to; from = end) {
+        struct join_action *a;
+
+        for (end = from + 1; end < to && bit_get(j->touched, end) == bit_get(j->touched, from);)
+            end++;
+        if (bit_get(j->touched, from))
+            continue;
+        a = join_emit(out, JOIN_ACT_COPY, j->now);
+        a->offset = from * CHUNK_BLOCK_SIZE;
+        a->len = (end - from) * CHUNK_BLOCK_SIZE;
+        a->slots = j->theirs_now.slots + from;
+        j->in_hand++;
+    }
+}
+
 /* Asks for runs of blocks that differ, some at a time. */
 static void ask_data(struct join *j, struct join_actions *out)
 {
@@ -494,12 +373,17 @@ static void ask_data(struct join *j, struct join_actions *out)
             from++;
         to = from;
         while (to < CHUNK_BLOCKS && bit_get(j->differs, to) &&
+               is_bad_there(j, to) == is_bad_there(j, from) &&
                (to - from) * CHUNK_BLOCK_SIZE < DATA_BYTES)
             to++;
         j->scan = to;
         if (from == to)
             break;
-        a = emit(out, JOIN_ACT_ASK_DATA, j->now);
+        if (is_bad_there(j, from)) {
+            take_bad(j, from, to, out);
+            continue;
+        }
+        a = join_emit(out, JOIN_ACT_ASK_DATA, j->now);
         a->offset = from * CHUNK_BLOCK_SIZE;
         a->len = (to - from) * CHUNK_BLOCK_SIZE;
         j->in_hand++;
@@ -512,14 +396,14 @@ static void copying_on(struct join *j, struct join_actions *out)
     if (j->in_hand > 0)
         return;
     if (j->copy_failed) {
-        fail(j, -EIO, out);
+        join_fail(j, -EIO, out);
         return;
     }
     /* Copies are whole blocks: the length is set behind them, unless it is moving. */
     if (j->fix_length && !j->any_touched) {
         j->fix_length = false;
         j->in_hand++;
-        emit(out, JOIN_ACT_TRUNCATE, j->now)->offset = j->their_state.len;
+        join_emit(out, JOIN_ACT_TRUNCATE, j->now)->offset = j->their_state.len;
         return;
     }
     if (JOIN_MUTANT(j, MUTANT_COPY_OVER_LIVE))
@@ -544,8 +428,8 @@ static void compared(struct join *j, struct join_actions *out)
     }
 
     if (j->own_missing)
-        chunk_get(j, j->now.v)->incomplete = false;
-    mark_incomplete(chunk_get(j, j->now.v), out);
+        join_chunk_get(j, j->now.v)->incomplete = false;
+    mark_incomplete(join_chunk_get(j, j->now.v), out);
     j->state = JOIN_COPYING;
     j->in_hand = 0;
     copying_on(j, out);
@@ -569,7 +453,7 @@ static void on_crcs(struct join *j, const struct join_event *ev, struct join_act
     else if (r == 0)
         r = check_crcs(ev);
     if (r < 0 && r != DFS_ENOCHUNK) {
-        fail(j, r, out);
+        join_fail(j, r, out);
         return;
     }
     j->their_state = ev->state;
@@ -577,7 +461,7 @@ static void on_crcs(struct join *j, const struct join_event *ev, struct join_act
         j->their_state = (struct chunk_state){.id = j->now};
     take_blocks(&j->theirs_now, ev);
     j->have_theirs = true;
-    (void)emit(out, JOIN_ACT_OWN_CRCS, j->now);
+    (void)join_emit(out, JOIN_ACT_OWN_CRCS, j->now);
 }
 
 static void on_own(struct join *j, const struct join_event *ev, struct join_actions *out)
@@ -591,7 +475,7 @@ static void on_own(struct join *j, const struct join_event *ev, struct join_acti
     else if (r == 0)
         r = check_crcs(ev);
     if (r < 0 && r != DFS_ENOCHUNK) {
-        fail(j, r, out);
+        join_fail(j, r, out);
         return;
     }
     j->own_state = ev->state;
@@ -618,7 +502,7 @@ static void copy_run(struct join *j, const struct join_event *ev, uint32_t from,
         bool bytes = from - first < there;
         uint32_t end = bytes ? MIN(to, first + there) : to;
 
-        a = emit(out, JOIN_ACT_COPY, j->now);
+        a = join_emit(out, JOIN_ACT_COPY, j->now);
         a->offset = from * CHUNK_BLOCK_SIZE;
         a->len = (end - from) * CHUNK_BLOCK_SIZE;
         if (bytes) {
@@ -642,11 +526,12 @@ static void on_data(struct join *j, const struct join_event *ev, struct join_act
         return;
     assert(j->in_hand > 0);
     j->in_hand--;
-    if (ev->status < 0 && ev->status != DFS_ENOCHUNK) {
-        fail(j, ev->status, out);
+    if (ev->status < 0 && ev->status != DFS_ENOCHUNK &&
+        (ev->status != DFS_EBADBLOCK || ++j->refused > REFUSED_MAX)) {
+        join_fail(j, ev->status, out);
         return;
     }
-    /* Deleted meanwhile: the next look will find that. */
+    /* Deleted meanwhile, or gone bad: the next look will find that. */
     end = ev->status < 0 ? 0 : (ev->offset + ev->len) / CHUNK_BLOCK_SIZE;
     for (i = ev->offset / CHUNK_BLOCK_SIZE; i < end; i = from) {
         take = !bit_get(j->touched, i) || JOIN_MUTANT(j, MUTANT_COPY_OVER_LIVE);
@@ -671,18 +556,18 @@ static void on_stored(struct join *j, const struct join_event *ev, struct join_a
         return;
     case JOIN_MARKING:
         if (ev->status < 0 && ev->status != -ESTALE && ev->status != DFS_ENOCHUNK) {
-            fail(j, ev->status, out);
+            join_fail(j, ev->status, out);
             return;
         }
         marked(j, out);
         return;
     case JOIN_DELETING:
         if (ev->status < 0) {
-            fail(j, ev->status, out);
+            join_fail(j, ev->status, out);
             return;
         }
         /* Live operations may have touched more chunks while it went. */
-        next_chunk(j, out);
+        join_next_chunk(j, out);
         return;
     case JOIN_LISTING:
     case JOIN_COMPARING:
@@ -698,7 +583,7 @@ void join_step(struct join *j, const struct join_event *ev, struct join_actions 
     switch (ev->kind) {
     case JOIN_EV_LIST:
         if (j->state == JOIN_LISTING)
-            on_list(j, ev, out);
+            join_on_list(j, ev, out);
         return;
     case JOIN_EV_CRCS:
         on_crcs(j, ev, out);
@@ -735,7 +620,7 @@ static void touch_now(struct join *j, const struct chain_op *op)
 static void live_on(struct join *j, const struct chain_op *op, uint64_t id, struct chunk_ver ver,
                     struct join_actions *out)
 {
-    struct join_chunk *c = chunk_get(j, id);
+    struct join_chunk *c = join_chunk_get(j, id);
 
     c->ver = ver;
     c->is_deleted = op->kind == CHAIN_DELETE;

@@ -11,7 +11,8 @@
  * unseen only when both sides call it CLEAN at the same version and no operation touched it since.
  *
  * Blocks are equal when their hashes are: equal CRCs do not make equal bytes, see chunk_file_check().
- * Only where the source's own block is bad, and so has no hash, the CRC it should have decides.
+ * Only where the source's own block is bad, and so has no hash, the CRC it should have decides; and
+ * if ours has not that one, it becomes bad too, unless both chunks are at rest at the same version.
  *
  * Why comparing is enough under live operations: the source does our requests after the operations
  * it has sent us. A block that was equal once stays equal, since both apply the same operations to
@@ -62,7 +63,8 @@ enum join_action_kind {
     JOIN_ACT_OWN_CRCS,        /* chunk */
     JOIN_ACT_ASK_DATA,        /* chunk, offset, len: verified */
     JOIN_ACT_COPY,            /* chunk, offset, len, payload, bytes: whole blocks, of the event that
-                                 caused it; zeros where bytes is NULL */
+                                 caused it. bytes NULL: zeros; with slots: no such bytes, but blocks
+                                 that are bad and should have these */
     JOIN_ACT_TRUNCATE,        /* chunk, offset: the length becomes exactly this */
     JOIN_ACT_MARK_INCOMPLETE, /* chunk: before anything that follows; nobody waits for it */
     JOIN_ACT_MARK_COMPLETE,   /* chunk, ver */
@@ -80,7 +82,8 @@ struct join_action {
     bool keep_tombstone;
     void *payload;
     const uint8_t *bytes;
-    const uint32_t *slots; /* COPY: of the blocks copied; lives as long as the event */
+    const uint32_t
+        *slots; /* COPY: of the blocks copied, NULL for zeros; lives as long as the event */
     int status;
 };
 

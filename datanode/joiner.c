@@ -33,6 +33,7 @@ struct joiner {
     struct join *join;
     uint64_t waiter;
     unsigned refs;
+    struct chunk_id told_bad; /* the last of which it was said */
 };
 
 /* One question or one job of the store. */
@@ -288,10 +289,41 @@ static void on_data(void *ctx, int status, const struct rpc_frame *f)
 
 /* ---- doing ---- */
 
+/* Zeros, which those that should be zeros would be. */
+static void make_bad_block(uint8_t *block, uint32_t slot)
+{
+    memset(block, slot == 0 ? 0xbd : 0, CHUNK_BLOCK_SIZE);
+}
+
+static void tell_bad(struct joiner *j, const struct join_action *a)
+{
+    metric_add(j->pg->dn->m.bad_blocks, a->len / CHUNK_BLOCK_SIZE);
+    if (ID_EQUAL(j->told_bad, a->chunk))
+        return;
+    j->told_bad = a->chunk;
+    log_warn("blocks that are bad at the source are bad here too",
+             "pg=%" PRIu32 " target=%" PRIu32 " chunk=%" PRIu64 " block=%" PRIu32, j->pg->key.pg,
+             j->pg->key.target, a->chunk.v, a->offset / CHUNK_BLOCK_SIZE);
+}
+
+/* What an action without bytes stands for. */
+static struct slab *made_up_blocks(struct joiner *j, const struct join_action *a)
+{
+    struct slab *s = slab_alloc(j->pg->dn->slabs, a->len);
+
+    if (a->slots == NULL) {
+        memset(s->data, 0, a->len);
+        return s;
+    }
+    tell_bad(j, a);
+    for (uint32_t i = 0; i < a->len / CHUNK_BLOCK_SIZE; i++)
+        make_bad_block(s->data + (size_t)i * CHUNK_BLOCK_SIZE, a->slots[i]);
+    return s;
+}
+
 static void copy(struct joiner *j, const struct join_action *a)
 {
-    struct dn *dn = j->pg->dn;
-    CLEANUP(slab) struct slab *zeros = NULL;
+    CLEANUP(slab) struct slab *made_up = NULL;
     uint32_t crcs[CHUNK_OP_MAX / CHUNK_BLOCK_SIZE], blocks = a->len / CHUNK_BLOCK_SIZE;
     struct store_write w = {.chunk = a->chunk,
                             .pg = {j->pg->key.pg},
@@ -304,14 +336,13 @@ static void copy(struct joiner *j, const struct join_action *a)
                             .slab = a->payload};
 
     for (uint32_t i = 0; i < blocks; i++)
-        crcs[i] = CRC32C_ZERO_BLOCK ^ (a->bytes != NULL ? a->slots[i] : 0);
+        crcs[i] = CRC32C_ZERO_BLOCK ^ (a->slots != NULL ? a->slots[i] : 0);
     if (a->bytes == NULL) {
-        zeros = slab_alloc(dn->slabs, a->len);
-        memset(zeros->data, 0, a->len);
-        w.bytes = zeros->data;
-        w.slab = zeros;
+        made_up = made_up_blocks(j, a);
+        w.bytes = made_up->data;
+        w.slab = made_up;
     }
-    metric_add(dn->m.join_bytes, a->len);
+    metric_add(j->pg->dn->m.join_bytes, a->len);
     store_write(j->pg->target, &w, stored, call_new(j, a));
 }
 

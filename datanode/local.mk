@@ -6,7 +6,8 @@ CHAIN_SOURCES = \
 	datanode/chain_adopt.c datanode/chain_link.c datanode/chain_join.c \
 	datanode/chain_config.c datanode/chain_config.h datanode/chain_dedup.c \
 	datanode/chain_dedup.h datanode/chain_window.c datanode/chain_window.h \
-	datanode/chain_op.c datanode/chain_op.h datanode/join.c datanode/join.h
+	datanode/chain_op.c datanode/chain_op.h datanode/join.c datanode/join.h \
+	datanode/join_list.c datanode/join_private.h
 STORE_SOURCES = \
 	datanode/chunk_check.c \
 	datanode/chunk_file.c \

@@ -167,6 +167,7 @@ struct store_write {
     unsigned flags;
     /* One per block touched, over the bytes of this payload in it (not slots), verified by the
      * caller: crc32c_blocks() when the offset is a block's start. Borrowed until the call returns.
+     * With STORE_COPY also those that the bytes do not have: then the block is bad, as at the source.
      */
     const uint32_t *crcs;
     unsigned crc_count;

@@ -49,6 +49,11 @@ TESTS += tests/unit/datanode/test_join
 tests_unit_datanode_test_join_CFLAGS = $(TEST_CFLAGS)
 tests_unit_datanode_test_join_LDADD = libdatanode.la libcommon.la $(CMOCKA_LIBS)
 
+check_PROGRAMS += tests/unit/datanode/test_join_progress
+TESTS += tests/unit/datanode/test_join_progress
+tests_unit_datanode_test_join_progress_CFLAGS = $(TEST_CFLAGS)
+tests_unit_datanode_test_join_progress_LDADD = libdatanode.la libcommon.la $(CMOCKA_LIBS)
+
 check_PROGRAMS += tests/unit/datanode/test_wire
 TESTS += tests/unit/datanode/test_wire
 tests_unit_datanode_test_wire_CFLAGS = $(TEST_CFLAGS)

@@ -1,116 +1,195 @@
-/* The joiner's steps by themselves. That it ends with equal bytes is sim_chain's to find out. */
+/* What a joiner decides, question by question, where the source's own blocks are bad. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <stdint.h>
-#include <stdlib.h>
+#include <string.h>
 
 #include <cmocka.h>
 
-#include "common/compiler.h"
 #include "common/error.h"
-#include "common/limits.h"
-#include "common/mem.h"
 #include "datanode/chunk_file.h"
 #include "datanode/join.h"
 
-enum { BLOCKS = 2048, CHUNK = 5 };
+enum { BLOCK = CHUNK_BLOCK_SIZE, BLOCKS = 4 };
+static const uint64_t BAD = CHUNK_HASH_UNKNOWN;
 
-/* A source with one chunk, and a joiner that has nothing of it until it is copied. */
-struct side {
-    struct chunk_state state;
-    uint32_t slots[BLOCKS];
-    uint64_t hashes[BLOCKS];
-    uint8_t *bytes;
-    bool is_copied;
+struct story {
+    struct join *j;
+    struct join_actions acts;
 };
 
-static void answer(const struct side *s, struct join *j, const struct join_action *a,
-                   struct join_actions *out)
+static struct chunk_state state_of(uint32_t flags, uint64_t seq)
 {
-    struct join_event ev = {.state = s->state, .slots = s->slots, .hashes = s->hashes};
-
-    ev.count = BLOCKS;
-    switch (a->kind) {
-    case JOIN_ACT_ASK_LIST:
-        ev.kind = JOIN_EV_LIST;
-        ev.states = &s->state;
-        ev.count = 1;
-        ev.end = true;
-        break;
-    case JOIN_ACT_ASK_CRCS:
-        ev.kind = JOIN_EV_CRCS;
-        break;
-    case JOIN_ACT_OWN_CRCS:
-        ev.kind = JOIN_EV_OWN;
-        ev.status = s->is_copied ? 0 : DFS_ENOCHUNK;
-        ev.count = s->is_copied ? BLOCKS : 0;
-        break;
-    case JOIN_ACT_ASK_DATA:
-        ev.kind = JOIN_EV_DATA;
-        ev.offset = a->offset;
-        ev.len = a->len;
-        ev.count = a->len / CHUNK_BLOCK_SIZE;
-        ev.slots = s->slots + a->offset / CHUNK_BLOCK_SIZE;
-        ev.bytes_len = a->len;
-        ev.bytes = s->bytes + a->offset;
-        break;
-    case JOIN_ACT_COPY:
-    case JOIN_ACT_TRUNCATE:
-    case JOIN_ACT_MARK_COMPLETE:
-        ev.kind = JOIN_EV_STORED;
-        break;
-    case JOIN_ACT_MARK_INCOMPLETE:
-    case JOIN_ACT_DONE:
-        return;
-    case JOIN_ACT_DELETE:
-    case JOIN_ACT_FORGET:
-    case JOIN_ACT_FAILED:
-        fail_msg("nobody asked for that");
-    }
-    join_step(j, &ev, out);
+    return (struct chunk_state){
+        .id = {100}, .pg = {7}, .flags = flags, .len = BLOCKS * BLOCK, .ver = {3, seq}};
 }
 
-/* A chunk is 64 MiB, and on a busy disk takes a while: who looks is to see that it goes on. */
-static void progress_moves_within_a_chunk(void **state)
+static void step(struct story *s, const struct join_event *ev)
 {
-    CLEANUP(join) struct join *j = join_new((struct pg_id){1}, NULL, 0, 0);
-    struct side s = {.state = {.id = {CHUNK}, .len = BLOCKS * CHUNK_BLOCK_SIZE - 100}};
-    struct join_actions todo = {0};
-    struct join_progress p, last = {0};
-    unsigned moves = 0;
+    join_actions_clear(&s->acts);
+    join_step(s->j, ev, &s->acts);
+}
+
+static const struct join_action *only(struct story *s, enum join_action_kind kind)
+{
+    assert_int_equal(s->acts.count, 1);
+    assert_int_equal(s->acts.items[0].kind, kind);
+    return &s->acts.items[0];
+}
+
+/* Up to the question for the source's CRCs. */
+static void begin(struct story *s, struct chunk_state own, struct chunk_state theirs)
+{
+    *s = (struct story){.j = join_new((struct pg_id){7}, &own, 1, 0)};
+    join_start(s->j, &s->acts);
+    (void)only(s, JOIN_ACT_ASK_LIST);
+    step(s, &(struct join_event){.kind = JOIN_EV_LIST, .states = &theirs, .count = 1, .end = true});
+    (void)only(s, JOIN_ACT_ASK_CRCS);
+}
+
+static void compare(struct story *s, struct chunk_state theirs, const uint32_t *their_slots,
+                    const uint64_t *their_hashes, struct chunk_state own, const uint32_t *own_slots,
+                    const uint64_t *own_hashes, const uint64_t *bad)
+{
+    step(s, &(struct join_event){.kind = JOIN_EV_CRCS,
+                                 .state = theirs,
+                                 .slots = their_slots,
+                                 .hashes = their_hashes,
+                                 .count = BLOCKS});
+    (void)only(s, JOIN_ACT_OWN_CRCS);
+    step(s, &(struct join_event){.kind = JOIN_EV_OWN,
+                                 .state = own,
+                                 .slots = own_slots,
+                                 .hashes = own_hashes,
+                                 .count = BLOCKS,
+                                 .bad = bad});
+}
+
+static void end(struct story *s)
+{
+    join_free(s->j);
+    join_actions_done(&s->acts);
+}
+
+static const uint32_t SLOTS[BLOCKS] = {11, 22, 33, 44};
+static const uint64_t HASHES[BLOCKS] = {1, 2, 3, 4};
+
+/* There are no bytes to ask for: the block is stored as one that is bad, and then both are equal. */
+static void a_block_that_is_bad_there_becomes_bad_here(void **state)
+{
+    const uint32_t own_slots[BLOCKS] = {11, 99, 33, 98};
+    const uint64_t their_hashes[BLOCKS] = {1, BAD, 3, 4}, own_hashes[BLOCKS] = {1, 8, 3, 9};
+    const uint64_t taken_hashes[BLOCKS] = {1, BAD, 3, 4}, bad = 2;
+    const struct chunk_state own = state_of(CHUNK_DIRTY | CHUNK_SUSPECT, 5),
+                             theirs = state_of(CHUNK_BAD, 6);
+    uint8_t bytes[BLOCK] = {0};
+    struct story s;
 
     (void)state;
-    s.state.pg.v = 1;
-    s.bytes = mem_zalloc(BLOCKS, CHUNK_BLOCK_SIZE);
-    for (unsigned i = 0; i < BLOCKS; i++) {
-        s.slots[i] = i + 1;
-        s.hashes[i] = i + 1000;
-    }
-    join_start(j, &todo);
-    for (size_t i = 0; i < todo.count; i++) {
-        struct join_action a = todo.items[i];
+    begin(&s, own, theirs);
+    compare(&s, theirs, SLOTS, their_hashes, own, own_slots, own_hashes, NULL);
+    assert_int_equal(s.acts.count, 3);
+    assert_int_equal(s.acts.items[0].kind, JOIN_ACT_MARK_INCOMPLETE);
+    assert_int_equal(s.acts.items[1].kind, JOIN_ACT_COPY);
+    assert_int_equal(s.acts.items[1].offset, BLOCK);
+    assert_int_equal(s.acts.items[1].len, BLOCK);
+    assert_null(s.acts.items[1].bytes);
+    assert_int_equal(s.acts.items[1].slots[0], 22);
+    assert_int_equal(s.acts.items[2].kind, JOIN_ACT_ASK_DATA);
+    assert_int_equal(s.acts.items[2].offset, 3 * BLOCK);
+    step(&s, &(struct join_event){.kind = JOIN_EV_STORED});
+    assert_int_equal(s.acts.count, 0);
+    step(&s, &(struct join_event){.kind = JOIN_EV_DATA,
+                                  .offset = 3 * BLOCK,
+                                  .len = BLOCK,
+                                  .slots = SLOTS + 3,
+                                  .count = 1,
+                                  .bytes = bytes});
+    assert_ptr_equal(only(&s, JOIN_ACT_COPY)->bytes, bytes);
+    step(&s, &(struct join_event){.kind = JOIN_EV_STORED});
+    (void)only(&s, JOIN_ACT_ASK_CRCS);
+    compare(&s, theirs, SLOTS, their_hashes, own, SLOTS, taken_hashes, &bad);
+    (void)only(&s, JOIN_ACT_MARK_COMPLETE);
+    step(&s, &(struct join_event){.kind = JOIN_EV_STORED});
+    (void)only(&s, JOIN_ACT_DONE);
+    end(&s);
+}
 
-        s.is_copied = s.is_copied || a.kind == JOIN_ACT_TRUNCATE;
-        answer(&s, j, &a, &todo);
-        join_progress(j, &p);
-        assert_true(p.bytes_done >= last.bytes_done);
-        assert_true(p.bytes_done <= s.state.len);
-        moves += p.bytes_done > last.bytes_done;
-        last = p;
+/* A live operation has brought it since we asked: what is bad there is older. */
+static void a_live_write_is_not_made_bad(void **state)
+{
+    const uint32_t own_slots[BLOCKS] = {11, 99, 33, 44};
+    const uint64_t their_hashes[BLOCKS] = {1, BAD, 3, 4};
+    const struct chunk_state own = state_of(CHUNK_DIRTY, 5), theirs = state_of(CHUNK_BAD, 6);
+    struct chain_op *op = chain_op_new(CHAIN_WRITE);
+    struct story s;
+
+    (void)state;
+    begin(&s, own, theirs);
+    op->chunk.v = 100;
+    op->offset = BLOCK + 10;
+    op->len = 10;
+    join_live(s.j, op, (struct chunk_ver){3, 7}, &s.acts);
+    chain_op_unref(op);
+    compare(&s, theirs, SLOTS, their_hashes, own, own_slots, HASHES, NULL);
+    (void)only(&s, JOIN_ACT_ASK_CRCS);
+    end(&s);
+}
+
+/* The same version, at rest on both sides: then what ours is, theirs was. */
+static void our_good_block_of_the_same_version_stays(void **state)
+{
+    const uint64_t their_hashes[BLOCKS] = {BAD, BAD, BAD, BAD};
+    const uint32_t no_slots[BLOCKS] = {5, 5, 5, 5};
+    const struct chunk_state own = state_of(0, 6), theirs = state_of(CHUNK_BAD, 6);
+    struct story s;
+
+    (void)state;
+    begin(&s, own, theirs);
+    compare(&s, theirs, no_slots, their_hashes, own, SLOTS, HASHES, NULL);
+    (void)only(&s, JOIN_ACT_MARK_COMPLETE);
+    end(&s);
+
+    /* It may have been at rest with less. */
+    begin(&s, state_of(CHUNK_DIRTY, 6), theirs);
+    compare(&s, theirs, no_slots, their_hashes, state_of(CHUNK_DIRTY, 6), SLOTS, HASHES, NULL);
+    assert_int_equal(s.acts.count, 2);
+    assert_int_equal(s.acts.items[1].kind, JOIN_ACT_COPY);
+    end(&s);
+}
+
+/* It went bad between the two questions: both sides are looked at again, not for ever. */
+static void a_block_that_goes_bad_under_way_is_looked_at_again(void **state)
+{
+    const uint32_t own_slots[BLOCKS] = {11, 99, 33, 44};
+    const struct chunk_state own = state_of(CHUNK_DIRTY, 5), theirs = state_of(0, 6);
+    struct story s;
+    int looks = 0;
+
+    (void)state;
+    begin(&s, own, theirs);
+    for (;; looks++) {
+        assert_true(looks < 100);
+        compare(&s, theirs, SLOTS, HASHES, own, own_slots, HASHES, NULL);
+        assert_int_equal(s.acts.items[s.acts.count - 1].kind, JOIN_ACT_ASK_DATA);
+        step(&s, &(struct join_event){
+                     .kind = JOIN_EV_DATA, .status = DFS_EBADBLOCK, .offset = BLOCK, .len = BLOCK});
+        if (s.acts.items[0].kind == JOIN_ACT_FAILED)
+            break;
+        (void)only(&s, JOIN_ACT_ASK_CRCS);
     }
-    assert_true(join_is_over(j));
-    assert_int_equal(last.bytes_done, s.state.len);
-    assert_int_equal(last.bytes_total, s.state.len);
-    assert_int_equal(moves, BLOCKS * CHUNK_BLOCK_SIZE / CHUNK_OP_MAX);
-    join_actions_done(&todo);
-    free(s.bytes);
+    assert_true(looks > 0);
+    assert_int_equal(only(&s, JOIN_ACT_FAILED)->status, DFS_EBADBLOCK);
+    end(&s);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(progress_moves_within_a_chunk),
+        cmocka_unit_test(a_block_that_is_bad_there_becomes_bad_here),
+        cmocka_unit_test(a_live_write_is_not_made_bad),
+        cmocka_unit_test(our_good_block_of_the_same_version_stays),
+        cmocka_unit_test(a_block_that_goes_bad_under_way_is_looked_at_again),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,106 @@
+/* The first step of a join: what each side has, and what follows from it. */
+#include <assert.h>
+
+#include "common/error.h"
+#include "common/mem.h"
+#include "datanode/join_private.h"
+
+void join_start(struct join *j, struct join_actions *out)
+{
+    assert(j->state == JOIN_LISTING && j->theirs_count == 0);
+    (void)join_emit(out, JOIN_ACT_ASK_LIST, (struct chunk_id){0});
+}
+
+static bool same(const struct chunk_state *a, const struct chunk_state *b)
+{
+    return a->flags == 0 && b->flags == 0 && a->ver.epoch == b->ver.epoch &&
+           a->ver.seq == b->ver.seq && a->len == b->len;
+}
+
+static void extra_add(struct join *j, struct chunk_id id, bool keep_tombstone)
+{
+    j->extra[j->extra_count++] = (struct join_extra){id.v, keep_tombstone};
+}
+
+/*
+ * The source has none: ours is of an order that was never acknowledged, or was left when we died
+ * between deleting and forgetting. It would refuse what lives. (Unless an operation ordered it just
+ * now: then the source will have it too.) seed=5438
+ */
+static void forget_tombstone(struct join *j, struct chunk_id id, struct join_actions *out)
+{
+    const struct join_chunk *c = join_chunk_find(j, id.v);
+
+    if (c == NULL || !c->is_deleted)
+        (void)join_emit(out, JOIN_ACT_FORGET, id);
+}
+
+/* Both lists are in order: walked side by side. */
+static void plan(struct join *j, struct join_actions *out)
+{
+    size_t i = 0, k = 0;
+
+    j->extra = mem_zalloc(j->own_count + j->theirs_count + 1, sizeof(*j->extra));
+    while (i < j->own_count || k < j->theirs_count) {
+        const struct chunk_state *own = i < j->own_count ? &j->own[i] : NULL;
+        const struct chunk_state *their = k < j->theirs_count ? &j->theirs[k] : NULL;
+        bool gone;
+
+        if (their == NULL || (own != NULL && own->id.v < their->id.v)) {
+            if (own->flags & CHUNK_DELETED)
+                forget_tombstone(j, own->id, out);
+            else
+                extra_add(j, own->id, false);
+            i++;
+            continue;
+        }
+        k++;
+        if (own != NULL && own->id.v == their->id.v)
+            i++;
+        else
+            own = NULL;
+        gone = own == NULL || (own->flags & CHUNK_DELETED) != 0;
+        if (their->flags & CHUNK_DELETED) {
+            if (own == NULL || !gone)
+                extra_add(j, their->id, true);
+            continue;
+        }
+        if (own != NULL && gone)
+            forget_tombstone(j, their->id, out);
+        j->progress.bytes_total += their->len;
+        if (!gone && same(their, own) && join_chunk_find(j, their->id.v) == NULL) {
+            join_chunk_get(j, their->id.v)->complete = true;
+            j->progress.bytes_done += their->len;
+            continue;
+        }
+        join_work_add(j, their->id.v);
+    }
+}
+
+void join_on_list(struct join *j, const struct join_event *ev, struct join_actions *out)
+{
+    struct chunk_id last;
+
+    if (ev->status < 0) {
+        join_fail(j, ev->status, out);
+        return;
+    }
+    for (size_t i = 0; i < ev->count; i++) {
+        if (j->theirs_count > 0 && ev->states[i].id.v <= j->theirs[j->theirs_count - 1].id.v) {
+            join_fail(j, DFS_EPROTO, out);
+            return;
+        }
+        if (j->theirs_count == j->theirs_capacity) {
+            j->theirs_capacity = j->theirs_capacity == 0 ? 256 : j->theirs_capacity * 2;
+            j->theirs = mem_realloc(j->theirs, j->theirs_capacity, sizeof(*j->theirs));
+        }
+        j->theirs[j->theirs_count++] = ev->states[i];
+    }
+    if (!ev->end && ev->count > 0) {
+        last = ev->states[ev->count - 1].id;
+        (void)join_emit(out, JOIN_ACT_ASK_LIST, last);
+        return;
+    }
+    plan(j, out);
+    join_next_chunk(j, out);
+}

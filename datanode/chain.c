@@ -529,6 +529,21 @@ static void on_failed(struct chain *c, struct chain_actions *out)
         chain_leave(c, "the target failed", out);
 }
 
+/* A joiner gets whole chunks, a repair only blocks. The last one stays: all else is there. */
+static void on_lost(struct chain *c, struct chain_actions *out)
+{
+    const struct chain_config *cfg = &c->config;
+
+    if (c->place.role != CHAIN_SERVING)
+        return;
+    for (uint32_t i = 0; i < cfg->member_count; i++) {
+        if (cfg->members[i].state != MEMBER_SERVING || ID_EQUAL(cfg->members[i].target, c->o.self))
+            continue;
+        chain_leave(c, "the file of a chunk is gone", out);
+        return;
+    }
+}
+
 static void on_space(struct chain *c, const struct chain_event *ev, struct chain_actions *out)
 {
     c->own_free = ev->bytes_free;
@@ -636,6 +651,9 @@ void chain_step(struct chain *c, const struct chain_event *ev, struct chain_acti
     case CHAIN_EV_SPACE:
         on_space(c, ev, out);
         return;
+    case CHAIN_EV_LOST:
+        on_lost(c, out);
+        break;
     case CHAIN_EV_FAILED:
         on_failed(c, out);
         return;

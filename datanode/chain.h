@@ -66,7 +66,8 @@ enum chain_event_kind {
     CHAIN_EV_RELEASE,       /* chunk */
     CHAIN_EV_SPACE,         /* bytes_free on our disk, above the reserve */
     CHAIN_EV_FAILED,        /* status: the target is broken; leave every chain */
-    CHAIN_EV_TICK,          /* now_ms */
+    CHAIN_EV_LOST, /* a chunk is gone here: leave, if another serves, to be taken in anew */
+    CHAIN_EV_TICK, /* now_ms */
 };
 
 /* The dedup state of a PG, as a joiner gets it from its source. */

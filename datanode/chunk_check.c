@@ -150,13 +150,23 @@ static struct vfs_file *open_direct(struct chunk_file *f)
     return vfs_open(f->dir->vfs, path, O_RDONLY | O_DIRECT, 0, &file) < 0 ? NULL : file;
 }
 
+/* A file that is open is there without its name too, until it is closed: to be found before. */
+static int check_name(const struct chunk_file *f)
+{
+    char path[PATH_BYTES_MAX + 1];
+    struct vfs_stat st;
+
+    chunk_file_path(f->dir, f->id, path);
+    return vfs_stat(f->dir->vfs, path, &st) == -ENOENT ? DFS_ENOCHUNK : 0;
+}
+
 int chunk_file_check(struct chunk_file *f, bool from_disk, bool launder, uint64_t *bad,
                      uint32_t *ret_bad_count, uint64_t *hashes)
 {
     CLEANUP(vfs_file) struct vfs_file *direct = from_disk ? open_direct(f) : NULL;
     struct check c = {.f = f, .direct = direct, .launder = launder, .bad = bad, .hashes = hashes};
     uint32_t len = 1;
-    int r = 0;
+    int r = from_disk ? check_name(f) : 0;
 
     c.buf = aligned_alloc(BLOCK, CHECK_BYTES);
     for (uint32_t first = 0; r == 0 && (uint64_t)first * BLOCK < len; first += PIECE) {

@@ -129,7 +129,8 @@ int chunk_file_read(struct chunk_file *f, uint32_t offset, uint32_t len, uint8_t
  * Compares all data with the slots; sets bits in `bad` (CHUNK_BLOCKS bits, zeroed by the caller),
  * also for blocks that the disk cannot read. With launder, blocks that do not match get the slot
  * that their bytes have, and those without readable bytes stay as they are, uncounted. from_disk: what the page
- * cache has is passed by, so that the disk is what is checked, and memory is left to those who read.
+ * cache has is passed by, so that the disk is what is checked, and memory is left to those who read;
+ * and a file that is open but has no name any more is none.
  *
  * hashes, unless NULL: CHUNK_BLOCKS of them, zeroed by the caller; what tells equal blocks of two
  * copies from others. A CRC does not: it is linear, and bytes that carry a CRC32C of themselves, as

@@ -56,6 +56,7 @@ struct dn_repair {
     uint32_t block; /* the first that was bad */
     unsigned tries;
     bool found; /* it was bad when last looked at, and block is set */
+    bool left;  /* its file was gone, and we left the chain for that: once is enough */
 };
 
 /* One placement group at one of our targets. */
@@ -77,6 +78,7 @@ struct dn_pg {
     size_t strays_in_hand;
     bool tells_strays;                               /* it was said that there are some */
     bool repairs;                                    /* a repair of ours is under way */
+    struct chunk_id repair_now;                      /* of this chunk */
     struct dn_repair repair_queue[REPAIR_QUEUE_MAX]; /* what waits for it, or for repair_at_ms */
     size_t repair_count;
     uint64_t repair_pause_ms, repair_at_ms;

@@ -57,6 +57,8 @@ static void digest_done(void *ctx, int status, const struct store_crcs *c)
             repair_start(v->waiter->pg, chunk);
     } else {
         item->bad = status != DFS_ENOCHUNK;
+        if (status == DFS_EBADBLOCK) /* Its file is gone. */
+            repair_start(v->waiter->pg, chunk);
     }
     digest_next(v);
 }

@@ -442,12 +442,31 @@ static int check_crcs(const struct join_event *ev)
     return 0;
 }
 
+/*
+ * The source has none of its blocks. Ours is what it had if both were at rest at one version; else it
+ * is lost here as well: INCOMPLETE, and so never shown, whatever the file holds.
+ */
+static void lost_there(struct join *j, struct join_actions *out)
+{
+    struct join_chunk *c = join_chunk_get(j, j->now.v);
+
+    if (!join_was_same(j, j->now))
+        mark_incomplete(c, out);
+    c->complete = true;
+    j->progress.chunks_done++;
+    join_next_chunk(j, out);
+}
+
 static void on_crcs(struct join *j, const struct join_event *ev, struct join_actions *out)
 {
     int r = ev->status;
 
     if (j->state != JOIN_COMPARING || j->have_theirs)
         return;
+    if (r == DFS_EBADBLOCK) {
+        lost_there(j, out);
+        return;
+    }
     if (r == DFS_ENOCHUNK)
         j->theirs_missing = true;
     else if (r == 0)
@@ -466,10 +485,15 @@ static void on_crcs(struct join *j, const struct join_event *ev, struct join_act
 
 static void on_own(struct join *j, const struct join_event *ev, struct join_actions *out)
 {
-    int r = ev->status;
+    /* Its file is gone: as if it were empty, it is copied whole. */
+    const struct join_event lost = {.kind = JOIN_EV_OWN, .state = {.id = j->now}};
+    int r;
 
     if (j->state != JOIN_COMPARING || !j->have_theirs || j->have_own)
         return;
+    if (ev->status == DFS_EBADBLOCK)
+        ev = &lost;
+    r = ev->status;
     if (r == DFS_ENOCHUNK)
         j->own_missing = true;
     else if (r == 0)

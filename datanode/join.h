@@ -35,8 +35,9 @@ struct join;
 
 enum join_event_kind {
     JOIN_EV_LIST,   /* states, count, end */
-    JOIN_EV_CRCS,   /* the source's: state, slots, count; status DFS_ENOCHUNK: it has none */
-    JOIN_EV_OWN,    /* ours: the same, and bad; status DFS_ENOCHUNK likewise */
+    JOIN_EV_CRCS,   /* the source's: state, slots, count; status DFS_ENOCHUNK: it has none,
+                       DFS_EBADBLOCK: it has lost the file */
+    JOIN_EV_OWN,    /* ours: the same, and bad; the same statuses */
     JOIN_EV_DATA,   /* offset, len (what was asked), slots, count, bytes_len, payload, bytes */
     JOIN_EV_STORED, /* status: a COPY, TRUNCATE, MARK_COMPLETE or DELETE is done */
 };

@@ -104,3 +104,30 @@ void join_on_list(struct join *j, const struct join_event *ev, struct join_actio
     plan(j, out);
     join_next_chunk(j, out);
 }
+
+static const struct chunk_state *find(const struct chunk_state *list, size_t count, uint64_t id)
+{
+    size_t from = 0;
+
+    while (from < count) {
+        size_t mid = from + (count - from) / 2;
+
+        if (list[mid].id.v == id)
+            return &list[mid];
+        if (list[mid].id.v < id)
+            from = mid + 1;
+        else
+            count = mid;
+    }
+    return NULL;
+}
+
+bool join_was_same(const struct join *j, struct chunk_id chunk)
+{
+    const struct chunk_state *own = find(j->own, j->own_count, chunk.v);
+    const struct chunk_state *their = find(j->theirs, j->theirs_count, chunk.v);
+
+    return own != NULL && their != NULL && own->flags == 0 &&
+           (their->flags & (CHUNK_DIRTY | CHUNK_SUSPECT | CHUNK_DELETED)) == 0 &&
+           own->ver.epoch == their->ver.epoch && own->ver.seq == their->ver.seq;
+}

@@ -77,5 +77,7 @@ void join_fail(struct join *j, int status, struct join_actions *out);
 
 /* ---- join_list.c ---- */
 void join_on_list(struct join *j, const struct join_event *ev, struct join_actions *out);
+/* Ours was CLEAN at the version that theirs had, when the lists were made. */
+bool join_was_same(const struct join *j, struct chunk_id chunk);
 
 #endif

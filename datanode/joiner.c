@@ -196,6 +196,9 @@ static void on_crcs(void *ctx, int status, const struct rpc_frame *f)
     msg_arena_init(&arena);
     if (j == NULL)
         return;
+    if (status == DFS_EBADBLOCK)
+        log_warn("the source has lost a chunk", "pg=%" PRIu32 " target=%" PRIu32 " chunk=%" PRIu64,
+                 j->pg->key.pg, j->pg->key.target, chunk.v);
     if (status == 0) {
         m = msg_unpack(&arena, &dfs__sync_crcs_reply__descriptor, f->body, f->header.body_len);
         if (m == NULL || m->crc_count > CHUNK_BLOCKS ||

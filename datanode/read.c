@@ -53,10 +53,9 @@ static void read_done(void *ctx, int status, struct store_read_result *r)
     struct dn *dn = w->pg->dn;
 
     if (status < 0) {
-        if (status == DFS_EBADBLOCK) {
-            metric_inc(dn->m.bad_blocks);
+        metric_add(dn->m.bad_blocks, status == DFS_EBADBLOCK);
+        if (status == DFS_EBADBLOCK || status == DFS_EDIRTY)
             repair_start(w->pg, w->chunk);
-        }
         dn_reply_error(dn, w->conn, w->type, w->rpc_id, w->pg, status, NULL);
     } else {
         metric_inc(dn->m.reads);
@@ -248,6 +247,8 @@ static void crcs_done(void *ctx, int status, const struct store_crcs *crcs)
     /* We lost its file: whatever the joiner has is better than our nothing. */
     if (status == 0 && crcs->state.flags & CHUNK_INCOMPLETE)
         status = DFS_EBADBLOCK;
+    if (status == DFS_EBADBLOCK)
+        repair_start(w->pg, w->chunk);
     if (status < 0) {
         dn_reply_error(dn, w->conn, w->type, w->rpc_id, w->pg, status, NULL);
     } else {
@@ -274,6 +275,7 @@ void read_on_sync_crcs(struct dn *dn, struct conn *c, const struct rpc_frame *f)
 {
     CLEANUP_MSG struct msg_arena arena;
     Dfs__SyncCrcsRequest *m;
+    struct dn_waiter *w;
     struct dn_pg *pg;
 
     msg_arena_init(&arena);
@@ -283,9 +285,11 @@ void read_on_sync_crcs(struct dn *dn, struct conn *c, const struct rpc_frame *f)
         return;
     }
     pg = source(dn, c, f, m->pg, m->epoch);
-    if (pg != NULL)
-        store_crcs(pg->target, (struct chunk_id){m->chunk_id}, true, crcs_done,
-                   waiter_new(dn, WAITER_READ, c, f, pg));
+    if (pg == NULL)
+        return;
+    w = waiter_new(dn, WAITER_READ, c, f, pg);
+    w->chunk.v = m->chunk_id;
+    store_crcs(pg->target, w->chunk, true, crcs_done, w);
 }
 
 void read_on_sync_read(struct dn *dn, struct conn *c, const struct rpc_frame *f)

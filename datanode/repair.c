@@ -6,6 +6,9 @@
  *
  * While the chunk is held no operation on it is under way anywhere, so every copy that has its CRC
  * holds the same bytes, and writing them once more changes nothing for those who have them.
+ *
+ * A chunk whose file is gone is not mended block by block: the member leaves its chain and is taken
+ * in anew, for a joiner copies what it lacks. But not the last that serves.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -269,7 +272,9 @@ static void not_now(struct finder *f, int status)
 {
     struct dn_pg *pg = f->pg;
 
-    if (f->what.found && ++f->what.tries == TRIES_QUIET) {
+    /* Who joins compares everything, in its own time. */
+    if (f->what.found && chain_place_of(pg->chain)->role == CHAIN_SERVING &&
+        ++f->what.tries == TRIES_QUIET) {
         log_warn("a block could not be healed", "pg=%" PRIu32 " chunk=%" PRIu64 " error=\"%s\"",
                  pg->key.pg, f->what.chunk.v, dfs_strerror(status));
         nn_report_bad(pg->dn, pg, f->what.chunk, f->what.block, "not healed", false);
@@ -327,11 +332,28 @@ static bool is_bad(const struct store_crcs *c, uint32_t block)
     return block < c->slot_count && (c->bad[block / 64] >> (block % 64)) & 1;
 }
 
+static void lost(struct finder *f)
+{
+    struct dn_pg *pg = f->pg;
+
+    f->what.found = true;
+    if (!f->what.left) {
+        pg_step(pg, &(struct chain_event){.kind = CHAIN_EV_LOST});
+        f->what.left = chain_place_of(pg->chain)->role == CHAIN_OUT;
+    }
+    not_now(f, DFS_EBADBLOCK);
+}
+
 static void on_crcs(void *ctx, int status, const struct store_crcs *c)
 {
     struct finder *f = ctx;
     uint32_t from = 0, to;
 
+    if (!f->pg->dn->is_stopping &&
+        (status == DFS_EBADBLOCK || (status == 0 && c->state.flags & CHUNK_INCOMPLETE))) {
+        lost(f);
+        return;
+    }
     if (f->pg->dn->is_stopping || (status < 0 && status != DFS_ENOCHUNK)) {
         not_now(f, status);
         return;
@@ -348,7 +370,7 @@ static void on_crcs(void *ctx, int status, const struct store_crcs *c)
         f->what.block = from;
     f->what.found = true;
     if (chain_place_of(f->pg->chain)->role != CHAIN_SERVING)
-        not_now(f, DFS_ENOTHEAD); /* Joining compares everything. */
+        not_now(f, DFS_ENOTHEAD);
     else if (chain_place_of(f->pg->chain)->is_head)
         hold(f->pg, f->what.chunk, from * CHUNK_BLOCK_SIZE, (to - from) * CHUNK_BLOCK_SIZE,
              repaired, f);
@@ -366,6 +388,7 @@ static void begin(struct dn_pg *pg, const struct dn_repair *what)
     struct finder *f = MEM_NEW(struct finder);
 
     pg->repairs = true;
+    pg->repair_now = what->chunk;
     f->pg = pg;
     f->what = *what;
     look(f);
@@ -375,7 +398,7 @@ void repair_start(struct dn_pg *pg, struct chunk_id chunk)
 {
     struct dn_repair what = {.chunk = chunk};
 
-    if (pg->dn->is_stopping)
+    if (pg->dn->is_stopping || (pg->repairs && ID_EQUAL(pg->repair_now, chunk)))
         return;
     for (size_t i = 0; i < pg->repair_count; i++) {
         if (ID_EQUAL(pg->repair_queue[i].chunk, chunk))

@@ -335,6 +335,8 @@ static void close_done(struct op *op)
     struct live *l = op->live;
 
     l->is_closing = false;
+    if (!(l->chunk->flags & CHUNK_DELETED)) /* Lost: the next one that is opened has its name. */
+        l->is_doomed = false;
     /* Someone may have opened it again: then it stays. */
     if (l->refs == 1 && !l->wait_first)
         live_drop_lru(l);

@@ -43,7 +43,7 @@ struct live {
     struct op *wait_first, *wait_last; /* for the DIRTY record */
     struct table_wait dirty_wait;
     bool is_marking;   /* the DIRTY record is on its way */
-    bool is_doomed;    /* deleted: to be closed as soon as nobody uses it */
+    bool is_doomed;    /* deleted or lost: to be closed as soon as nobody uses it */
     bool is_forgotten; /* and then its tombstone is no longer wanted */
     bool is_closing;
     bool was_closed; /* while not synced: its descriptor may have taken an error report with it */

@@ -99,6 +99,8 @@ static void find_lost(struct op *op)
         log_error("chunk file is gone", "target=%s chunk=%" PRIu64 " pg=%" PRIu32,
                   op->live->target->path, c->id, c->pg);
     op->status = DFS_EBADBLOCK;
+    /* If it is open, nothing that is written there is ever seen again. */
+    op->live->is_doomed = true;
     chunk_set_bad(op->live->target, c);
 }
 

@@ -324,7 +324,8 @@ static int take_dir(void *ctx, const char *name, bool is_dir)
     return vfs_sync_dir(o->t->dir.vfs, path);
 }
 
-/* A DIRTY chunk without a file never had one on the disk; a CLEAN one has lost it. */
+/* A DIRTY chunk without a file never had one on the disk; a CLEAN one has lost it, and is not DIRTY
+ * now: its version still says exactly what was in it, and another may have just that. */
 static void take_missing(struct opening *o)
 {
     struct target *t = o->t;
@@ -345,7 +346,7 @@ static void take_missing(struct opening *o)
         } else {
             log_error("chunk file is gone", "target=%s chunk=%" PRIu64 " pg=%" PRIu32, t->path,
                       c->id, c->pg);
-            chunk_set_flags(t, c, c->flags | CHUNK_BAD | CHUNK_INCOMPLETE | CHUNK_DIRTY);
+            chunk_set_flags(t, c, c->flags | CHUNK_BAD | CHUNK_INCOMPLETE);
             o->lost++;
         }
     }

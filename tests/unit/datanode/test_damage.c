@@ -14,6 +14,7 @@
 #include "common/error.h"
 #include "common/loop.h"
 #include "common/mem.h"
+#include "common/vfs.h"
 #include "common/vfs_fake.h"
 #include "datanode/chunk_file.h"
 #include "tests/unit/datanode/service_cluster.h"
@@ -48,6 +49,27 @@ static void spoil(struct cluster *c, int node, uint32_t offset)
         vfs_fake_spoil(c->nodes[node].fake, chunk_path(c, node), CHUNK_DATA_AT + offset, 1), 0);
 }
 
+static void set_true(void *ctx)
+{
+    *(bool *)ctx = true;
+}
+
+static bool is_true(struct cluster *c, void *ctx)
+{
+    (void)c;
+    return *(bool *)ctx;
+}
+
+/* All is synced, and at rest. */
+static void stop_cleanly(struct cluster *c, int node)
+{
+    bool has_stopped = false;
+
+    dn_stop(c->nodes[node].dn, set_true, &has_stopped);
+    assert_true(wait_for(c, is_true, &has_stopped));
+    kill_node(c, node);
+}
+
 static void hang_up(struct cluster *c, int node)
 {
     if (c->client[node] != NULL)
@@ -62,6 +84,23 @@ static void become(struct cluster *c, const char *text)
     assert_true(wait_for(c, all_know_epoch, NULL));
 }
 
+static void comes_back(struct cluster *c, int node)
+{
+    start(c, node);
+    hang_up(c, node);
+    assert_true(wait_for(c, all_registered, NULL));
+}
+
+/* All are CLEAN from now on, and their files closed: what can be compared by version alone. */
+static void come_to_rest(struct cluster *c)
+{
+    for (int i = 0; i < NODES; i++)
+        stop_cleanly(c, i);
+    for (int i = 0; i < NODES; i++)
+        comes_back(c, i);
+    become(c, "0S 1S 2S");
+}
+
 /* Node 0 dies, comes back as the last, and joins; all is compared, for it was not clean. */
 static void die_and_join(struct cluster *c, int damaged)
 {
@@ -73,12 +112,15 @@ static void die_and_join(struct cluster *c, int damaged)
     memmove(bytes + 40000, bytes, 20000);
     spoil(c, damaged, 44000); /* What was just written, and what both have. */
     spoil(c, damaged, 80000);
-    start(c, 0);
-    hang_up(c, 0);
-    assert_true(wait_for(c, all_registered, NULL));
+    comes_back(c, 0);
     become(c, "1S 2S 0Y");
     assert_true(wait_for(c, is_synced, &joiner));
     become(c, "1S 2S 0S");
+}
+
+static bool was_reported(struct cluster *c, void *ctx)
+{
+    return c->bad_reports > *(unsigned *)ctx;
 }
 
 static bool was_healed(struct cluster *c, void *ctx)
@@ -178,9 +220,7 @@ static void comes_with_an_empty_disk(struct cluster *c, int node)
 {
     vfs_fake_free(c->nodes[node].fake);
     c->nodes[node].fake = vfs_fake_new();
-    start(c, node);
-    hang_up(c, node);
-    assert_true(wait_for(c, all_registered, NULL));
+    comes_back(c, node);
 }
 
 /*
@@ -203,9 +243,7 @@ static void the_last_copy_with_bad_blocks_is_copied_all_the_same(void **state)
             comes_with_an_empty_disk(c, 2);
         } else {
             kill_node(c, 2);
-            start(c, 2);
-            hang_up(c, 2);
-            assert_true(wait_for(c, all_registered, NULL));
+            comes_back(c, 2);
         }
         become(c, "0S 2Y 1-");
         assert_true(wait_for(c, is_synced, &joiner));
@@ -238,15 +276,150 @@ static void a_bad_block_that_should_be_zeros_is_bad_at_the_joiner(void **state)
     assert_int_equal(write_at(c, 0, 20480, (uint8_t[4096]){0}, 4096), 0);
     kill_node(c, 1);
     flip(c, 0, 22222);
-    start(c, 2);
-    hang_up(c, 2);
-    assert_true(wait_for(c, all_registered, NULL));
+    comes_back(c, 2);
     become(c, "0S 2Y 1-");
     assert_true(wait_for(c, is_synced, &joiner));
     become(c, "0S 2S 1-");
     assert_int_equal(read_verified(c, 2, 20480, 4096, true, a), DFS_EBADBLOCK);
     assert_content(c, 2, 24576, bytes + 24576, 50000);
     free(a);
+}
+
+/* ---- files that are gone ---- */
+
+static bool has_left(struct cluster *c, void *ctx)
+{
+    return chain_is_failed(pg_at(c, *(int *)ctx)->chain);
+}
+
+static void lose_file(struct cluster *c, int node)
+{
+    assert_int_equal(vfs_unlink(vfs_fake_vfs(c->nodes[node].fake), chunk_path(c, node)), 0);
+}
+
+/*
+ * Lost while the datanode was stopped, at rest: so nobody looks at the chunk when it joins. A read
+ * finds it; the member leaves the chain, is taken in anew, and is filled again.
+ */
+static void a_lost_file_comes_back_from_the_others(void **state)
+{
+    struct cluster *c = *state;
+    struct answer *a = MEM_NEW(struct answer);
+    unsigned before = c->healed_reports;
+    int node = 2;
+
+    come_to_rest(c);
+    stop_cleanly(c, 2);
+    lose_file(c, 2);
+    comes_back(c, 2);
+    become(c, "0S 1S 2Y");
+    assert_true(wait_for(c, is_synced, &node));
+    become(c, "0S 1S 2S");
+    assert_int_equal(read_verified(c, 2, 49152, 4096, true, a), DFS_EBADBLOCK);
+    assert_true(wait_for(c, has_left, &node));
+    become(c, "0S 1S 2-");
+    become(c, "0S 1S 2Y");
+    assert_true(wait_for(c, is_synced, &node));
+    become(c, "0S 1S 2S");
+    assert_content(c, 2, 0, bytes, sizeof(bytes));
+    assert_true(wait_for(c, was_healed, &before));
+    free(a);
+}
+
+/* The file is open, and reads go well; but its name is gone, and with the process all of it. */
+static void a_file_lost_under_a_running_member_is_found_by_the_scrub(void **state)
+{
+    struct cluster *c = *state;
+    struct vfs_stat st;
+    int node = 2;
+
+    kill_node(c, 2);
+    c->nodes[2].conf.scrub_period_ms = 1000;
+    comes_back(c, 2);
+    become(c, "0S 1S 2Y");
+    assert_true(wait_for(c, is_synced, &node));
+    become(c, "0S 1S 2S");
+    assert_content(c, 2, 0, bytes, sizeof(bytes));
+    lose_file(c, 2);
+    assert_content(c, 2, 0, bytes, sizeof(bytes));
+    assert_true(wait_for(c, has_left, &node));
+    become(c, "0S 1S 2-");
+    become(c, "0S 1S 2Y");
+    assert_true(wait_for(c, is_synced, &node));
+    become(c, "0S 1S 2S");
+    assert_content(c, 2, 0, bytes, sizeof(bytes));
+    assert_int_equal(vfs_stat(vfs_fake_vfs(c->nodes[2].fake), chunk_path(c, 2), &st), 0);
+    assert_int_equal(st.size, CHUNK_DATA_AT + sizeof(bytes));
+}
+
+/* The only copy stays where it is: what is left of it is better than nothing, and all else is copied. */
+static void the_last_copy_of_a_lost_file_stops_nothing_else(void **state)
+{
+    struct cluster *c = *state;
+    struct answer *a = MEM_NEW(struct answer);
+    unsigned before = c->bad_reports;
+    int joiner = 2, alone = 0;
+
+    assert_int_equal(write_chunk(c, CHUNK + 1, "what comes after it"), 0);
+    come_to_rest(c);
+    kill_node(c, 1);
+    kill_node(c, 2);
+    stop_cleanly(c, 0);
+    lose_file(c, 0);
+    comes_back(c, 0);
+    become(c, "0S 2- 1-");
+    comes_with_an_empty_disk(c, 2);
+    become(c, "0S 2Y 1-");
+    assert_true(wait_for(c, is_synced, &joiner));
+    assert_true(wait_for(c, was_reported, &before));
+    assert_false(has_left(c, &alone));
+    become(c, "0S 2S 1-");
+    assert_int_equal(len_at(c, 2, CHUNK + 1), 19);
+    assert_int_not_equal(read_verified(c, 2, 49152, 4096, true, a), 0);
+    assert_int_not_equal(read_verified(c, 0, 49152, 4096, true, a), 0);
+    free(a);
+}
+
+/* The joiner was at rest at the version that its source has lost: it is the one that has it. */
+static void keeps_and_gives_back(struct cluster *c, bool was_killed)
+{
+    struct answer *a = MEM_NEW(struct answer);
+    int joiner = 2, source = 0;
+
+    come_to_rest(c);
+    kill_node(c, 1);
+    stop_cleanly(c, 2);
+    if (was_killed)
+        kill_node(c, 0);
+    else
+        stop_cleanly(c, 0);
+    lose_file(c, 0);
+    comes_back(c, 0);
+    become(c, "0S 2- 1-");
+    assert_int_equal(read_verified(c, 0, 49152, 4096, true, a),
+                     was_killed ? DFS_EDIRTY : DFS_EBADBLOCK);
+    comes_back(c, 2);
+    become(c, "0S 2Y 1-");
+    assert_true(wait_for(c, is_synced, &joiner));
+    become(c, "0S 2S 1-");
+    assert_content(c, 2, 0, bytes, sizeof(bytes));
+    assert_true(wait_for(c, has_left, &source));
+    become(c, "2S 0- 1-");
+    become(c, "2S 0Y 1-");
+    assert_true(wait_for(c, is_synced, &source));
+    become(c, "2S 0S 1-");
+    assert_content(c, 0, 0, bytes, sizeof(bytes));
+    free(a);
+}
+
+static void a_joiner_keeps_what_its_source_has_lost_and_gives_it_back(void **state)
+{
+    keeps_and_gives_back(*state, false);
+}
+
+static void also_what_the_source_found_to_be_lost_when_it_started(void **state)
+{
+    keeps_and_gives_back(*state, true);
 }
 
 #define TEST(t) cmocka_unit_test_setup_teardown(t, setup_damage, teardown)
@@ -259,6 +432,11 @@ int main(void)
         TEST(a_source_with_an_unreadable_sector_is_healed_by_another),
         TEST(the_last_copy_with_bad_blocks_is_copied_all_the_same),
         TEST(a_bad_block_that_should_be_zeros_is_bad_at_the_joiner),
+        TEST(a_lost_file_comes_back_from_the_others),
+        TEST(a_file_lost_under_a_running_member_is_found_by_the_scrub),
+        TEST(the_last_copy_of_a_lost_file_stops_nothing_else),
+        TEST(a_joiner_keeps_what_its_source_has_lost_and_gives_it_back),
+        TEST(also_what_the_source_found_to_be_lost_when_it_started),
     };
 
     return cmocka_run_group_tests_name("damage", tests, NULL, NULL);

@@ -183,6 +183,85 @@ static void a_block_that_goes_bad_under_way_is_looked_at_again(void **state)
     end(&s);
 }
 
+/* Another version than was lost there must not be shown as if it were that one. */
+static void what_is_lost_there_is_lost_here_unless_it_is_the_same(void **state)
+{
+    const struct join_event lost = {.kind = JOIN_EV_CRCS, .status = DFS_EBADBLOCK};
+    const struct {
+        uint32_t own, theirs;
+        uint64_t seq;
+        bool is_kept;
+    } cases[] = {
+        {0, CHUNK_BAD, 6, true},
+        {0, CHUNK_BAD | CHUNK_INCOMPLETE, 6, true},
+        {0, CHUNK_BAD, 5, false},
+        {CHUNK_DIRTY, CHUNK_BAD, 6, false},
+        {0, CHUNK_BAD | CHUNK_DIRTY, 6, false},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct story s;
+
+        begin(&s, state_of(cases[i].own, cases[i].seq), state_of(cases[i].theirs, 6));
+        step(&s, &lost);
+        if (!cases[i].is_kept) {
+            assert_int_equal(s.acts.count, 2);
+            assert_int_equal(s.acts.items[0].kind, JOIN_ACT_MARK_INCOMPLETE);
+            assert_int_equal(s.acts.items[1].kind, JOIN_ACT_DONE);
+        } else {
+            (void)only(&s, JOIN_ACT_DONE);
+        }
+        end(&s);
+    }
+}
+
+/* A live operation came before we knew: ours is no longer what was compared in the lists. */
+static void what_is_lost_there_is_lost_here_if_it_was_touched(void **state)
+{
+    const struct join_event lost = {.kind = JOIN_EV_CRCS, .status = DFS_EBADBLOCK};
+    struct chain_op *op = chain_op_new(CHAIN_WRITE);
+    struct story s;
+
+    (void)state;
+    begin(&s, state_of(0, 6), state_of(CHUNK_BAD, 6));
+    op->chunk.v = 100;
+    op->len = 10;
+    join_actions_clear(&s.acts);
+    join_live(s.j, op, (struct chunk_ver){3, 7}, &s.acts);
+    (void)only(&s, JOIN_ACT_MARK_INCOMPLETE);
+    chain_op_unref(op);
+    step(&s, &lost); /* The mark stays. */
+    (void)only(&s, JOIN_ACT_DONE);
+    end(&s);
+}
+
+/* Our own file is gone: copied whole, and if the source has none either, forgotten. */
+static void what_is_lost_here_is_copied_whole_or_deleted(void **state)
+{
+    const struct join_event lost = {.kind = JOIN_EV_OWN, .status = DFS_EBADBLOCK};
+    const struct chunk_state own = state_of(CHUNK_BAD, 6), theirs = state_of(0, 6);
+    struct join_event crcs = {
+        .kind = JOIN_EV_CRCS, .state = theirs, .slots = SLOTS, .hashes = HASHES, .count = BLOCKS};
+    struct story s;
+
+    (void)state;
+    begin(&s, own, theirs);
+    step(&s, &crcs);
+    step(&s, &lost);
+    assert_int_equal(s.acts.count, 2);
+    assert_int_equal(s.acts.items[0].kind, JOIN_ACT_MARK_INCOMPLETE);
+    assert_int_equal(s.acts.items[1].kind, JOIN_ACT_ASK_DATA);
+    assert_int_equal(s.acts.items[1].len, BLOCKS * BLOCK);
+    end(&s);
+
+    begin(&s, own, theirs);
+    step(&s, &(struct join_event){.kind = JOIN_EV_CRCS, .status = DFS_ENOCHUNK});
+    step(&s, &lost);
+    (void)only(&s, JOIN_ACT_DELETE);
+    end(&s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -190,6 +269,9 @@ int main(void)
         cmocka_unit_test(a_live_write_is_not_made_bad),
         cmocka_unit_test(our_good_block_of_the_same_version_stays),
         cmocka_unit_test(a_block_that_goes_bad_under_way_is_looked_at_again),
+        cmocka_unit_test(what_is_lost_there_is_lost_here_unless_it_is_the_same),
+        cmocka_unit_test(what_is_lost_there_is_lost_here_if_it_was_touched),
+        cmocka_unit_test(what_is_lost_here_is_copied_whole_or_deleted),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

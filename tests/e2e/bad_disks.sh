@@ -186,6 +186,11 @@ rm "$victim"
 well "a datanode starts without one of its chunk files"
 check "  the file is made again, the same" wait_until 60 "$dfs" fsck --replicas
 check "  it is there" test -s "$victim"
+victim=$(find dn2/t1/c -type f -size +130k | head -n 1)
+rm "$victim"
+again() { "$dfs" fsck --replicas && test -s "$victim"; }
+check "one that goes under a running datanode is made again too, once it is looked for" wait_until 60 again
+well "  and all is well then"
 check "all content is what it was" same_content
 check "dfs report is content" "$dfs" report
 

@@ -187,7 +187,9 @@ static void begin_serving(struct dn_pg *pg, uint64_t epoch)
 {
     log_info("serving", "pg=%" PRIu32 " target=%" PRIu32 " epoch=%" PRIu64, pg->key.pg,
              pg->key.target, epoch);
-    store_launder(pg->target, (struct pg_id){pg->key.pg}, laundered, NULL);
+    /* Operations are counted from 1. */
+    store_launder(pg->target, (struct pg_id){pg->key.pg}, (struct chunk_ver){pg_epoch(pg), 0},
+                  laundered, NULL);
 }
 
 static void do_action(struct dn_pg *pg, const struct chain_action *a)

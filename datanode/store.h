@@ -225,8 +225,12 @@ void store_mark_complete(struct target *t, struct chunk_id chunk, struct chunk_v
  * A cold start of this PG made this target its source: each block of its SUSPECT chunks that does
  * not have its CRC gets a new one (a torn write that nobody was promised). result: how many. Ops
  * asked for later find the chunks laundered; without SUSPECT chunks it costs nothing.
+ *
+ * ver: of these chunks from now on, one that no operation and no other cold start has. What the disk
+ * knew of their version is from before they were DIRTY, and a copy at rest at that one has less.
  */
-void store_launder(struct target *t, struct pg_id pg, store_done_fn done, void *ctx);
+void store_launder(struct target *t, struct pg_id pg, struct chunk_ver ver, store_done_fn done,
+                   void *ctx);
 
 /* ---- reading ---- */
 

@@ -259,6 +259,7 @@ struct launder {
     struct target *target;
     uint64_t *ids; /* looked up again when their turn comes: some may be gone */
     size_t count, next, running;
+    struct chunk_ver ver;
     uint32_t blocks;
     int status;
     store_done_fn fn;
@@ -284,6 +285,8 @@ static void laundered(void *ctx, int status, uint32_t blocks)
         l->status = status;
     if (c && status == 0) {
         l->blocks += blocks;
+        c->ver_epoch = l->ver.epoch;
+        c->ver_seq = l->ver.seq;
         chunk_set_flags(l->target, c, c->flags & ~(unsigned)CHUNK_SUSPECT);
         live_touch_dirty(live_get(l->target, c));
     }
@@ -315,14 +318,16 @@ static void launder_go_on(struct launder *l)
     free(l);
 }
 
-void store_launder(struct target *t, struct pg_id pg, store_done_fn done, void *ctx)
+void store_launder(struct target *t, struct pg_id pg, struct chunk_ver ver, store_done_fn done,
+                   void *ctx)
 {
     size_t max = chunk_table_count(t->chunks), count;
     struct chunk **chunks = mem_alloc((max + 1) * sizeof(*chunks));
     struct launder *l = MEM_NEW(struct launder);
 
     count = chunk_table_list(t->chunks, pg.v, 0, max, chunks);
-    *l = (struct launder){.target = t, .status = target_status(t), .fn = done, .ctx = ctx};
+    *l = (struct launder){
+        .target = t, .status = target_status(t), .ver = ver, .fn = done, .ctx = ctx};
     l->ids = mem_alloc((count + 1) * sizeof(*l->ids));
     for (size_t i = 0; i < count; i++)
         if (chunks[i]->flags & CHUNK_SUSPECT)

@@ -422,6 +422,36 @@ static void also_what_the_source_found_to_be_lost_when_it_started(void **state)
     keeps_and_gives_back(*state, true);
 }
 
+/* ---- power that fails ---- */
+
+/*
+ * The source of a cold start had been written to since its record was made: what its disk calls the
+ * chunk's version is that of a member that was away, which must not pass for the same.
+ */
+static void who_was_away_takes_what_a_cold_start_has(void **state)
+{
+    struct cluster *c = *state;
+    int joiner = 2;
+
+    come_to_rest(c);
+    stop_cleanly(c, 2);
+    become(c, "0S 1S 2-");
+    assert_int_equal(write_at(c, 0, 8192, bytes, 8192), 0);
+    kill_node(c, 0);
+    kill_node(c, 1);
+    comes_back(c, 0);
+    become(c, "0S 2- 1-");
+    assert_content(c, 0, 8192, bytes, 8192);
+    stop_cleanly(c, 0); /* At rest. */
+    comes_back(c, 0);
+    become(c, "0S 2- 1-");
+    comes_back(c, 2);
+    become(c, "0S 2Y 1-");
+    assert_true(wait_for(c, is_synced, &joiner));
+    become(c, "0S 2S 1-");
+    assert_content(c, 2, 8192, bytes, 8192);
+}
+
 #define TEST(t) cmocka_unit_test_setup_teardown(t, setup_damage, teardown)
 
 int main(void)
@@ -437,6 +467,7 @@ int main(void)
         TEST(the_last_copy_of_a_lost_file_stops_nothing_else),
         TEST(a_joiner_keeps_what_its_source_has_lost_and_gives_it_back),
         TEST(also_what_the_source_found_to_be_lost_when_it_started),
+        TEST(who_was_away_takes_what_a_cold_start_has),
     };
 
     return cmocka_run_group_tests_name("damage", tests, NULL, NULL);

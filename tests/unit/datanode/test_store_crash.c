@@ -332,7 +332,7 @@ static void check_laundered(struct story *s, bool lost_power)
 {
     struct answer a = {0};
 
-    store_launder(s->f->t, (struct pg_id){PG}, answer_done, &a);
+    store_launder(s->f->t, (struct pg_id){PG}, (struct chunk_ver){9, 0}, answer_done, &a);
     assert_ok(wait_for(s->f, &a));
     for (unsigned c = 1; c < CHUNKS; c++) {
         struct model *m = &s->chunks[c];

@@ -551,7 +551,7 @@ static void a_suspect_chunk_can_be_laundered(void **state)
     assert_ok(verify_chunk(f, 5, &bad, NULL));
     assert_int_equal(bad, 1);
     assert_false(flags_of(f, 5) & CHUNK_BAD); /* It is expected of a suspect. */
-    store_launder(f->t, (struct pg_id){PG}, answer_done, &a);
+    store_launder(f->t, (struct pg_id){PG}, (struct chunk_ver){9, 0}, answer_done, &a);
     assert_ok(write_fill(f, 5, 4500, 10, 1, 0)); /* Comes after it: the block is good by then. */
     assert_ok(wait_for(f, &a));
     assert_int_equal(a.result, 1);
@@ -582,6 +582,32 @@ static void a_second_process_is_kept_out(void **state)
     assert_int_equal(waitpid(pid, &status, 0), pid);
     assert_int_equal(status, 0);
     fixture_free(f);
+}
+
+/* What the disk knows of its version is that of before: whoever is at rest at that one has less. */
+static void a_chunk_that_was_laundered_has_a_version_of_its_own(void **state)
+{
+    struct fixture *f = *state;
+    struct chunk_state before, after;
+    struct answer a = {0};
+
+    assert_ok(write_fill(f, 5, 0, 12288, 1, STORE_CREATE | STORE_SYNC));
+    fixture_tick(f, 11000);
+    fixture_tick(f, 11000);
+    assert_int_equal(flags_of(f, 5), 0);
+    assert_ok(store_chunk_state(f->t, (struct chunk_id){5}, &before));
+    assert_ok(write_fill(f, 5, 0, 12288, 2, STORE_SYNC));
+    fixture_kill(f);
+    assert_ok(fixture_open(f));
+    store_launder(f->t, (struct pg_id){PG}, (struct chunk_ver){9, 0}, answer_done, &a);
+    assert_ok(wait_for(f, &a));
+    fixture_tick(f, 11000);
+    fixture_tick(f, 11000);
+    assert_int_equal(flags_of(f, 5), 0);
+    check_fill(f, 5, 0, 12288, 2);
+    assert_ok(store_chunk_state(f->t, (struct chunk_id){5}, &after));
+    assert_int_not_equal(before.ver.epoch, 9);
+    assert_true(after.ver.epoch == 9 && after.ver.seq == 0);
 }
 
 #define T(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
@@ -615,6 +641,7 @@ int main(void)
         T(a_clean_chunk_whose_file_is_gone_is_never_served),
         T(a_file_that_vanishes_is_an_error_and_no_zeros),
         T(a_suspect_chunk_can_be_laundered),
+        T(a_chunk_that_was_laundered_has_a_version_of_its_own),
         cmocka_unit_test(a_second_process_is_kept_out),
     };
 

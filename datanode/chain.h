@@ -181,6 +181,8 @@ uint64_t chain_recv_seq(const struct chain *c);
 /* SYNCING, and complete: to be told to the namenode until it says SERVING. */
 bool chain_is_synced(const struct chain *c);
 bool chain_is_failed(const struct chain *c);
+/* Room above the reserve, of the member from us on that has the least. */
+uint64_t chain_free_below(const struct chain *c);
 /* Ordered and not yet acknowledged by the whole chain. */
 size_t chain_unstable_count(const struct chain *c);
 /* Is some of it about this chunk? */

@@ -94,7 +94,6 @@ void chain_on_bad_op(struct chain *c, const struct chain_event *ev, struct chain
 void chain_on_ack(struct chain *c, const struct chain_event *ev, struct chain_actions *out);
 void chain_send_ack(struct chain *c, uint64_t seq, uint32_t crc, int status,
                     struct chain_actions *out);
-uint64_t chain_free_below(const struct chain *c);
 
 void chain_join_reset(struct chain *c, struct chain_actions *out);
 void chain_on_snapshot(struct chain *c, const struct chain_event *ev, struct chain_actions *out);

@@ -104,6 +104,8 @@ struct dn_waiter {
     struct chunk_id chunk; /* READ */
     uint32_t offset, len;
     bool verify;
+    struct chain_op *op; /* OP, before it is in the chain: a reference */
+    uint64_t epoch;
     void (*called)(void *ctx, int status); /* CALL */
     void *ctx;
     UT_hash_handle hh;

@@ -46,6 +46,7 @@ void waiter_free(struct dn *dn, struct dn_waiter *w)
     HASH_DEL(dn->waiters, w);
     if (w->conn != NULL)
         conn_unref(w->conn);
+    chain_op_unref(w->op);
     free(w);
 }
 

@@ -31,7 +31,7 @@ static bool may_send(const struct dn_guest *guest, const struct chain_op *op)
     return false;
 }
 
-static bool allocates(const struct dn_pg *pg, const struct chain_op *op)
+static bool is_beyond_end(const struct dn_pg *pg, const struct chain_op *op)
 {
     struct chunk_state s;
 
@@ -40,12 +40,59 @@ static bool allocates(const struct dn_pg *pg, const struct chain_op *op)
     return store_chunk_state(pg->target, op->chunk, &s) < 0 || op->offset + op->len > s.len;
 }
 
+static void into_chain(struct dn_waiter *w, struct chain_op *op, uint64_t epoch)
+{
+    pg_step(w->pg, &(struct chain_event){
+                       .kind = CHAIN_EV_CLIENT_OP, .op = op, .epoch = epoch, .waiter = w->id});
+}
+
+/* A block whose slot says zeros may be a hole. */
+static bool may_fill_hole(const struct store_crcs *c, const struct chain_op *op)
+{
+    uint32_t end = (op->offset + op->len + CHUNK_BLOCK_SIZE - 1) / CHUNK_BLOCK_SIZE;
+
+    for (uint32_t i = op->offset / CHUNK_BLOCK_SIZE; i < end; i++)
+        if (i >= c->slot_count || c->slots[i] == 0)
+            return true;
+    return false;
+}
+
+static void slots_known(void *ctx, int status, const struct store_crcs *c)
+{
+    struct dn_waiter *w = ctx;
+    CLEANUP(chain_op) struct chain_op *op = STEAL(w->op);
+
+    if (status == DFS_ECLOSED) {
+        dn_reply_error(w->pg->dn, w->conn, w->type, w->rpc_id, w->pg, status, NULL);
+        waiter_free(w->pg->dn, w);
+        return;
+    }
+    op->allocates = status == 0 && may_fill_hole(c, op);
+    into_chain(w, op, w->epoch);
+}
+
+/*
+ * What needs room is refused here, before anybody has applied it, once a member has only its reserve
+ * left: else all of them eat that too, and leave their chains together. Where the holes of a chunk
+ * are is only asked for then.
+ */
+static void take_in(struct dn_waiter *w, struct chain_op *op, uint64_t epoch)
+{
+    op->allocates = is_beyond_end(w->pg, op);
+    if (op->kind != CHAIN_WRITE || op->allocates || chain_free_below(w->pg->chain) >= op->len) {
+        into_chain(w, op, epoch);
+        return;
+    }
+    w->op = chain_op_ref(op);
+    w->epoch = epoch;
+    store_crcs(w->pg->target, op->chunk, false, slots_known, w);
+}
+
 void write_on_request(struct dn *dn, struct conn *c, const struct rpc_frame *f,
                       const struct dn_guest *guest)
 {
     CLEANUP_MSG struct msg_arena arena;
     CLEANUP(chain_op) struct chain_op *op = NULL;
-    struct chain_event ev = {.kind = CHAIN_EV_CLIENT_OP};
     struct dn_pg *pg;
     Dfs__ChunkOp *m;
     int r = DFS_EPROTO;
@@ -74,11 +121,7 @@ void write_on_request(struct dn *dn, struct conn *c, const struct rpc_frame *f,
     }
     metric_inc(dn->m.ops);
     metric_add(dn->m.op_bytes, op->len);
-    op->allocates = allocates(pg, op);
-    ev.op = op;
-    ev.epoch = m->epoch;
-    ev.waiter = waiter_new(dn, WAITER_OP, c, f, pg)->id;
-    pg_step(pg, &ev);
+    take_in(waiter_new(dn, WAITER_OP, c, f, pg), op, m->epoch);
 }
 
 void write_answer(struct dn *dn, struct dn_waiter *w, const struct chain_action *a)

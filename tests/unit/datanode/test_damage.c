@@ -422,6 +422,49 @@ static void also_what_the_source_found_to_be_lost_when_it_started(void **state)
     keeps_and_gives_back(*state, true);
 }
 
+/* ---- no room ---- */
+
+static void leave_only_the_reserve(struct cluster *c)
+{
+    for (int i = 0; i < NODES; i++) {
+        struct vfs_fake *f = c->nodes[i].fake;
+        struct vfs_space sp;
+
+        assert_int_equal(vfs_space(vfs_fake_vfs(f), "/", &sp), 0);
+        vfs_fake_set_capacity(f, (sp.total_bytes - sp.free_bytes) / 2 * 3);
+    }
+}
+
+static bool head_knows_no_room(struct cluster *c, void *ctx)
+{
+    (void)ctx;
+    return chain_free_below(pg_at(c, 0)->chain) == 0;
+}
+
+/* A hole needs room like what is behind the end: it is refused before anybody has applied it. */
+static void a_write_into_a_hole_is_refused_when_only_the_reserve_is_left(void **state)
+{
+    struct cluster *c = *state;
+
+    for (int i = 0; i < NODES; i++) {
+        kill_node(c, i);
+        c->nodes[i].conf.reserve_percent = 50;
+    }
+    for (int i = 0; i < NODES; i++)
+        comes_back(c, i);
+    become(c, "0S 1S 2S");
+    assert_int_equal(write_at(c, 0, 10 << 20, bytes, 10000), 0);
+    assert_int_equal(write_at(c, 0, 1 << 20, bytes, 65536), 0); /* There is room. */
+    leave_only_the_reserve(c);
+    assert_true(wait_for(c, head_knows_no_room, NULL));
+    assert_int_equal(write_at(c, 0, 2 << 20, bytes, 65536), -ENOSPC);
+    assert_int_equal(write_at(c, 0, (1 << 20) + 65536 - 100, bytes, 200), -ENOSPC);
+    assert_int_equal(write_at(c, 0, (10 << 20) + 9999, bytes, 2), -ENOSPC);
+    assert_int_equal(write_at(c, 0, (1 << 20) + 100, bytes + 1, 65000), 0);
+    assert_content(c, 2, (1 << 20) + 100, bytes + 1, 65000);
+    assert_content(c, 2, 2 << 20, (uint8_t[4096]){0}, 4096);
+}
+
 /* ---- power that fails ---- */
 
 /*
@@ -467,6 +510,7 @@ int main(void)
         TEST(the_last_copy_of_a_lost_file_stops_nothing_else),
         TEST(a_joiner_keeps_what_its_source_has_lost_and_gives_it_back),
         TEST(also_what_the_source_found_to_be_lost_when_it_started),
+        TEST(a_write_into_a_hole_is_refused_when_only_the_reserve_is_left),
         TEST(who_was_away_takes_what_a_cold_start_has),
     };
 

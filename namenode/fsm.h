@@ -45,7 +45,8 @@ enum {
 enum {
     FSM_FORMAT_FIRST = 1, /* release 0.1 */
     FSM_FORMAT_USAGE = 2, /* counters of directories, quotas, rm -r, maintenance, racks */
-    FSM_FORMAT = FSM_FORMAT_USAGE,
+    FSM_FORMAT_MARKS = 3, /* marks of truncations have a version */
+    FSM_FORMAT = FSM_FORMAT_MARKS,
 };
 /* The chunk index has 32 bits. Past it: EFBIG. */
 #define FSM_FILE_SIZE_MAX FILE_SIZE_MAX
@@ -220,7 +221,9 @@ int pg_rec_from_msg(const Dfs__Pg *msg, struct pg_rec *ret_rec);
  *    the content into a chunk (CommitOp.clear_inline) and asks again. An empty file is not inline.
  *  - CommitOp whose `materialized` names a chunk that a truncate took away: what that chunk held is
  *    gone, `end` is ignored, the rest is published.
- *  - TruncDoneOp: 0 also when nothing is pending; EAGAIN when another truncate moved the point.
+ *  - TruncDoneOp: 0 also when nothing is pending, and when it names a version and the mark is another
+ *    truncation's by now, which stays. Without a version: EAGAIN when another truncate moved the
+ *    point.
  *  - FenceDoneOp: the first marks the entry done, the second drops it (an hour later or more, when
  *    no session below it lives: that a datanode keeps in mind instead).
  *  - PgEpochOp: the epoch becomes if_epoch + 1 and last_serving_epoch is kept by the state machine;

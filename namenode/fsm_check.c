@@ -52,6 +52,8 @@ uint32_t fsm_format_of(const Dfs__MetaRequest *req)
         return req->target_set->maintenance_until_ns != 0 || req->target_set->rack[0]
                    ? FSM_FORMAT_USAGE
                    : FSM_FORMAT_FIRST;
+    case DFS__META_REQUEST__OP_TRUNC_DONE:
+        return req->trunc_done->version != 0 ? FSM_FORMAT_MARKS : FSM_FORMAT_FIRST;
     default:
         return FSM_FORMAT_FIRST;
     }

@@ -94,7 +94,8 @@ static const struct chunk_rec *page_find(const struct chunk_page *page, uint32_t
     return NULL;
 }
 
-/* The file ends inside a chunk that has bytes: the rest of it must be zeroed before it may grow. */
+/* The file ends inside a chunk that has bytes: the rest of it must be zeroed before it may grow.
+ * data_version is the truncation's own already: every one has another. */
 static int mark_tail(struct tx *tx, struct inode_rec *inode, uint64_t size)
 {
     uint32_t index = (uint32_t)(size / CHUNK_SIZE);
@@ -115,6 +116,7 @@ static int mark_tail(struct tx *tx, struct inode_rec *inode, uint64_t size)
     inode->trunc_chunk = c->chunk_id;
     inode->trunc_pg = c->pg;
     inode->trunc_from = (uint32_t)(size % CHUNK_SIZE);
+    inode->trunc_version = tx->state.format >= FSM_FORMAT_MARKS ? inode->data_version : 0;
     return 0;
 }
 
@@ -173,6 +175,7 @@ int op_truncate(struct tx *tx, const Dfs__MetaRequest *req, Dfs__MetaReply *repl
     if (r < 0)
         return r;
 
+    inode.data_version++;
     if (op->size < inode.size) {
         r = shrink(tx, &inode, op->size);
         if (r < 0)
@@ -181,7 +184,6 @@ int op_truncate(struct tx *tx, const Dfs__MetaRequest *req, Dfs__MetaReply *repl
     old_size = inode.size;
     inode.size = op->size;
     usage_resized(tx, &inode, old_size);
-    inode.data_version++;
     inode.mtime_ns = inode.ctime_ns = tx->now_ns;
     if (cred.uid != 0) {
         inode.mode = perm_mode_without_setid(&cred, &inode, false);
@@ -194,18 +196,38 @@ int op_truncate(struct tx *tx, const Dfs__MetaRequest *req, Dfs__MetaReply *repl
     return 0;
 }
 
+/*
+ * Several clients may have seen one mark, and each zeroes its tail and says so; who says it last may do
+ * so when the mark of a later truncation, to the same byte even, is there, whose tail nobody has zeroed:
+ * that one stays. A client of an older release names no version. Where it would be refused, or told
+ * that all is done, the file could never grow again by that client: chunk and byte must do for it, as
+ * ever. (So they must for a mark from before the format.)
+ */
+static int check_mark(const struct inode_rec *inode, const Dfs__TruncDoneOp *op, bool *ret_is_it)
+{
+    if (op->version != 0 && !MUTANT(TRUNC_DONE_BY_BYTE)) {
+        *ret_is_it = op->version == inode->trunc_version;
+        return 0;
+    }
+    if (inode->trunc_chunk != op->chunk_id || inode->trunc_from != op->from)
+        return -EAGAIN;
+    *ret_is_it = true;
+    return 0;
+}
+
 int op_trunc_done(struct tx *tx, const Dfs__MetaRequest *req, Dfs__MetaReply *reply)
 {
     const Dfs__TruncDoneOp *op = req->trunc_done;
     struct inode_rec inode;
+    bool is_it = false;
     int r;
 
     r = file_get(tx, op->ino, &inode);
+    if (r == 0 && inode.trunc_pending)
+        r = check_mark(&inode, op, &is_it);
     if (r < 0)
         return r;
-    if (inode.trunc_pending) {
-        if (inode.trunc_chunk != op->chunk_id || inode.trunc_from != op->from)
-            return -EAGAIN;
+    if (is_it) {
         inode.trunc_pending = false;
         tx_inode_put(tx, &inode);
     }

@@ -66,11 +66,14 @@ int op_cluster_init(struct tx *tx, const Dfs__MetaRequest *req, Dfs__MetaReply *
 /* A number that is known here (fsm.c has looked). */
 int op_format(struct tx *tx, const Dfs__MetaRequest *req, Dfs__MetaReply *reply)
 {
+    uint32_t old = tx->state.format;
+
     (void)reply;
-    if (req->format->format <= tx->state.format)
+    if (req->format->format <= old)
         return 0;
     tx->state.format = req->format->format;
-    return usage_rebuild(tx);
+    /* What has counters keeps them: they would be added up a second time. */
+    return old < FSM_FORMAT_USAGE ? usage_rebuild(tx) : 0;
 }
 
 int op_namenode_set(struct tx *tx, const Dfs__MetaRequest *req, Dfs__MetaReply *reply)

@@ -38,6 +38,7 @@ Dfs__Attr *attr_of(struct arena *arena, const struct inode_rec *inode)
         a->trunc_pending->chunk_id = inode->trunc_chunk;
         a->trunc_pending->pg = inode->trunc_pg;
         a->trunc_pending->from = inode->trunc_from;
+        a->trunc_pending->version = inode->trunc_version;
     }
     return a;
 }

@@ -10,7 +10,7 @@
 
 #include "rpc/meta.pb-c.h"
 
-enum { RECORD_VERSION = 1, TARGET_VERSION = 2, STATE_VERSION = 2 };
+enum { RECORD_VERSION = 1, INODE_VERSION = 2, TARGET_VERSION = 2, STATE_VERSION = 2 };
 
 enum inode_flags { INODE_INLINE = 1, INODE_TRUNC_PENDING = 2, INODE_FLAGS_ALL = 3 };
 
@@ -154,12 +154,17 @@ size_t inode_rec_encode(const struct inode_rec *rec, uint8_t *out)
         put(&w, rec->trunc_pg, 4);
         put(&w, rec->trunc_from, 4);
     }
+    if (rec->trunc_pending && rec->trunc_version != 0) {
+        out[0] = INODE_VERSION;
+        put(&w, rec->trunc_version, 8);
+    }
     return (size_t)(w.p - out);
 }
 
 int inode_rec_decode(uint64_t ino, const uint8_t *data, size_t len, struct inode_rec *ret_rec)
 {
-    struct reader r = reader_begin(data, len);
+    bool is_newer = len > 0 && data[0] == INODE_VERSION;
+    struct reader r = reader_begin_version(data, len, is_newer ? INODE_VERSION : RECORD_VERSION);
     struct inode_rec rec = {.ino = ino};
     uint8_t flags = get8(&r);
 
@@ -186,7 +191,9 @@ int inode_rec_decode(uint64_t ino, const uint8_t *data, size_t len, struct inode
         rec.trunc_pg = get32(&r);
         rec.trunc_from = get32(&r);
     }
-    if (flags & ~INODE_FLAGS_ALL || reader_end(&r) < 0)
+    if (rec.trunc_pending && is_newer)
+        rec.trunc_version = get64(&r);
+    if (flags & ~INODE_FLAGS_ALL || reader_end(&r) < 0 || (is_newer && rec.trunc_version == 0))
         return -EBADMSG;
     *ret_rec = rec;
     return 0;

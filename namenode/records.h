@@ -37,6 +37,7 @@ struct inode_rec {
     bool trunc_pending;   /* size lies in this chunk, and bytes past it may still be there */
     uint64_t trunc_chunk;
     uint32_t trunc_pg, trunc_from;
+    uint64_t trunc_version; /* no two truncations of it have the same; 0: of a format before */
 };
 
 struct dentry_rec {

@@ -118,6 +118,9 @@ static int rewrite_inode(const struct rewrite *w, const struct kv_iter *it, uint
         return -EBADMSG;
     inode.data_version = restore_skip(inode.data_version, w->plan->now_s);
     inode.dir_version = restore_skip(inode.dir_version, w->plan->now_s);
+    /* Who has zeroed that tail may have done so before what was written there after the backup. */
+    if (inode.trunc_pending && inode.trunc_version != 0)
+        inode.trunc_version = inode.data_version;
     *ret_len = inode_rec_encode(&inode, out);
     return 0;
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "namenode/keys.h"
 #include "tests/unit/namenode/fsm_fixture.h"
 
 #define CHUNK ((uint64_t)CHUNK_SIZE)
@@ -284,6 +285,141 @@ static void truncate_inside_a_chunk_forbids_growth_until_done(void **state)
     assert_int_equal(fx_truncate(f, x, 10 * CHUNK), 0);
 }
 
+/* ---- marks of truncations ---- */
+
+/* Whoever has seen the mark, and zeroed its tail. */
+static int trunc_done(struct fx *f, const Dfs__ChunkTail *mark, uint64_t ino)
+{
+    REQ(TRUNC_DONE, trunc_done, DFS__TRUNC_DONE_OP__INIT);
+
+    body.ino = ino;
+    body.chunk_id = mark->chunk_id;
+    body.from = mark->from;
+    body.version = mark->version;
+    assert_true(fsm_format_of(&req) <= fsm_state(f->fsm)->format);
+    return fx_apply(f, &req);
+}
+
+static Dfs__ChunkTail cut(struct fx *f, uint64_t ino, uint64_t size)
+{
+    assert_int_equal(fx_truncate(f, ino, size), 0);
+    assert_non_null(got(f)->trunc_pending);
+    return *got(f)->trunc_pending;
+}
+
+static uint64_t file_of_two_chunks(struct fx *f)
+{
+    uint64_t x = fx_file(f, ROOT, "x");
+
+    fx_make_pgs(f, 1);
+    assert_int_equal(fx_alloc(f, x, 0, 2, 1), 0);
+    assert_int_equal(commit_chunks(f, x, 2 * CHUNK, 0, 2), 0);
+    return x;
+}
+
+/* Two clients have seen one mark; when the second says that it is done, the file has grown and been cut
+ * at the same byte again. What was written between has not been zeroed. */
+static void late_trunc_done_leaves_the_next_mark(void **state)
+{
+    struct fx *f = *state;
+    uint64_t x = file_of_two_chunks(f);
+    Dfs__ChunkTail first = cut(f, x, CHUNK + 100), second;
+
+    assert_int_equal(trunc_done(f, &first, x), 0);
+    assert_null(got(f)->trunc_pending);
+    assert_int_equal(commit_chunks(f, x, CHUNK + 500, 1, 1), 0);
+    second = cut(f, x, CHUNK + 100);
+    assert_int_equal(second.chunk_id, first.chunk_id);
+    assert_int_equal(second.from, first.from);
+    assert_int_equal(trunc_done(f, &first, x), 0); /* Its truncation is over. */
+    assert_non_null(got(f)->trunc_pending);
+    assert_true(got(f)->trunc_pending->version == second.version);
+    fx_reopen(f);
+    assert_int_equal(fx_truncate(f, x, CHUNK + 101), -EAGAIN);
+    assert_int_equal(commit_chunks(f, x, CHUNK + 101, 1, 1), -EAGAIN);
+    assert_int_equal(trunc_done(f, &second, x), 0);
+    assert_null(got(f)->trunc_pending);
+    assert_int_equal(fx_truncate(f, x, CHUNK + 101), 0);
+}
+
+/* Also of one that was cut further: to the client of the first its truncation is over. */
+static void trunc_done_of_a_point_that_moved_is_no_error(void **state)
+{
+    struct fx *f = *state;
+    uint64_t x = file_of_two_chunks(f);
+    Dfs__ChunkTail first = cut(f, x, CHUNK + 100), second = cut(f, x, CHUNK + 50);
+
+    assert_true(second.version > first.version && first.version > 0);
+    assert_int_equal(trunc_done(f, &first, x), 0);
+    assert_int_equal(got(f)->trunc_pending->from, 50);
+    assert_int_equal(fx_truncate(f, x, CHUNK + 50), 0); /* The same size: the same mark. */
+    assert_true(got(f)->trunc_pending->version == second.version);
+    assert_int_equal(trunc_done(f, &second, x), 0);
+    assert_null(got(f)->trunc_pending);
+}
+
+/* Clients of an older release come forward, as they always did. */
+static void trunc_done_without_version_goes_by_chunk_and_byte(void **state)
+{
+    struct fx *f = *state;
+    uint64_t x = file_of_two_chunks(f);
+    Dfs__ChunkTail mark = cut(f, x, CHUNK + 100);
+
+    mark.version = 0;
+    mark.from++;
+    assert_int_equal(trunc_done(f, &mark, x), -EAGAIN);
+    mark.from--;
+    assert_int_equal(trunc_done(f, &mark, x), 0);
+    assert_null(got(f)->trunc_pending);
+    assert_int_equal(fx_truncate(f, x, CHUNK + 101), 0);
+}
+
+static uint8_t version_of_record(struct fx *f, uint64_t ino)
+{
+    struct kv_value v;
+    struct key k;
+    uint8_t version;
+
+    key_id64(&k, 'I', ino);
+    assert_int_equal(kv_get(f->kv, k.b, k.len, &v), 0);
+    version = v.data[0];
+    kv_value_done(f->kv, &v);
+    return version;
+}
+
+/* Until the log has the format, marks are what the release before made of them, byte for byte; one that
+ * is there then can still be cleared. */
+static void marks_have_no_version_before_their_format(void **state)
+{
+    for (unsigned i = 0; i < 2; i++) {
+        Dfs__ChunkTail mark;
+        struct fx *f;
+        uint64_t x;
+
+        (void)fx_setup_format(state, i == 1, FSM_FORMAT_USAGE);
+        f = *state;
+        x = file_of_two_chunks(f);
+        mark = cut(f, x, CHUNK + 100);
+        assert_int_equal(mark.version, 0);
+        assert_int_equal(version_of_record(f, x), 1);
+        mark.from = 99;
+        assert_int_equal(trunc_done(f, &mark, x), -EAGAIN);
+        mark.from = 100;
+        assert_int_equal(fx_set_format(f, FSM_FORMAT), 0);
+        assert_int_equal(fx_attr(f, x)->trunc_pending->version, 0);
+        assert_int_equal(version_of_record(f, x), 1);
+        assert_int_equal(trunc_done(f, &mark, x), 0);
+        assert_null(got(f)->trunc_pending);
+        mark = cut(f, x, CHUNK + 50);
+        assert_true(mark.version == got(f)->data_version);
+        assert_int_equal(version_of_record(f, x), 2);
+        assert_int_equal(trunc_done(f, &mark, x), 0);
+        assert_int_equal(version_of_record(f, x), 1);
+        fx_check_tree(f);
+        (void)fx_teardown(state);
+    }
+}
+
 static void truncate_needs_no_zeroing_where_nothing_was_written(void **state)
 {
     struct fx *f = *state;
@@ -410,6 +546,10 @@ int main(void)
         ON_BOTH_STORES(commit_without_times_leaves_them),
         ON_BOTH_STORES(write_by_another_takes_setuid_away),
         ON_BOTH_STORES(truncate_inside_a_chunk_forbids_growth_until_done),
+        ON_BOTH_STORES(late_trunc_done_leaves_the_next_mark),
+        ON_BOTH_STORES(trunc_done_of_a_point_that_moved_is_no_error),
+        ON_BOTH_STORES(trunc_done_without_version_goes_by_chunk_and_byte),
+        cmocka_unit_test(marks_have_no_version_before_their_format),
         ON_BOTH_STORES(truncate_needs_no_zeroing_where_nothing_was_written),
         ON_BOTH_STORES(truncate_moves_times_and_drops_setuid),
         ON_BOTH_STORES(commit_of_a_chunk_cut_meanwhile_does_not_raise_the_size),

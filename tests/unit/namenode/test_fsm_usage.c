@@ -294,7 +294,9 @@ static void an_old_store_is_counted_at_once(void **state)
         assert_int_equal(fx_read(f, &req), -EOPNOTSUPP);
         if (i == 1)
             fx_reopen(f);
-        assert_int_equal(fx_set_format(f, FSM_FORMAT), 0);
+        assert_int_equal(fx_set_format(f, FSM_FORMAT_USAGE), 0);
+        expect(f, ROOT, 2, 3, 100);
+        assert_int_equal(fx_set_format(f, FSM_FORMAT), 0); /* They are not counted twice. */
         expect(f, ROOT, 2, 3, 100);
         if (i == 0)
             first_hash = fx_store_hash(f->kv);
@@ -420,6 +422,7 @@ static void the_format_depends_on_what_is_asked(void **state)
     Dfs__TargetSetOp set = DFS__TARGET_SET_OP__INIT;
     Dfs__TargetAddOp add = DFS__TARGET_ADD_OP__INIT;
     Dfs__SetQuotaOp quota = DFS__SET_QUOTA_OP__INIT;
+    Dfs__TruncDoneOp done = DFS__TRUNC_DONE_OP__INIT;
     char rack[] = "r1";
 
     (void)state;
@@ -441,6 +444,11 @@ static void the_format_depends_on_what_is_asked(void **state)
     assert_int_equal(fsm_format_of(&req), FSM_FORMAT_USAGE);
     req.op_case = DFS__META_REQUEST__OP_REMOVE_TREE; /* Unknown to it altogether. */
     assert_int_equal(fsm_format_of(&req), FSM_FORMAT_USAGE);
+    req.op_case = DFS__META_REQUEST__OP_TRUNC_DONE;
+    req.trunc_done = &done;
+    assert_int_equal(fsm_format_of(&req), FSM_FORMAT_FIRST);
+    done.version = 1;
+    assert_int_equal(fsm_format_of(&req), FSM_FORMAT_MARKS);
 }
 
 int main(void)

@@ -20,23 +20,33 @@ static int setup_with_an_older_one(void **state)
     return group_make(state, NODES, ELECTION_MS);
 }
 
-static int quota_status;
-static bool quota_was_proposed;
-static bool quota_is_answered(struct group *g)
+static int ask_status;
+static bool was_proposed;
+static bool is_answered(struct group *g)
 {
     (void)g;
-    return quota_status <= 0;
+    return ask_status <= 0;
 }
 
-static void on_quota(void *ctx, int status, const Dfs__MetaReply *reply)
+static void on_answer(void *ctx, int status, const Dfs__MetaReply *reply)
 {
     (void)ctx;
-    quota_was_proposed = status == 0;
-    quota_status = status == 0 ? reply->status : status;
+    was_proposed = status == 0;
+    ask_status = status == 0 ? reply->status : status;
 }
 
-/* What the first release does not know: a quota. Gives what became of it. */
-static int ask_for_something_new(struct group *g)
+/* Gives what became of it. */
+static int ask(struct group *g, const Dfs__MetaRequest *req)
+{
+    ask_status = 1;
+    WAIT_FOR(g, has_leader);
+    node_propose(g->r[leader_of(g)].node, req, on_answer, NULL);
+    WAIT_FOR(g, is_answered);
+    return ask_status;
+}
+
+/* What the first release does not know: a quota. */
+static int ask_for_a_quota(struct group *g)
 {
     Dfs__MetaRequest req = DFS__META_REQUEST__INIT;
     Dfs__SetQuotaOp op = DFS__SET_QUOTA_OP__INIT;
@@ -48,11 +58,20 @@ static int ask_for_something_new(struct group *g)
     req.cred = &root;
     req.op_case = DFS__META_REQUEST__OP_SET_QUOTA;
     req.set_quota = &op;
-    quota_status = 1;
-    WAIT_FOR(g, has_leader);
-    node_propose(g->r[leader_of(g)].node, &req, on_quota, NULL);
-    WAIT_FOR(g, quota_is_answered);
-    return quota_status;
+    return ask(g, &req);
+}
+
+/* What the second release would not see in an operation that it knows. ESTALE: it was done. */
+static int ask_by_version(struct group *g)
+{
+    Dfs__MetaRequest req = DFS__META_REQUEST__INIT;
+    Dfs__TruncDoneOp op = DFS__TRUNC_DONE_OP__INIT;
+
+    op.ino = 4711;
+    op.version = 1;
+    req.op_case = DFS__META_REQUEST__OP_TRUNC_DONE;
+    req.trunc_done = &op;
+    return ask(g, &req);
 }
 
 static unsigned known_count(struct group *g)
@@ -75,13 +94,23 @@ static bool one_is_known(struct group *g)
     return known_count(g) == 1;
 }
 
-static bool all_have_the_format(struct group *g)
+static bool all_have(struct group *g, uint32_t format)
 {
     for (unsigned i = 0; i < SLOTS; i++) {
-        if (g->r[i].node && fsm_state(node_fsm(g->r[i].node))->format != FSM_FORMAT)
+        if (g->r[i].node && fsm_state(node_fsm(g->r[i].node))->format != format)
             return false;
     }
     return all_equal(g);
+}
+
+static bool all_have_the_format(struct group *g)
+{
+    return all_have(g, FSM_FORMAT);
+}
+
+static bool all_have_quotas(struct group *g)
+{
+    return all_have(g, FSM_FORMAT_USAGE);
 }
 
 static void replica_upgrade(struct group *g, unsigned i, uint32_t format)
@@ -100,7 +129,7 @@ static void what_is_new_waits_for_the_oldest_release(void **state)
 
     WAIT_FOR(g, cluster_is_made);
     WAIT_FOR(g, two_are_known);
-    for (uint32_t format = 0; format < FSM_FORMAT; format++) {
+    for (uint32_t format = 0; format < FSM_FORMAT_USAGE; format++) {
         uint64_t end;
 
         replica_upgrade(g, NODES - 1, format);
@@ -108,8 +137,8 @@ static void what_is_new_waits_for_the_oldest_release(void **state)
         end = clock_monotonic_ns(clock_system()) + looks_ms * CLOCK_NS_PER_MS;
         while (clock_monotonic_ns(clock_system()) < end)
             loop_run_once(g->loop, true);
-        assert_int_equal(ask_for_something_new(g), -EOPNOTSUPP);
-        assert_false(quota_was_proposed); /* The older one would end at it. */
+        assert_int_equal(ask_for_a_quota(g), -EOPNOTSUPP);
+        assert_false(was_proposed); /* The older one would end at it. */
         assert_int_equal(fsm_state(node_fsm(g->r[leader_of(g)].node))->format, FSM_FORMAT_FIRST);
     }
     /* What a replica said in an earlier life does not count: the release may have been put back. */
@@ -118,13 +147,20 @@ static void what_is_new_waits_for_the_oldest_release(void **state)
     replica_upgrade(g, 1, FSM_FORMAT);
     propose_many(g, 10); /* All else goes on. */
     assert_int_equal(g->answers, 10);
+    /* As far as the oldest goes. */
+    replica_upgrade(g, NODES - 1, FSM_FORMAT_USAGE);
+    WAIT_FOR(g, all_have_quotas);
+    assert_int_equal(ask_for_a_quota(g), 0);
+    assert_int_equal(ask_by_version(g), -EOPNOTSUPP);
+    assert_false(was_proposed);
     replica_upgrade(g, NODES - 1, FSM_FORMAT);
     WAIT_FOR(g, all_have_the_format);
-    assert_int_equal(ask_for_something_new(g), 0);
+    assert_int_equal(ask_for_a_quota(g), 0);
+    assert_int_equal(ask_by_version(g), -ESTALE);
     assert_same_state(g);
     /* And it stays so: what is in the log can not be taken back. */
     replica_down(g, NODES - 1);
-    assert_int_equal(ask_for_something_new(g), 0);
+    assert_int_equal(ask_for_a_quota(g), 0);
     replica_up(g, NODES - 1);
     assert_same_state(g);
 }
@@ -135,7 +171,7 @@ static void a_new_group_has_the_newest_format(void **state)
 
     WAIT_FOR(g, cluster_is_made);
     WAIT_FOR(g, all_have_the_format);
-    assert_int_equal(ask_for_something_new(g), 0);
+    assert_int_equal(ask_for_a_quota(g), 0);
     assert_same_state(g);
 }
 

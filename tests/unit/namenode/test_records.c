@@ -49,6 +49,16 @@ static void inode_comes_back(void **state)
     assert_int_equal(out.trunc_from, 16);
     assert_true(out.trunc_pending);
     assert_false(out.is_inline);
+    assert_int_equal(bytes[0], 1); /* As the releases before marks had versions. */
+    assert_int_equal(out.trunc_version, 0);
+    in.trunc_version = UINT64_MAX - 1;
+    assert_int_equal(inode_rec_encode(&in, bytes), len + 8);
+    assert_int_equal(bytes[0], 2);
+    assert_int_equal(inode_rec_decode(7, bytes, len + 8, &out), 0);
+    assert_true(out.trunc_version == in.trunc_version);
+    assert_int_equal(out.trunc_from, 16);
+    memset(bytes + len, 0, 8);
+    assert_int_equal(inode_rec_decode(7, bytes, len + 8, &out), -EBADMSG);
     in.trunc_pending = false;
     in.is_inline = true;
     assert_true(inode_rec_encode(&in, bytes) < len);
@@ -145,6 +155,7 @@ static int decode_nth(unsigned n, const uint8_t *data, size_t len)
 
     switch (n) {
     case 0:
+    case 14:
         return inode_rec_decode(1, data, len, &r.inode);
     case 1:
         return dentry_rec_decode(data, len, &r.dentry);
@@ -176,6 +187,7 @@ static int decode_nth(unsigned n, const uint8_t *data, size_t len)
 static size_t encode_nth(unsigned n)
 {
     static const struct inode_rec inode = {.trunc_pending = true};
+    static const struct inode_rec inode_2 = {.trunc_pending = true, .trunc_version = 1};
     static const struct dentry_rec dentry;
     static const struct chunk_page page = {.count = 2, .chunks = {{.slot = 1}, {.slot = 5}}};
     static const struct chunk_owner_rec owner;
@@ -216,15 +228,17 @@ static size_t encode_nth(unsigned n)
         return link_rec_encode(&link, bytes);
     case 12:
         return state_rec_encode(&state, bytes);
-    default:
+    case 13:
         return state_rec_encode(&state_2, bytes);
+    default:
+        return inode_rec_encode(&inode_2, bytes);
     }
 }
 
 static void truncated_longer_and_unknown_records_are_refused(void **state)
 {
     (void)state;
-    for (unsigned n = 0; n < 14; n++) {
+    for (unsigned n = 0; n < 15; n++) {
         size_t len = encode_nth(n);
 
         bytes[len] = 0;
@@ -233,7 +247,8 @@ static void truncated_longer_and_unknown_records_are_refused(void **state)
         bytes[0] = n < 13 ? 2 : 1; /* Another version's bytes. */
         assert_int_equal(decode_nth(n, bytes, len), -EBADMSG);
         bytes[0] = 3; /* A version of the future. */
-        assert_int_equal(decode_nth(n, bytes, len), n < 12 ? -EBADMSG : -EPROTONOSUPPORT);
+        assert_int_equal(decode_nth(n, bytes, len),
+                         n == 12 || n == 13 ? -EPROTONOSUPPORT : -EBADMSG);
     }
 }
 

@@ -140,6 +140,32 @@ static void numbers_go_on_far_beyond(void **state)
     fx_check_tree(f);
 }
 
+/* Bytes that came after the backup are still in the chunks: a tail that was zeroed before them has to be
+ * zeroed again. */
+static void marks_of_truncations_are_new_ones(void **state)
+{
+    struct restore_plan plan = {.now_s = year_2026};
+    Dfs__CommitOp commit = DFS__COMMIT_OP__INIT;
+    struct fx *f = *state;
+    uint64_t ino = fx_file(f, ROOT, "file");
+    struct inode_rec was, is;
+    uint32_t first = 0;
+
+    fx_make_pgs(f, 1);
+    assert_int_equal(fx_alloc(f, ino, 0, 1, 1), 0);
+    commit.ino = ino;
+    commit.end = 1000;
+    commit.materialized = &first;
+    commit.n_materialized = 1;
+    assert_int_equal(fx_commit(f, commit), 0);
+    assert_int_equal(fx_truncate(f, ino, 10), 0);
+    assert_int_equal(fsm_inode_get(f->fsm, ino, &was), 0);
+    (void)rewrite(f, &plan);
+    assert_int_equal(fsm_inode_get(f->fsm, ino, &is), 0);
+    assert_true(is.trunc_pending && is.trunc_from == 10);
+    assert_true(is.trunc_version >= was.trunc_version + (UINT64_C(1) << 32));
+}
+
 /* What the life after the first restore gave out, the second must not: both are from one backup. */
 static void two_restores_of_one_backup_have_no_number_in_common(void **state)
 {
@@ -450,6 +476,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         ON_BOTH_STORES(numbers_go_on_far_beyond),
         cmocka_unit_test(two_restores_of_one_backup_have_no_number_in_common),
+        ON_BOTH_STORES(marks_of_truncations_are_new_ones),
         ON_BOTH_STORES(sessions_and_namenodes_of_the_old_life_are_gone),
         ON_BOTH_STORES(no_group_serves_until_one_member_is_named),
         ON_BOTH_STORES(a_disk_from_after_the_backup_keeps_its_number),

@@ -319,6 +319,7 @@ static void take_attr(struct inode *i, const Dfs__Attr *attr)
         i->tail_chunk = (struct chunk_id){attr->trunc_pending->chunk_id};
         i->tail_pg = (struct pg_id){attr->trunc_pending->pg};
         i->tail_from = attr->trunc_pending->from;
+        i->tail_version = attr->trunc_pending->version;
     }
     if (attr->is_inline && layout_fresh(&i->layout, NULL, 0) > 0)
         i->wb.clear_inline = true; /* Another client's small content; ours is in chunks, later. */

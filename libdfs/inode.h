@@ -52,6 +52,7 @@ struct inode {
     uint64_t data_version;
     bool tail_pending; /* a truncate left bytes behind the end, in chunk tail_chunk */
     uint32_t tail_from;
+    uint64_t tail_version;
     struct pg_id tail_pg;
     struct chunk_id tail_chunk;
 

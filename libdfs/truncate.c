@@ -24,6 +24,8 @@
  * An interrupt ends it before the namenode was asked; while it is asked, nn.c decides; after that
  * the caller is told what came of it, and the tail is zeroed behind his back.
  */
+enum { TRUNCATE_AGAIN_MAX = 8 }; /* other clients may cut it again and again */
+
 enum truncate_state {
     TRUNCATE_SILENCE, /* nothing of the inode may fly */
     TRUNCATE_FLUSH,   /* inline content goes to chunks first */
@@ -39,7 +41,7 @@ struct truncate_op {
     uint64_t size;
     bool committed;       /* what was unpublished at the beginning was sent */
     bool flushed;         /* inline content was sent to chunks */
-    bool retried;         /* EAGAIN came once */
+    unsigned again_count; /* EAGAIN came so often in a row */
     bool ask_after;       /* the tail at work is an older one */
     bool tail_only;       /* nothing is cut: a tail of somebody else's is zeroed */
     struct ll_call *call; /* NULL: cannot be interrupted, or has been */
@@ -50,6 +52,7 @@ struct truncate_op {
     void *ctx;
     struct ll_attr attr;
     struct chunk_op tail;
+    uint64_t tail_version; /* of its mark; 0: it has none */
     struct truncate_op *prev, *next;
 };
 
@@ -97,8 +100,9 @@ static void on_cleared(void *ctx, int status, const Dfs__MetaReply *reply)
         ask(t);
         return;
     }
-    if (status == -ENOENT || status == -ESTALE)
-        status = 0; /* Unlinked, or somebody else has cleared it. */
+    if (status == -ENOENT || status == -ESTALE || status == -EAGAIN)
+        status =
+            0; /* Unlinked, or there is another truncation's mark by now: what was cut is cut. */
     if (status < 0)
         log_warn("tail of a truncated file stays marked", "ino=%" PRI_INO " why=%s",
                  t->inode->ino.v, dfs_strerror(status));
@@ -121,6 +125,7 @@ static void on_tail_zeroed(struct chunk_op *op, int status)
     done.ino = t->inode->ino.v;
     done.chunk_id = t->tail.chunk.v;
     done.from = t->tail.offset;
+    done.version = t->tail_version; /* Who gave it a version, knows the field. */
     meta_request_init(&m, NULL);
     m.req.op_case = DFS__META_REQUEST__OP_TRUNC_DONE;
     m.req.trunc_done = &done;
@@ -147,11 +152,21 @@ static void zero_tail(struct truncate_op *t)
     chunk_op_submit(t->inode->ll->dns, &t->tail);
 }
 
-static void set_tail(struct truncate_op *t, struct pg_id pg, struct chunk_id chunk, uint32_t from)
+/* As the namenode said last. */
+static void set_known_tail(struct truncate_op *t)
 {
-    t->tail.pg = pg;
-    t->tail.chunk = chunk;
-    t->tail.offset = from;
+    t->tail.pg = t->inode->tail_pg;
+    t->tail.chunk = t->inode->tail_chunk;
+    t->tail.offset = t->inode->tail_from;
+    t->tail_version = t->inode->tail_version;
+}
+
+static void set_tail(struct truncate_op *t, const Dfs__ChunkTail *mark)
+{
+    t->tail.pg = (struct pg_id){mark->pg};
+    t->tail.chunk = (struct chunk_id){mark->chunk_id};
+    t->tail.offset = mark->from;
+    t->tail_version = mark->version;
 }
 
 /* What lies beyond the new end is forgotten here too. */
@@ -182,7 +197,7 @@ static void on_refetched(void *ctx, int status)
         finish(t, dfs_error_is_own(status) ? -EIO : status);
     } else if (i->tail_pending) {
         t->ask_after = true;
-        set_tail(t, i->tail_pg, i->tail_chunk, i->tail_from);
+        set_known_tail(t);
         zero_tail(t);
     } else {
         t->state = TRUNCATE_SILENCE; /* Or it is inline now. */
@@ -201,8 +216,8 @@ static void on_truncated(void *ctx, int status, const Dfs__MetaReply *reply)
     if (status == 0 &&
         (reply->result_case != DFS__META_REPLY__RESULT_ENTRY || reply->entry->attr == NULL))
         status = -EIO;
-    if (status == -EAGAIN && !t->retried) {
-        t->retried = true;
+    if (status == -EAGAIN && t->again_count < TRUNCATE_AGAIN_MAX) {
+        t->again_count++;
         i->known = false;
         t->state = TRUNCATE_FETCH;
         allow_interrupt(t);
@@ -223,8 +238,7 @@ static void on_truncated(void *ctx, int status, const Dfs__MetaReply *reply)
     i->wb.mtime_ns = 0; /* The truncation's own time is newer. */
     ll_attr_from_wire(attr, &t->attr);
     if (attr->trunc_pending != NULL && attr->trunc_pending->chunk_id != 0) {
-        set_tail(t, (struct pg_id){attr->trunc_pending->pg},
-                 (struct chunk_id){attr->trunc_pending->chunk_id}, attr->trunc_pending->from);
+        set_tail(t, attr->trunc_pending);
         zero_tail(t);
         return;
     }
@@ -363,6 +377,6 @@ void truncate_finish_tail(struct inode *i)
 
     t->inode = inode_ref(i);
     t->tail_only = true;
-    set_tail(t, i->tail_pg, i->tail_chunk, i->tail_from);
+    set_known_tail(t);
     start(t);
 }

@@ -124,6 +124,13 @@ TESTS += tests/unit/libdfs/test_file
 tests_unit_libdfs_test_file_SOURCES = tests/unit/libdfs/test_file.c $(FAKE_CLUSTER_SOURCES) $(FILE_CALLS_SOURCES)
 tests_unit_libdfs_test_file_CFLAGS = $(TEST_CFLAGS)
 tests_unit_libdfs_test_file_LDADD = libdfs_core.la $(CMOCKA_LIBS)
+
+check_PROGRAMS += tests/unit/libdfs/test_truncate
+TESTS += tests/unit/libdfs/test_truncate
+tests_unit_libdfs_test_truncate_SOURCES = tests/unit/libdfs/test_truncate.c $(FAKE_CLUSTER_SOURCES) $(FILE_CALLS_SOURCES)
+tests_unit_libdfs_test_truncate_CFLAGS = $(TEST_CFLAGS)
+tests_unit_libdfs_test_truncate_LDADD = libdfs_core.la $(CMOCKA_LIBS)
+
 check_PROGRAMS += tests/unit/libdfs/test_interrupt
 TESTS += tests/unit/libdfs/test_interrupt
 tests_unit_libdfs_test_interrupt_SOURCES = tests/unit/libdfs/test_interrupt.c $(FAKE_CLUSTER_SOURCES) $(FILE_CALLS_SOURCES)

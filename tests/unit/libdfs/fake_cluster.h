@@ -84,6 +84,8 @@ struct cluster {
     /* Counters of the namenode, by op. */
     unsigned opens, creates, closes, getattrs, allocs, commits, layouts, truncates, trunc_dones,
         maps;
+    uint64_t last_done_version;
+    bool old_marks;                             /* the namenode gives them no version */
     Dfs__CommitOp last_commit;                  /* scalars only */
     int fail_commit, fail_alloc, fail_truncate; /* the next one gets this status */
     bool hold_nn;                               /* answers wait for cluster_release_nn() */

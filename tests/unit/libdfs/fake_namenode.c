@@ -219,6 +219,7 @@ static int do_truncate(struct cluster *c, struct fake_file *f, uint64_t size)
             f->tail.chunk_id = f->chunks[last].id;
             f->tail.pg = f->chunks[last].pg;
             f->tail.from = (uint32_t)(size % CHUNK_SIZE);
+            f->tail.version = c->old_marks ? 0 : f->attr.data_version + 1;
         }
         for (uint32_t k = whole; k < FAKE_CHUNKS_PER_FILE; k++) {
             if (f->chunks[k].id == 0)
@@ -231,6 +232,18 @@ static int do_truncate(struct cluster *c, struct fake_file *f, uint64_t size)
     f->attr.size = size;
     f->attr.data_version++;
     f->attr.mtime_ns = c->wall_ns;
+    return 0;
+}
+
+/* As op_trunc_done() of the namenode. */
+static int do_trunc_done(struct cluster *c, struct fake_file *f, const Dfs__TruncDoneOp *op)
+{
+    c->trunc_dones++;
+    c->last_done_version = op->version;
+    if (op->version == 0 && (f->tail.chunk_id != op->chunk_id || f->tail.from != op->from))
+        return -EAGAIN;
+    if (op->version == f->tail.version)
+        f->tail.chunk_id = 0;
     return 0;
 }
 
@@ -348,9 +361,7 @@ void nn_call(struct nn *nn, struct ll_call *call, Dfs__MetaRequest *req, nn_repl
             status = do_truncate(c, f, req->truncate->size);
         fill_entry(f, &m);
     } else if (req->op_case == DFS__META_REQUEST__OP_TRUNC_DONE) {
-        c->trunc_dones++;
-        assert_int_equal(f->tail.chunk_id, req->trunc_done->chunk_id);
-        f->tail.chunk_id = 0;
+        status = do_trunc_done(c, f, req->trunc_done);
         fill_entry(f, &m);
     } else {
         fail_msg("the data path asked for something else");

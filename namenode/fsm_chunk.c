@@ -205,14 +205,15 @@ int op_truncate(struct tx *tx, const Dfs__MetaRequest *req, Dfs__MetaReply *repl
  */
 static int check_mark(const struct inode_rec *inode, const Dfs__TruncDoneOp *op, bool *ret_is_it)
 {
-    if (op->version != 0 && !MUTANT(TRUNC_DONE_BY_BYTE)) {
-        *ret_is_it = op->version == inode->trunc_version;
+    bool same_place = inode->trunc_chunk == op->chunk_id && inode->trunc_from == op->from;
+
+    if (op->version != 0) {
+        *ret_is_it =
+            op->version == inode->trunc_version || (MUTANT(TRUNC_DONE_BY_BYTE) && same_place);
         return 0;
     }
-    if (inode->trunc_chunk != op->chunk_id || inode->trunc_from != op->from)
-        return -EAGAIN;
-    *ret_is_it = true;
-    return 0;
+    *ret_is_it = same_place;
+    return same_place ? 0 : -EAGAIN;
 }
 
 int op_trunc_done(struct tx *tx, const Dfs__MetaRequest *req, Dfs__MetaReply *reply)

@@ -32,7 +32,7 @@ enum namenode_mutant {
     NAMENODE_MUTANT_RENAME_LEAKS_TARGET,
     NAMENODE_MUTANT_RENAME_KEEPS_PARENT,
     NAMENODE_MUTANT_TRUNCATE_WITHOUT_MARK,
-    NAMENODE_MUTANT_TRUNC_DONE_BY_BYTE, /* As the formats before had it. */
+    NAMENODE_MUTANT_TRUNC_DONE_BY_BYTE, /* As before marks had versions. */
     /* The store: test_power_mutants. */
     NAMENODE_MUTANT_FLUSHED_FROM_READ,
     NAMENODE_MUTANT_CHECKPOINT_UNFLUSHED,

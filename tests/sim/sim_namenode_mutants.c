@@ -25,6 +25,7 @@ static const struct sim_mutant mutants[] = {
     {0, NAMENODE_MUTANT_RENAME_LEAKS_TARGET, false, "rename forgets what it replaces"},
     {0, NAMENODE_MUTANT_RENAME_KEEPS_PARENT, false, "rename leaves a directory's parent as it was"},
     {0, NAMENODE_MUTANT_TRUNCATE_WITHOUT_MARK, false, "truncate without a pending mark"},
+    {0, NAMENODE_MUTANT_TRUNC_DONE_BY_BYTE, false, "a mark cleared for an earlier truncation"},
     {0, NAMENODE_MUTANT_RING_WITH_BODY, true, "the header ring written with the body"},
     {0, NAMENODE_MUTANT_SEGMENT_WITHOUT_SEED, true,
      "a recycled segment without a seed in its CRCs"},

@@ -98,6 +98,13 @@ struct nn_tree_job {
     uint64_t crashes; /* that there had been when it began */
 };
 
+/* The rest of a file's last chunk, which must be zeroed before the file grows. */
+struct nn_tail {
+    uint64_t ino, chunk;
+    uint32_t from;
+    uint64_t size, version; /* of the file; of the mark */
+};
+
 struct nn_client {
     unsigned number;
     uint8_t uuid[16];
@@ -111,12 +118,8 @@ struct nn_client {
     struct buf old; /* a request that was sent once, with its envelope */
     unsigned area;  /* where it works */
     struct nn_tree_job tree;
-};
-
-/* The rest of a file's last chunk, which must be zeroed before the file grows. */
-struct nn_tail {
-    uint64_t ino, chunk;
-    uint32_t from;
+    bool is_older;         /* of a release whose marks of truncations have no version */
+    struct nn_tail untold; /* zeroed by it, which it has yet to tell; chunk 0: none */
 };
 
 /* Somebody has zeroed it at the datanodes, when so much was applied. */
@@ -172,8 +175,8 @@ struct nn_world {
     struct nn_area areas[NN_AREAS_MAX];
     unsigned area_count;
     int64_t client_gap_ns;
-    int64_t courtesy_ns;  /* silence after which a session is evicted */
-    int64_t format_at_ns; /* when all run the newest release */
+    int64_t courtesy_ns;              /* silence after which a session is evicted */
+    int64_t usage_at_ns, marks_at_ns; /* when all run a release that knows these formats */
     unsigned calls_at_once, names;
     unsigned data_percent, tree_percent, quota_percent; /* of changes */
     struct nn_tail tails[NN_TAILS_MAX];                 /* chunk 0: none */
@@ -246,7 +249,7 @@ void nn_history_done(struct nn_world *nw);
 /* sim_nn_content.c: the same of contents, quotas and trees */
 /* Which four: two each in two pages of the map. */
 uint32_t nn_chunk_index(unsigned slot);
-void nn_any_content(struct sim_world *w, const struct nn_area *a, Dfs__MetaRequest *req);
+void nn_any_content(struct sim_world *w, struct nn_client *c, Dfs__MetaRequest *req);
 void nn_any_quota(struct sim_world *w, const struct nn_area *a, Dfs__MetaRequest *req);
 void nn_any_tree(struct sim_world *w, struct nn_client *c, Dfs__MetaRequest *req);
 /* An rm -r is under way, and its next slice can be asked for. */

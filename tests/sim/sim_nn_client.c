@@ -395,13 +395,16 @@ void nn_clients_begin(struct sim_world *w)
     nw->client_gap_ns = sim_between(w, 5 * SIM_MS, 150 * SIM_MS);
     nw->courtesy_ns = sim_between(w, 1000 * SIM_MS, 4000 * SIM_MS);
     nn_requests_begin(w);
-    nw->format_at_ns = sim_between(w, -10000 * SIM_MS, 10000 * SIM_MS);
+    nw->usage_at_ns = nw->marks_at_ns = sim_between(w, -10000 * SIM_MS, 10000 * SIM_MS);
+    if (sim_percent(w, 50))
+        nw->marks_at_ns += sim_between(w, 0, 5000 * SIM_MS);
     for (unsigned i = 0; i < nw->client_count; i++) {
         struct nn_client *c = &nw->clients[i];
 
         c->number = i;
         c->uuid[0] = (uint8_t)(i + 1);
         c->area = i % nw->area_count;
+        c->is_older = sim_percent(w, 10);
         think_later(w, c);
     }
 }

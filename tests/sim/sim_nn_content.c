@@ -60,10 +60,22 @@ static void any_alloc(struct sim_world *w, const struct nn_area *a, Dfs__MetaReq
     req->alloc->count = 1 + (uint32_t)sim_below(w, 2 - req->alloc->first_index % 2);
 }
 
+/* Where a file was cut, which clients like to do again; NULL: elsewhere. */
+static const struct nn_tail *cut_before(struct sim_world *w)
+{
+    const struct nn_tail *t = &nn_world_of(w)->tails[sim_below(w, NN_TAILS_MAX)];
+
+    return t->chunk != 0 && sim_percent(w, 40) ? t : NULL;
+}
+
 /* Bytes of one chunk were written at its datanodes. */
 static void commit_chunk(struct sim_world *w, Dfs__CommitOp *op)
 {
-    uint32_t index = any_index(w);
+    const struct nn_tail *t = cut_before(w);
+    uint32_t index = t != NULL ? (uint32_t)(t->size / CHUNK_SIZE) : any_index(w);
+
+    if (t != NULL)
+        op->ino = t->ino;
 
     op->materialized = MEM_NEW(uint32_t);
     op->materialized[0] = index;
@@ -88,22 +100,36 @@ static void any_commit(struct sim_world *w, const struct nn_area *a, Dfs__MetaRe
     req->commit->mtime_ns = sim_percent(w, 50) ? 1 + (int64_t)sim_below(w, 1000) : 0;
 }
 
-/* Its tail is zeroed at the datanodes; then, mostly, this is told. */
-static bool clear_tail(struct sim_world *w, Dfs__MetaRequest *req)
+static void tell_zeroed(const struct nn_client *c, const struct nn_tail *t, Dfs__MetaRequest *req)
 {
-    struct nn_world *nw = nn_world_of(w);
-    const struct nn_tail *t = &nw->tails[sim_below(w, NN_TAILS_MAX)];
-
-    if (t->chunk == 0)
-        return false;
-    nw->zeroed = raft_grow(nw->zeroed, nw->zeroed_count, &nw->zeroed_cap, sizeof(*nw->zeroed));
-    nw->zeroed[nw->zeroed_count++] = (struct nn_zeroed){.tail = *t, .applied = nw->applied};
-    if (sim_percent(w, 20))
-        return false;
     NEW_OP(req, TRUNC_DONE, trunc_done, Dfs__TruncDoneOp, dfs__trunc_done_op__init);
     req->trunc_done->ino = t->ino;
     req->trunc_done->chunk_id = t->chunk;
     req->trunc_done->from = t->from;
+    req->trunc_done->version = c->is_older ? 0 : t->version;
+}
+
+/* Its tail is zeroed at the datanodes; then this is told, now or when the file may have been cut again.
+ */
+static bool clear_tail(struct sim_world *w, struct nn_client *c, Dfs__MetaRequest *req)
+{
+    struct nn_world *nw = nn_world_of(w);
+    const struct nn_tail *t = &nw->tails[sim_below(w, NN_TAILS_MAX)];
+
+    if (c->untold.chunk != 0 && sim_percent(w, 30)) {
+        tell_zeroed(c, &c->untold, req);
+        c->untold.chunk = 0;
+        return true;
+    }
+    if (t->chunk == 0)
+        return false;
+    nw->zeroed = raft_grow(nw->zeroed, nw->zeroed_count, &nw->zeroed_cap, sizeof(*nw->zeroed));
+    nw->zeroed[nw->zeroed_count++] = (struct nn_zeroed){.tail = *t, .applied = nw->applied};
+    if (sim_percent(w, 30)) {
+        c->untold = *t;
+        return false;
+    }
+    tell_zeroed(c, t, req);
     return true;
 }
 
@@ -129,8 +155,18 @@ static void any_xattr(struct sim_world *w, const struct nn_area *a, Dfs__MetaReq
     }
 }
 
-void nn_any_content(struct sim_world *w, const struct nn_area *a, Dfs__MetaRequest *req)
+static void any_truncate(struct sim_world *w, const struct nn_area *a, Dfs__MetaRequest *req)
 {
+    const struct nn_tail *t = cut_before(w);
+
+    NEW_OP(req, TRUNCATE, truncate, Dfs__TruncateOp, dfs__truncate_op__init);
+    req->truncate->ino = t != NULL ? t->ino : any_file(w, a);
+    req->truncate->size = t != NULL ? t->size : any_size(w);
+}
+
+void nn_any_content(struct sim_world *w, struct nn_client *c, Dfs__MetaRequest *req)
+{
+    const struct nn_area *a = &nn_world_of(w)->areas[c->area];
     uint64_t which = sim_below(w, 100);
 
     if (which < 25) {
@@ -139,10 +175,8 @@ void nn_any_content(struct sim_world *w, const struct nn_area *a, Dfs__MetaReque
         any_commit(w, a, req);
     } else if (which < 72) {
         any_xattr(w, a, req);
-    } else if (which >= 86 || !clear_tail(w, req)) {
-        NEW_OP(req, TRUNCATE, truncate, Dfs__TruncateOp, dfs__truncate_op__init);
-        req->truncate->ino = any_file(w, a);
-        req->truncate->size = any_size(w);
+    } else if (which >= 86 || !clear_tail(w, c, req)) {
+        any_truncate(w, a, req);
     }
 }
 
@@ -233,6 +267,8 @@ static void count_rare(struct sim_world *w, const Dfs__MetaRequest *req,
     s->quota_refusals += reply->status == -EDQUOT;
     if (req->op_case == DFS__META_REQUEST__OP_TRUNC_DONE)
         s->tails_cleared += reply->status == 0;
+    if (req->op_case == DFS__META_REQUEST__OP_TRUNC_DONE)
+        s->late_dones += has_attr && reply->entry->attr->trunc_pending != NULL;
     if (req->op_case == DFS__META_REQUEST__OP_TRUNCATE)
         s->tails_marked += has_attr && reply->entry->attr->trunc_pending != NULL;
     if (req->op_case != DFS__META_REQUEST__OP_COMMIT)
@@ -255,5 +291,7 @@ void nn_content_learn(struct sim_world *w, struct nn_client *c, const Dfs__MetaR
         nn_world_of(w)->tails[sim_below(w, NN_TAILS_MAX)] =
             (struct nn_tail){.ino = attr->ino,
                              .chunk = attr->trunc_pending->chunk_id,
-                             .from = attr->trunc_pending->from};
+                             .from = attr->trunc_pending->from,
+                             .size = attr->size,
+                             .version = attr->trunc_pending->version};
 }

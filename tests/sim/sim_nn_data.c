@@ -25,7 +25,8 @@ struct data_file {
     uint64_t inline_len;
     uint32_t pending_from, cut_from; /* byte in the last chunk */
     uint64_t pending_chunk, cut_chunk;
-    uint64_t chunks[NN_FILE_CHUNKS]; /* 0: none */
+    uint64_t pending_version, version_max; /* of marks; 0: none has one */
+    uint64_t chunks[NN_FILE_CHUNKS];       /* 0: none */
     bool materialized[NN_FILE_CHUNKS];
     unsigned xattrs; /* bits */
     uint64_t home;   /* the directory in which it counts */
@@ -45,6 +46,7 @@ struct nn_data {
     uint64_t parents[MODEL_INODES]; /* of directories, while usage is counted */
     uint64_t chunk_max;
     bool counts;     /* the format has counters */
+    bool has_marks;  /* the format has versions of marks */
     bool home_moved; /* a file went to another of its names */
 };
 
@@ -245,6 +247,7 @@ static void settle_all(struct nn_data *d)
 
 void nn_data_format(struct nn_data *d, uint32_t format)
 {
+    d->has_marks = d->has_marks || format >= FSM_FORMAT_MARKS;
     if (format < FSM_FORMAT_USAGE || d->counts)
         return;
     d->counts = true;
@@ -437,7 +440,23 @@ static void mark_cut(struct data_file *f, uint64_t size)
     f->pending_from = f->cut_from = (uint32_t)(size % CHUNK_SIZE);
 }
 
-static int truncate_to(struct nn_data *d, const Dfs__TruncateOp *op)
+/* No other truncation of the file had it. */
+static void learn_version(struct nn_data *d, uint64_t ino, const struct fsm_reply *reply)
+{
+    struct data_file *f = &d->files[ino];
+    const Dfs__ChunkTail *mark = reply->status == 0 ? reply->msg->entry->attr->trunc_pending : NULL;
+
+    if (mark == NULL)
+        return; /* That is told elsewhere. */
+    if (d->has_marks ? mark->version <= f->version_max : mark->version != 0)
+        sim_fail(d->w, "the mark of inode %lu has version %lu, after %lu", UL(ino),
+                 UL(mark->version), UL(f->version_max));
+    f->pending_version = mark->version;
+    if (mark->version > f->version_max)
+        f->version_max = mark->version;
+}
+
+static int truncate_to(struct nn_data *d, const Dfs__TruncateOp *op, const struct fsm_reply *reply)
 {
     struct data_file *f;
     uint64_t old;
@@ -462,12 +481,14 @@ static int truncate_to(struct nn_data *d, const Dfs__TruncateOp *op)
             f->materialized[i] = false;
         }
         mark_cut(f, op->size);
+        if (f->pending)
+            learn_version(d, op->ino, reply);
     }
     resize(d, op->ino, op->size);
     return 0;
 }
 
-static int trunc_done(struct nn_data *d, const Dfs__TruncDoneOp *op)
+static int clear_mark(struct nn_data *d, const Dfs__TruncDoneOp *op)
 {
     struct data_file *f;
     int r = get_file(d, op->ino);
@@ -475,16 +496,36 @@ static int trunc_done(struct nn_data *d, const Dfs__TruncDoneOp *op)
     if (r < 0)
         return r;
     f = &d->files[op->ino];
-    if (f->pending && (f->pending_chunk != op->chunk_id || f->pending_from != op->from))
+    if (!f->pending)
+        return 0;
+    if (op->version != 0 && op->version != f->pending_version)
+        return 0; /* Of a truncation that is over. */
+    if (f->pending_chunk != op->chunk_id || f->pending_from != op->from)
         return -EAGAIN;
     f->pending = false;
-    /*
-     * Known: a mark has no number of its own. Who zeroed the tail of an earlier truncation to the same
-     * byte, and says so late, clears the mark of this one.
-     */
-    d->w->stats->stale_clears += f->cut;
+    if (!f->cut)
+        return 0;
+    if (op->version != 0)
+        sim_fail(d->w, "7.4: the mark of inode %lu is cleared, and its tail is not zeroed",
+                 UL(op->ino));
+    /* Known: clients of an older release, and those that saw a mark before the format had versions, go
+     * by chunk and byte. One that is late clears the mark of a later truncation to the same byte. */
+    d->w->stats->stale_clears++;
     f->cut = false;
     return 0;
+}
+
+static int trunc_done(struct nn_data *d, const Dfs__TruncDoneOp *op, const struct fsm_reply *reply)
+{
+    int r = clear_mark(d, op);
+
+    if (r == 0 && reply->status == 0 &&
+        (reply->msg->entry->attr->trunc_pending != NULL) != d->files[op->ino].pending)
+        sim_fail(d->w,
+                 "7.4: inode %lu is %smarked after version %lu was told zeroed, its mark is %lu",
+                 UL(op->ino), d->files[op->ino].pending ? "not " : "", UL(op->version),
+                 UL(d->files[op->ino].pending_version));
+    return r;
 }
 
 void nn_data_zeroed(struct nn_data *d, const struct nn_tail *tail)
@@ -538,10 +579,10 @@ bool nn_data_apply(struct nn_data *d, const Dfs__MetaRequest *req, const struct 
         *ret_status = commit(d, req->commit);
         break;
     case DFS__META_REQUEST__OP_TRUNCATE:
-        *ret_status = truncate_to(d, req->truncate);
+        *ret_status = truncate_to(d, req->truncate, reply);
         break;
     case DFS__META_REQUEST__OP_TRUNC_DONE:
-        *ret_status = trunc_done(d, req->trunc_done);
+        *ret_status = trunc_done(d, req->trunc_done, reply);
         break;
     case DFS__META_REQUEST__OP_SET_QUOTA:
         *ret_status = set_quota(d, req->set_quota);

@@ -79,13 +79,14 @@ static void any_rename(struct sim_world *w, const struct nn_area *a, Dfs__MetaRe
     req->rename->flags = flags[sim_below(w, 6)];
 }
 
-static void any_change(struct sim_world *w, const struct nn_area *a, Dfs__MetaRequest *req)
+static void any_change(struct sim_world *w, struct nn_client *c, Dfs__MetaRequest *req)
 {
     const struct nn_world *nw = nn_world_of(w);
+    const struct nn_area *a = &nw->areas[c->area];
     uint64_t which;
 
     if (a->file_count > 0 && sim_percent(w, nw->data_percent)) {
-        nn_any_content(w, a, req);
+        nn_any_content(w, c, req);
         return;
     }
     if (sim_percent(w, nw->quota_percent)) {
@@ -173,7 +174,7 @@ Dfs__MetaRequest *nn_any_request(struct sim_world *w, struct nn_client *c)
                               : !c->tree.active && sim_percent(w, nn_world_of(w)->tree_percent))
         nn_any_tree(w, c, req);
     else if (sim_percent(w, 70))
-        any_change(w, a, req);
+        any_change(w, c, req);
     else
         any_read(w, a, req);
     return req;

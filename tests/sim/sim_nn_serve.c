@@ -357,6 +357,15 @@ static void propose_cluster(struct nn *nn)
     gather(nn, &req, own_op(nn));
 }
 
+static uint32_t known_format(const struct nn *nn)
+{
+    const struct nn_world *nw = nn_world_of(nn->w);
+
+    if (nn->w->now_ns < nw->usage_at_ns)
+        return FSM_FORMAT_FIRST;
+    return nn->w->now_ns < nw->marks_at_ns ? FSM_FORMAT_USAGE : FSM_FORMAT;
+}
+
 /* As when the last of them runs the new release: the counters of directories begin in a tree that is
  * there. In half of the schedules that is before the cluster is made. */
 static void propose_format(struct nn *nn)
@@ -364,7 +373,7 @@ static void propose_format(struct nn *nn)
     Dfs__MetaRequest req = DFS__META_REQUEST__INIT;
     Dfs__FormatOp op = DFS__FORMAT_OP__INIT;
 
-    op.format = FSM_FORMAT;
+    op.format = known_format(nn);
     req.op_case = DFS__META_REQUEST__OP_FORMAT;
     req.format = &op;
     gather(nn, &req, own_op(nn));
@@ -457,7 +466,7 @@ static void sweep(struct nn *nn)
     size_t n;
 
     nn->swept_ns = nn->w->now_ns;
-    if (fsm_state(nn->fsm)->format < FSM_FORMAT && nn->w->now_ns >= nw->format_at_ns)
+    if (fsm_state(nn->fsm)->format < known_format(nn))
         propose_format(nn);
     if (fsm_cluster(nn->fsm, &cluster) == -ENOENT)
         propose_cluster(nn);

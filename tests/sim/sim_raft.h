@@ -100,6 +100,7 @@ enum {
     X(inline_moved, "inline content moved into chunks")                                            \
     X(tails_marked, "truncations that left a tail to zero")                                        \
     X(tails_cleared, "tails zeroed")                                                               \
+    X(late_dones, "tails of an earlier truncation zeroed")                                         \
     X(growth_refused, "growth refused until a tail is zeroed")                                     \
     X(commits_after_cut, "commits of chunks that are not there")                                   \
     X(replays, "logs replayed into a fresh store")                                                 \
@@ -124,7 +125,7 @@ struct sim_stats {
     SIM_NN_SOMETIMES(SIM_FIELD)
 #undef SIM_FIELD
     uint64_t events;
-    uint64_t stale_clears; /* Marks of truncations cleared for an earlier one. */
+    uint64_t stale_clears; /* Marks cleared for an earlier truncation, by older clients. */
     int64_t virtual_ns;
     int64_t recovery_max_ns; /* The longest from quiet to whole. */
 };

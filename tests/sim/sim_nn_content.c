@@ -265,6 +265,9 @@ static void count_rare(struct sim_world *w, const Dfs__MetaRequest *req,
 
     s->format_refusals += reply->status == -EOPNOTSUPP;
     s->quota_refusals += reply->status == -EDQUOT;
+    /* A mark's version came from a leader; no later one may know less. */
+    if (req->op_case == DFS__META_REQUEST__OP_TRUNC_DONE && reply->status == -EOPNOTSUPP)
+        sim_fail(w, "the version of a mark is refused");
     if (req->op_case == DFS__META_REQUEST__OP_TRUNC_DONE)
         s->tails_cleared += reply->status == 0;
     if (req->op_case == DFS__META_REQUEST__OP_TRUNC_DONE)

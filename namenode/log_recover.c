@@ -462,6 +462,13 @@ static int look_in_ring(struct recovery *rc)
     return r == -ENODATA ? 0 : r; /* Shorter than it should be: made, but never used. */
 }
 
+/* The next segment begins where the log ends by now: nothing is missing here, and what lies behind
+ * was left by a truncation, or by an older one than the hard state knows. */
+static bool goes_on_after(const struct recovery *rc, size_t at)
+{
+    return at + 1 < rc->count && rc->found[at + 1].header.first_index == rc->l->last_index + 1;
+}
+
 static int walk(struct recovery *rc)
 {
     CLEANUP_BUF struct buf bytes = {0};
@@ -489,7 +496,8 @@ static int walk(struct recovery *rc)
         seg = log_layout_add(l, &s->header);
         l->tail_count = 0; /* What is before a later segment was synced. */
         walk_segment(rc, &bytes, seg);
-        look_behind(rc, s, &bytes, seg->used);
+        if (!goes_on_after(rc, i))
+            look_behind(rc, s, &bytes, seg->used);
     }
     return look_in_ring(rc);
 }

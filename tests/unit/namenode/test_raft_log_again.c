@@ -74,7 +74,8 @@ static int teardown(void **state)
     return 0;
 }
 
-static void append(struct fixture *f, uint64_t truncate_from, unsigned count, uint64_t term)
+static void append_of(struct fixture *f, uint64_t truncate_from, unsigned count, uint64_t term,
+                      size_t len)
 {
     struct raft_update up = {.write_id = f->next_write++, .truncate_from = truncate_from};
     struct raft_entry entries[16];
@@ -83,14 +84,19 @@ static void append(struct fixture *f, uint64_t truncate_from, unsigned count, ui
         f->last = truncate_from - 1;
     for (unsigned i = 0; i < count; i++) {
         entries[i] = (struct raft_entry){
-            .index = ++f->last, .term = term, .type = RAFT_ENTRY_NORMAL, .buf = raft_buf_new(LEN)};
-        memset(entries[i].buf->data, (int)term, LEN);
+            .index = ++f->last, .term = term, .type = RAFT_ENTRY_NORMAL, .buf = raft_buf_new(len)};
+        memset(entries[i].buf->data, (int)term, len);
     }
     up.entries = entries;
     up.entry_count = count;
     raft_log_append_async(f->log, &up);
     for (unsigned i = 0; i < count; i++)
         raft_buf_unref(entries[i].buf);
+}
+
+static void append(struct fixture *f, uint64_t truncate_from, unsigned count, uint64_t term)
+{
+    append_of(f, truncate_from, count, term, LEN);
 }
 
 static uint64_t term_read(struct fixture *f, uint64_t index)
@@ -160,6 +166,37 @@ static void what_a_failed_sync_left_is_written_again(void **state)
     assert_int_equal(f->boot.last_index, 1);
 }
 
+/*
+ * A truncation leaves records behind in its segment, where the next segment was begun before they were
+ * all written over. The hard state knows of the last truncation, or start, alone: two starts later they
+ * are as good as any, and looked like entries that had been synced behind one that is gone.
+ */
+static void what_a_truncation_left_is_no_proof_of_damage(void **state)
+{
+    struct fixture *f = *state;
+
+    for (unsigned i = 0; i < 40; i++) {
+        append(f, 0, 1, 1);
+        raft_log_pump(f->log, true);
+    }
+    append_of(f, 10, 2, 2, 5000);
+    raft_log_pump(f->log, true);
+    append_of(f, 0, 1, 2, 12000); /* It does not fit: record 30 and those behind it stay. */
+    raft_log_pump(f->log, true);
+    for (unsigned i = 0; i < 50; i++) {
+        append(f, 0, 1, 2);
+        raft_log_pump(f->log, true);
+    }
+    for (unsigned start = 0; start < 3; start++) {
+        close_log(f);
+        open_log(f);
+        assert_int_equal(f->boot.faulty_from, 0);
+        assert_int_equal(f->boot.last_index, f->last);
+        append(f, 0, 1, 2);
+        raft_log_pump(f->log, true);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -167,6 +204,7 @@ int main(void)
         T(what_is_not_written_yet_is_not_read_ahead),
         T(entries_of_an_earlier_life_get_their_headers),
         T(what_a_failed_sync_left_is_written_again),
+        T(what_a_truncation_left_is_no_proof_of_damage),
 #undef T
     };
 

@@ -326,6 +326,13 @@ static void recovered(struct sim_world *w, struct sim_node *n)
     l->is_recovered = true;
 }
 
+static bool is_whole(const struct sim_node *n)
+{
+    const struct nn_log *l = n->storage;
+
+    return l == NULL || l->faulty_to == 0;
+}
+
 /* ---- rot ---- */
 
 struct last_segment {
@@ -376,6 +383,7 @@ const struct sim_storage nn_log_storage = {
     .compact = compact,
     .read = read_log,
     .recovered = recovered,
+    .is_whole = is_whole,
     .damage = damage,
     .done = done,
 };

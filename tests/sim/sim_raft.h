@@ -200,6 +200,8 @@ struct sim_storage {
     uint64_t (*compact)(struct sim_world *w, struct sim_node *n, uint64_t index);
     raft_entries_read_fn *read; /* ctx: the node */
     void (*recovered)(struct sim_world *w, struct sim_node *n);
+    /* ...and that is on the disk. */
+    bool (*is_whole)(const struct sim_node *n);
     /* Of a node that is down. False: it could not be done. */
     bool (*damage)(struct sim_world *w, struct sim_node *n);
     void (*done)(struct sim_world *w, struct sim_node *n);

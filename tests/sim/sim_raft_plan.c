@@ -201,7 +201,8 @@ static void damage(struct sim_world *w, struct sim_node *n)
     uint64_t last = sim_log_last(&n->durable), from;
 
     for (unsigned i = 0; i < w->node_count; i++) {
-        if (w->nodes[i].faulty_to > 0)
+        if (w->nodes[i].faulty_to > 0 ||
+            (w->storage != NULL && !w->storage->is_whole(&w->nodes[i])))
             return;
     }
     if (n->durable.count == 0 || w->disk_is_lost)

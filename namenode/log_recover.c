@@ -419,6 +419,20 @@ static void cut_tail(struct log_layout *l, const struct log_ring_entry *e)
     memmove(l->tail, l->tail + at + 1, l->tail_count * sizeof(*l->tail));
 }
 
+/*
+ * A header that the kernel shows need not be on the disk: the sync that failed, and ended the process
+ * before, has left it so, and no later sync would write it. So what was read is written once more.
+ */
+static int write_ring_again(const char *path, struct vfs *vfs, const uint8_t *bytes, size_t len)
+{
+    CLEANUP(vfs_file) struct vfs_file *f = NULL;
+    int r = vfs_open(vfs, path, O_RDWR, 0, &f);
+
+    if (r == 0)
+        r = vfs_pwrite(f, bytes, len, 0);
+    return r < 0 ? r : vfs_sync(f);
+}
+
 static int look_in_ring(struct recovery *rc)
 {
     CLEANUP(vfs_file) struct vfs_file *f = NULL;
@@ -458,6 +472,8 @@ static int look_in_ring(struct recovery *rc)
         log_warn("headers in the ring are torn or damaged: they tell nothing until they are "
                  "written anew",
                  "file=%s headers=%u", path, bad);
+    if (r == 0)
+        r = write_ring_again(path, rc->vfs, bytes, (size_t)LOG_RING_COUNT * LOG_RING_ENTRY);
     free(bytes);
     return r == -ENODATA ? 0 : r; /* Shorter than it should be: made, but never used. */
 }

@@ -167,6 +167,34 @@ static void what_a_failed_sync_left_is_written_again(void **state)
 }
 
 /*
+ * The header of an entry is in the ring, as the kernel shows it, but its sync failed: what comes after
+ * the next start counts on it, to tell a rotten entry from a torn one.
+ */
+static void a_header_whose_sync_failed_is_written_again(void **state)
+{
+    struct fixture *f = *state;
+
+    append(f, 0, 3, 1);
+    raft_log_pump(f->log, true);
+    append(f, 0, 1, 1);
+    vfs_fake_fail(f->disk, VFS_FAKE_SYNC, 1, EIO, false); /* The entry's is the first. */
+    raft_log_pump(f->log, true);
+    close_log(f);
+    vfs_fake_fail_none(f->disk);
+    vfs_fake_kill(f->disk);
+    open_log(f);
+    assert_int_equal(f->boot.last_index, 4);
+    close_log(f);
+    vfs_fake_crash(f->disk, NULL);
+    assert_int_equal(vfs_fake_flip_bit(f->disk, "/log/seg-0000000000000001",
+                                       LOG_SEGMENT_DATA + 3 * RECORD + 70, 3),
+                     0);
+    open_log(f);
+    assert_int_equal(f->boot.faulty_from, 4);
+    assert_int_equal(f->boot.faulty_to, 4);
+}
+
+/*
  * A truncation leaves records behind in its segment, where the next segment was begun before they were
  * all written over. The hard state knows of the last truncation, or start, alone: two starts later they
  * are as good as any, and looked like entries that had been synced behind one that is gone.
@@ -204,6 +232,7 @@ int main(void)
         T(what_is_not_written_yet_is_not_read_ahead),
         T(entries_of_an_earlier_life_get_their_headers),
         T(what_a_failed_sync_left_is_written_again),
+        T(a_header_whose_sync_failed_is_written_again),
         T(what_a_truncation_left_is_no_proof_of_damage),
 #undef T
     };

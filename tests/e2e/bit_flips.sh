@@ -45,6 +45,12 @@ follower() { [ "$(leader)" = nn2 ] && echo nn3 || echo nn2; }
 leads() { [ "$(leader)" = "$1" ]; }
 hand_over() { leads "$1" || "$dfs" namenode transfer "${1#nn}" --config conf/operator.conf; }
 can_lead() { wait_until 30 hand_over "$1" && wait_until 20 leads "$1" && wait_until 20 touch "$MNT/by-$1"; }
+# One whose store is damaged may end of it as soon as it begins to lead.
+ended() { gone "$(cat "run/$1.pid" 2>/dev/null)"; }
+ends_or_hands_over() { ended "$1" || hand_over "$1"; }
+ends_or_leads() { ended "$1" || leads "$1"; }
+ends_or_is_used() { ended "$1" || touch "$MNT/by-$1"; }
+can_lead_or_ends() { wait_until 30 ends_or_hands_over "$1" && wait_until 20 ends_or_leads "$1" && wait_until 20 ends_or_is_used "$1"; }
 well() { wait_until 60 bash -c "'$dfs' report && '$dfs' cluster status --dir '$DIR'"; }
 works() { echo "$1" >"$MNT/work" && [ "$(cat "$MNT/work")" = "$1" ] && ls -R "$MNT/tree" >"$DIR/ls"; }
 said() { tail -c "+$((mark + 1))" "log/$n.log" | grep -qE -- "$1"; }
@@ -116,7 +122,7 @@ revive() {
 }
 # What was not met by then would be met when another one is down: the store is given up.
 ask_and_replace() {
-    check "  $n leads and is asked for all" can_lead "$n"
+    check "  $n leads and is asked for all" can_lead_or_ends "$n"
     check "  the tree is what it was" diff -r --no-dereference "$DIR/tree" "$MNT/tree"
     check "  all are well again" revive
     healed "$kind, and the rest" "$anew" "$(db)/MANIFEST-*" 0-60

@@ -317,7 +317,10 @@ void group_crown(struct group *g, unsigned id, unsigned voter)
         (void)group_step(g, id, &ev);
         yes.type = n->up.role == RAFT_CANDIDATE ? RAFT_MSG_VOTE_REPLY : RAFT_MSG_PREVOTE_REPLY;
         yes.term = n->up.term + (yes.type == RAFT_MSG_PREVOTE_REPLY);
-        group_inject(g, voter, id, &yes);
+        for (unsigned from = 1; from <= g->count; from++) { /* A new group is begun by all. */
+            if (from == voter || (from != id && yes.type == RAFT_MSG_PREVOTE_REPLY))
+                group_inject(g, from, id, &yes);
+        }
         group_drop(g);
     }
     assert(n->up.role == RAFT_LEADER);

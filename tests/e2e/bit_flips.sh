@@ -71,6 +71,22 @@ harm() {
         shift 2
     done
 }
+# A damaged block of a table is met when somebody asks for it, at the latest by the scrub: its namenode
+# ends then, and whoever looks after it starts it again, as systemd does.
+start_the_ended() {
+    local node
+    for node in nn1 nn2 nn3; do
+        ! ended "$node" || "$dfs" cluster start --dir "$DIR" "$node"
+    done
+    "$dfs" report && "$dfs" cluster status --dir "$DIR"
+}
+revived() { wait_until 60 start_the_ended; }
+back() {
+    case $kind in
+    db-*) revived ;;
+    *) well ;;
+    esac
+}
 # healed KIND PATTERN FILE HOW...: by itself, and says PATTERN.
 healed() {
     local pattern=$2
@@ -78,7 +94,7 @@ healed() {
     harm "$@"
     check "$kind: ${at[*]}: the mount goes on" works "$kind"
     "$dfs" cluster start --dir "$DIR" "$n"
-    check "  $n is back by itself" well
+    check "  $n is back by itself" back
     [ -z "$pattern" ] || check "  and says what it found" wait_until 10 said "$pattern"
 }
 # refused KIND PATTERN FILE HOW...: it does not start, and says PATTERN; with the right bits it does.
@@ -108,23 +124,14 @@ while_running() {
     check "  $where: the mount goes on" works "$1"
     "$dfs" cluster kill --dir "$DIR" "$n" >/dev/null 2>&1
     "$dfs" cluster start --dir "$DIR" "$n"
-    check "  $n is back by itself" well
+    check "  $n is back by itself" back
 }
 
-# A damaged block of a table is met when somebody asks for it: its namenode ends then, for the others to
-# go on, and begins anew at its next start.
-revive() {
-    local node
-    for node in nn1 nn2 nn3; do
-        gone "$(cat "run/$node.pid" 2>/dev/null)" && "$dfs" cluster start --dir "$DIR" "$node"
-    done
-    well
-}
 # What was not met by then would be met when another one is down: the store is given up.
 ask_and_replace() {
     check "  $n leads and is asked for all" can_lead_or_ends "$n"
     check "  the tree is what it was" diff -r --no-dereference "$DIR/tree" "$MNT/tree"
-    check "  all are well again" revive
+    check "  all are well again" back
     healed "$kind, and the rest" "$anew" "$(db)/MANIFEST-*" 0-60
 }
 
@@ -176,7 +183,7 @@ for round in $(seq "$ROUNDS"); do
             check "$kind: ${at[*]}: a scrub finds what nobody reads" wait_until 60 said 'was read .*damaged=yes'
             check "  $n ends" wait_until 20 ended "$n"
             check "  the mount goes on" works "$kind"
-            check "  it is set aside, and filled by the others" revive
+            check "  it is set aside, and filled by the others" revived
             check "  and says so" said "$anew"
             configure scrub off
             ;;
@@ -185,11 +192,11 @@ for round in $(seq "$ROUNDS"); do
     done
 done
 for n in nn1 nn2 nn3; do
-    revive >"$DIR/revive.out" 2>&1
+    revived >"$DIR/revive.out" 2>&1
     check "$n leads" can_lead $n
     check "  the tree is what it was" diff -r --no-dereference "$DIR/tree" "$MNT/tree"
 done
-check "all are well" revive
+check "all are well" revived
 check "all copies are the same" "$dfs" fsck --replicas
 check "nothing is left to mend" wait_until 20 bash -c "! ls '$DIR'/nn?/DIVERGED"
 log_ignore='damaged|has to stop|cannot be opened|cannot be read|rocksdb|cannot start|metadata store|lacks what was cut'

@@ -228,7 +228,8 @@ static int rocks_iter_new(struct kv *kv, const void *prefix, size_t len, struct 
     i->it.ops = &rocks_iter_ops;
     i->k = k;
     i->options = rocksdb_readoptions_create();
-    memcpy(i->end, prefix, len);
+    if (len > 0)
+        memcpy(i->end, prefix, len);
     while (len > 0 && i->end[len - 1] == UINT8_MAX)
         len--;
     if (len > 0) {

@@ -76,7 +76,7 @@ static void progress_moves_within_a_chunk(void **state)
 {
     CLEANUP(join) struct join *j = join_new((struct pg_id){1}, NULL, 0, 0);
     struct side s = {.state = {.id = {CHUNK}, .len = BLOCKS * CHUNK_BLOCK_SIZE - 100}};
-    struct join_actions todo = {0};
+    struct join_actions asked = {0};
     struct join_progress p, last = {0};
     unsigned moves = 0;
 
@@ -87,12 +87,12 @@ static void progress_moves_within_a_chunk(void **state)
         s.slots[i] = i + 1;
         s.hashes[i] = i + 1000;
     }
-    join_start(j, &todo);
-    for (size_t i = 0; i < todo.count; i++) {
-        struct join_action a = todo.items[i];
+    join_start(j, &asked);
+    for (size_t i = 0; i < asked.count; i++) {
+        struct join_action a = asked.items[i];
 
         s.is_copied = s.is_copied || a.kind == JOIN_ACT_TRUNCATE;
-        answer(&s, j, &a, &todo);
+        answer(&s, j, &a, &asked);
         join_progress(j, &p);
         assert_true(p.bytes_done >= last.bytes_done);
         assert_true(p.bytes_done <= s.state.len);
@@ -103,7 +103,7 @@ static void progress_moves_within_a_chunk(void **state)
     assert_int_equal(last.bytes_done, s.state.len);
     assert_int_equal(last.bytes_total, s.state.len);
     assert_int_equal(moves, BLOCKS * CHUNK_BLOCK_SIZE / CHUNK_OP_MAX);
-    join_actions_done(&todo);
+    join_actions_done(&asked);
     free(s.bytes);
 }
 

@@ -44,6 +44,7 @@ void log_meta_encode(const struct log_meta *m, uint8_t out[LOG_BLOCK])
     put_le64(out + 48, m->first_seq);
     put_le64(out + 56, m->faulty_from);
     put_le64(out + 64, m->faulty_to);
+    put_le32(out + 72, m->faulty_term <= UINT32_MAX ? (uint32_t)m->faulty_term : 0);
     put_le32(out + META_BYTES - 4, crc32c(out, META_BYTES - 4));
 }
 
@@ -75,7 +76,11 @@ int log_meta_decode(const uint8_t in[LOG_BLOCK], struct log_meta *ret_meta)
         .first_seq = get_le64(in + 48),
         .faulty_from = get_le64(in + 56),
         .faulty_to = get_le64(in + 64),
+        .faulty_term = get_le32(in + 72),
     };
+    /* Not told: by a release that knew no such bound, or it was too long. This one always holds. */
+    if (ret_meta->faulty_to > 0 && ret_meta->faulty_term == 0)
+        ret_meta->faulty_term = ret_meta->hard_state.term;
     return 0;
 }
 

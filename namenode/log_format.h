@@ -42,6 +42,7 @@ struct log_meta {
     uint64_t first_seq;   /* segments with a lower sequence number are not part of the log */
     uint64_t faulty_from; /* entries that were durable once and are lost; 0: none */
     uint64_t faulty_to;
+    uint64_t faulty_term; /* none of them is of a later term; 0: none */
 };
 
 struct log_segment_header {

@@ -41,9 +41,11 @@ struct recovery {
     uint64_t seed;               /* of a segment that is made here */
     struct found_segment *found; /* ordered by seq */
     size_t count, capacity;
-    uint64_t durable_to; /* last entry of which there is proof that it was durable */
-    uint32_t last_crc;   /* of the entry before; 0: not known */
-    bool is_outdated;    /* the meta slots are older than what was written after them */
+    uint64_t durable_to;   /* last entry of which there is proof that it was durable */
+    uint64_t durable_term; /* the latest of a lost entry; holds if that of the last is known */
+    bool is_term_known;
+    uint32_t last_crc; /* of the entry before; 0: not known */
+    bool is_outdated;  /* the meta slots are older than what was written after them */
 };
 
 static void tail_add(struct log_layout *l, const struct log_record *rec)
@@ -360,6 +362,16 @@ static void note_epoch(struct recovery *rc, uint64_t epoch)
     rc->is_outdated = rc->is_outdated || epoch > rc->l->meta.epoch;
 }
 
+/* There is proof that this entry, which is not in the log, was durable. Term 0: it doesn't tell. */
+static void note_durable(struct recovery *rc, uint64_t index, uint64_t term)
+{
+    if (index > rc->durable_to) {
+        rc->durable_to = index;
+        rc->is_term_known = term > 0;
+    }
+    rc->durable_term = MAX(rc->durable_term, term);
+}
+
 /* Adds the good records that follow the log so far; stops at the first that is not. */
 static void walk_segment(struct recovery *rc, const struct buf *bytes, struct log_segment *seg)
 {
@@ -378,6 +390,7 @@ static void walk_segment(struct recovery *rc, const struct buf *bytes, struct lo
         tail_add(rc->l, &rec);
         rc->last_crc = rec.entry_crc;
         rc->l->last_index = rec.index;
+        rc->l->last_term = rec.term;
     }
 }
 
@@ -386,7 +399,7 @@ static void look_behind(struct recovery *rc, const struct found_segment *s, cons
                         uint64_t from)
 {
     uint64_t bad = rc->l->last_index + 1;
-    uint64_t seen = 0;
+    uint64_t seen = 0, term = 0;
     bool proof = false;
 
     for (uint64_t off = from; off + LOG_SECTOR <= bytes->len; off += LOG_SECTOR) {
@@ -399,10 +412,11 @@ static void look_behind(struct recovery *rc, const struct found_segment *s, cons
         if (log_is_void(&rc->l->meta, rec.epoch, rec.index) || rec.index <= bad)
             continue;
         seen = MAX(seen, rec.index);
+        term = MAX(term, rec.term);
         proof = proof || rec.batch_first > bad;
     }
     if (proof)
-        rc->durable_to = MAX(rc->durable_to, seen);
+        note_durable(rc, seen, term);
 }
 
 /* The entries up to this one are in the ring, the tail begins after it. */
@@ -464,7 +478,7 @@ static int look_in_ring(struct recovery *rc)
         if (log_is_void(&rc->l->meta, e.epoch, e.index))
             continue;
         if (e.index > rc->l->last_index)
-            rc->durable_to = MAX(rc->durable_to, e.index);
+            note_durable(rc, e.index, e.term);
         else
             cut_tail(rc->l, &e);
     }
@@ -499,7 +513,7 @@ static int walk(struct recovery *rc)
             l->last_index = s->header.first_index - 1;
         /* A hole before this segment: what is missing was synced before it was begun. */
         if (s->header.first_index > l->last_index + 1)
-            rc->durable_to = MAX(rc->durable_to, s->header.first_index - 1);
+            note_durable(rc, s->header.first_index - 1, 0);
         if (s->header.first_index < l->last_index + 1)
             return -EBADMSG; /* No writer of ours begins a segment inside another. */
         r = read_segment(rc, s, &bytes);
@@ -625,9 +639,14 @@ static int finish(struct recovery *rc)
     r = write_tail_again(rc);
     if (r < 0)
         return r;
-    rc->durable_to = MUTANT(DAMAGE_IS_TORN) ? 0 : MAX(rc->durable_to, m.faulty_to);
+    if (m.faulty_to > 0)
+        note_durable(rc, m.faulty_to, m.faulty_term);
+    if (MUTANT(DAMAGE_IS_TORN))
+        rc->durable_to = 0;
     m.faulty_from = rc->durable_to > l->last_index ? l->last_index + 1 : 0;
     m.faulty_to = m.faulty_from ? rc->durable_to : 0;
+    m.faulty_term = rc->is_term_known ? rc->durable_term : m.hard_state.term;
+    m.faulty_term = m.faulty_from ? m.faulty_term : 0;
     /* First the damage is noted, then its traces may go; what is torn is void from here on. */
     m.generation++;
     m.epoch++;

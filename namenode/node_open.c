@@ -145,6 +145,7 @@ static int start_raft(struct node *n, const struct raft_log_boot *on_disk)
                              .applied = {.index = pos.index, .term = pos.term},
                              .faulty_from = on_disk->faulty_from,
                              .faulty_to = on_disk->faulty_to,
+                             .faulty_term = on_disk->faulty_term,
                              .alone_since_ns = n->locked_ns};
     struct raft_config config;
     int r;
@@ -209,12 +210,15 @@ int node_open_raft(struct node *n, void (*durable)(void *ctx, uint64_t write_id)
     if (data_dir_is_diverged(n->dir)) {
         log_warn("the metadata of this replica had diverged: it begins anew, by a snapshot",
                  "id=%" PRIu64, n->conf->id.v);
+        boot.faulty_term = boot.faulty_to > 0 ? boot.faulty_term : boot.last_term;
         boot.faulty_to = MAX(boot.faulty_to, boot.last_index);
         boot.faulty_from = boot.faulty_to > 0 ? 1 : 0;
         boot.first_index = 1;
         boot.last_index = 0;
-        raft_log_lose(n->log, boot.faulty_to);
+        raft_log_lose(n->log, boot.faulty_to, boot.faulty_term);
     }
+    if (boot.faulty_to > 0)
+        n->role = RAFT_RECOVERING; /* What the start says of it is a change, if it is another. */
     log_info("opened", "dir=%s applied=%" PRIu64 " log=%" PRIu64 "..%" PRIu64 " direct_io=%s",
              n->conf->data_dir, fsm_applied(n->fsm).index, boot.first_index, boot.last_index,
              raft_log_is_direct(n->log) ? "yes" : "no");

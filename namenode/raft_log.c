@@ -514,6 +514,11 @@ static void recycle_range(struct raft_log *log, size_t from, size_t to)
         recycle(log, &log->layout.segments[i].header);
 }
 
+static void forget_damage(struct log_meta *m)
+{
+    m->faulty_from = m->faulty_to = m->faulty_term = 0;
+}
+
 static void reset(struct raft_log *log, uint64_t base)
 {
     struct log_layout *l = &log->layout;
@@ -524,7 +529,7 @@ static void reset(struct raft_log *log, uint64_t base)
     l->meta.truncate_from = base + 1;
     l->meta.first_seq = l->next_seq;
     if (l->meta.faulty_to <= base)
-        l->meta.faulty_from = l->meta.faulty_to = 0;
+        forget_damage(&l->meta);
     begin_segment(log, base + 1, 0);
     push_meta(log);
     recycle_range(log, 0, old);
@@ -593,12 +598,15 @@ void raft_log_reset(struct raft_log *log, uint64_t base)
     kick(log);
 }
 
-void raft_log_lose(struct raft_log *log, uint64_t to)
+void raft_log_lose(struct raft_log *log, uint64_t to, uint64_t term)
 {
+    struct log_meta *m = &log->layout.meta;
+
     if (log->is_dead)
         return;
-    log->layout.meta.faulty_from = to > 0 ? 1 : 0;
-    log->layout.meta.faulty_to = to;
+    m->faulty_from = to > 0 ? 1 : 0;
+    m->faulty_to = to;
+    m->faulty_term = to > 0 ? term : 0;
     reset(log, 0);
     kick(log);
 }
@@ -645,7 +653,7 @@ void raft_log_set_recovered(struct raft_log *log)
 {
     if (log->layout.meta.faulty_to == 0 || log->is_dead)
         return;
-    log->layout.meta.faulty_from = log->layout.meta.faulty_to = 0;
+    forget_damage(&log->layout.meta);
     push_meta(log);
     kick(log);
 }
@@ -739,8 +747,10 @@ int raft_log_open(const struct raft_log_config *config, struct raft_log_boot *re
         .hard_state = l->meta.hard_state,
         .first_index = raft_log_first_index(log),
         .last_index = l->last_index,
+        .last_term = l->last_term > 0 ? l->last_term : l->meta.hard_state.term,
         .faulty_from = l->meta.faulty_from,
         .faulty_to = l->meta.faulty_to,
+        .faulty_term = l->meta.faulty_term,
     };
     *ret_log = STEAL(log);
     return 0;

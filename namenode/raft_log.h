@@ -53,8 +53,10 @@ struct raft_log_boot {
     struct raft_hard_state hard_state;
     uint64_t first_index; /* Of the first entry, if there are any... */
     uint64_t last_index;  /* ...else last_index == first_index - 1. */
+    uint64_t last_term;   /* Of the last entry; if there is none, an entry's cannot be later. */
     uint64_t faulty_from; /* Were durable once, are lost (I11); 0: none. from == last_index + 1. */
     uint64_t faulty_to;
+    uint64_t faulty_term; /* None of them is of a later term. */
 };
 
 struct raft_log_stats {
@@ -91,9 +93,9 @@ void raft_log_append_async(struct raft_log *log, const struct raft_update *up);
 /* Drops all entries; the log goes on after base. In order with the appends; nothing tells when. */
 void raft_log_reset(struct raft_log *log, uint64_t base);
 
-/* All entries, which once were durable up to `to`, are given up: the log is empty, they are faulty.
- */
-void raft_log_lose(struct raft_log *log, uint64_t to);
+/* All entries, which once were durable up to `to` and none of a later term than this, are given up:
+ * the log is empty, they are faulty. */
+void raft_log_lose(struct raft_log *log, uint64_t to, uint64_t term);
 
 /* raft_entries_read_fn: ctx is the log. -EAGAIN while it is being fetched; see `fetched`. */
 int raft_log_read(void *log, uint64_t first, size_t entry_max, size_t bytes_max,

@@ -115,17 +115,20 @@ void follow_commit(struct raft *r, uint64_t commit)
 }
 
 /*
- * Were all entries that we ever acknowledged restored by a leader? Yes if our log reaches as far
- * as it did: a leader sent what is there now. Yes also if a leader elected since, so without our
- * voice, has given us an entry of its own term: all that was committed before is in its log.
+ * Do we have again all that was committed of what we lost? Yes if our log reaches as far as it did:
+ * a leader sent what is there now. Yes also if it ends in a later term than any lost entry's: what
+ * was committed of those is in the leader's log, and there before any entry of a later term, up to
+ * which ours is the same (README.md has the proof).
  */
 void follow_check_repaired(struct raft *r)
 {
     uint64_t term = 0;
-    bool newer = r->hard_state.term > r->boot_term &&
-                 entries_term(&r->log, r->durable_index, &term) && term == r->hard_state.term;
 
-    if (r->faulty_to == 0 || (r->durable_index < r->faulty_to && !newer))
+    if (r->faulty_to == 0)
+        return;
+    (void)entries_term(&r->log, r->durable_index, &term);
+    if (r->durable_index < r->faulty_to && term <= r->faulty_term &&
+        !(MUTANT(r, REPAIRED_BY_SAME_TERM) && term == r->faulty_term))
         return;
     r->faulty_to = 0;
     assert(r->role == RAFT_RECOVERING);

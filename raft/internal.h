@@ -92,7 +92,7 @@ struct raft {
 
     /* RECOVERING. */
     uint64_t faulty_to;
-    uint64_t boot_term;
+    uint64_t faulty_term;
     struct raft_point boot_applied; /* Until the start: R8 against what the log holds. */
 
     uint64_t heard_term; /* The highest seen in any message. */

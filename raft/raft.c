@@ -41,7 +41,8 @@ int raft_new(const struct raft_config *config, const struct raft_boot *boot, str
     uint64_t base = boot->log_first > 0 ? boot->log_first - 1 : applied->index;
     struct raft *r;
 
-    if (!config_is_sound(config) || base > applied->index || boot->faulty_from > boot->faulty_to)
+    if (!config_is_sound(config) || base > applied->index || boot->faulty_from > boot->faulty_to ||
+        (boot->faulty_to > 0 && boot->faulty_term == 0))
         return -EINVAL;
 
     r = raft_alloc(1, sizeof(*r));
@@ -50,7 +51,6 @@ int raft_new(const struct raft_config *config, const struct raft_boot *boot, str
         r->cfg.inflight_messages_max = INFLIGHT_MAX;
     r->rng = config->seed;
     r->hard_state = boot->hard_state;
-    r->boot_term = boot->hard_state.term;
     entries_init(&r->log, base, base == applied->index ? applied->term : 0);
     members_init(&r->members, applied->index, &applied->conf);
     r->applied_index = applied->index;
@@ -58,6 +58,7 @@ int raft_new(const struct raft_config *config, const struct raft_boot *boot, str
     r->alone_since_ns = boot->alone_since_ns;
     if (boot->faulty_to > applied->index)
         r->faulty_to = boot->faulty_to;
+    r->faulty_term = boot->faulty_term;
     r->role = r->faulty_to > 0 ? RAFT_RECOVERING : RAFT_FOLLOWER;
     r->peers = raft_alloc(RAFT_MEMBERS_MAX, sizeof(*r->peers));
     *ret_raft = r;
@@ -474,6 +475,7 @@ void raft_start(struct raft *r, int64_t now_ns, struct raft_update *ret_update)
     /* A state that came from a backup: its log is new, and has to go on in a later term. */
     if (r->hard_state.term < r->boot_applied.term)
         raft_set_hard_state(r, r->boot_applied.term, RAFT_NOBODY);
+    follow_check_repaired(r); /* It was, and the end came before the rim had noted it. */
     election_start(r);
     memset(ret_update, 0, sizeof(*ret_update));
     finish(r, ret_update);

@@ -93,6 +93,7 @@ struct raft_boot {
      * shows another role than RECOVERING. */
     uint64_t faulty_from;
     uint64_t faulty_to;
+    uint64_t faulty_term; /* None of them is of a later term; remembered like `to`. */
     /* Since when no earlier life of this replica can have said anything (it held the lock on the log
      * until then), by the clock of the events: the quarantine (R5) counts from there, not from when
      * all that is on disk was read. 0: from raft_start(). */
@@ -319,6 +320,7 @@ enum raft_mutant {
     RAFT_MUTANT_CONF_EARLY,
     RAFT_MUTANT_READ_WITHOUT_ROUND,
     RAFT_MUTANT_DAMAGED_VOTES,
+    RAFT_MUTANT_REPAIRED_BY_SAME_TERM,
     RAFT_MUTANT_TRUNCATED_IS_DURABLE,
     RAFT_MUTANT_COMMIT_BEYOND_MESSAGE,
     RAFT_MUTANT_LEASE_FROM_ARRIVAL,

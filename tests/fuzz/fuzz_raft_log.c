@@ -241,6 +241,7 @@ static bool is_same(const struct raft_log_boot *a, const struct raft_log_boot *b
 {
     return a->first_index == b->first_index && a->last_index == b->last_index &&
            a->faulty_from == b->faulty_from && a->faulty_to == b->faulty_to &&
+           (a->faulty_term > UINT32_MAX || a->faulty_term == b->faulty_term) &&
            a->hard_state.term == b->hard_state.term;
 }
 

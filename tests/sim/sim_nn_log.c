@@ -141,6 +141,9 @@ static void check_found(struct sim_world *w, const struct sim_node *n, const str
     if (boot->faulty_to > l->faulty_to && !l->is_damaged)
         sim_fail(w, "I11: node %u takes a torn write, after %lu, for damage up to %lu", id,
                  UL(sim_log_last(got)), UL(boot->faulty_to));
+    if (boot->faulty_to > 0 && boot->faulty_to == n->faulty_to && boot->faulty_term < n->lost_term)
+        sim_fail(w, "I11: node %u lost entries of term %lu and tells %lu", id, UL(n->lost_term),
+                 UL(boot->faulty_term));
 }
 
 /* ---- start and end ---- */
@@ -202,6 +205,7 @@ static void open_log(struct sim_world *w, struct sim_node *n)
     n->durable = got;
     n->hard_state = boot.hard_state;
     n->faulty_to = boot.faulty_to;
+    n->faulty_term = boot.faulty_term;
     sim_disk_forget(n);
 }
 

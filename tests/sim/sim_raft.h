@@ -296,6 +296,8 @@ struct sim_node {
     struct sim_log durable;
     struct sim_state flushed;
     uint64_t faulty_to;
+    uint64_t faulty_term; /* As it is told. */
+    uint64_t lost_term;   /* The last damage took no entry of a later term. */
     struct sim_write *writes;
     size_t write_count, write_cap;
     size_t syncing; /* So many of them. */
@@ -448,6 +450,7 @@ struct sim_index *sim_index_at(struct sim_world *w, uint64_t index);
 void check_appended(struct sim_world *w, const struct sim_node *n, const struct raft_entry *e);
 void check_message(struct sim_world *w, struct sim_node *n, const struct raft_msg *msg);
 void check_leader(struct sim_world *w, const struct sim_node *n, uint64_t term);
+void check_repaired(struct sim_world *w, const struct sim_node *n);
 void check_committed(struct sim_world *w, const struct sim_node *n, uint64_t term, uint64_t from,
                      uint64_t to);
 void check_leader_commit(struct sim_world *w, const struct sim_node *n, uint64_t term);

@@ -312,6 +312,21 @@ void check_leader(struct sim_world *w, const struct sim_node *n, uint64_t term)
     }
 }
 
+/* I11: who has its voice back has again all that was committed of what it lost. */
+void check_repaired(struct sim_world *w, const struct sim_node *n)
+{
+    for (uint64_t i = n->state.at.index + 1; i <= n->faulty_to && i <= w->max_commit; i++) {
+        const struct raft_entry *e = sim_log_find(&n->durable, i);
+        const struct sim_index *at = sim_index_at(w, i);
+
+        if (i > n->flushed.at.index && at->committed && at->term <= n->lost_term &&
+            (e == NULL || e->term != at->term)) {
+            sim_fail(w, "I11: node %u is repaired without committed entry %lu", ID(n), UL(i));
+            return;
+        }
+    }
+}
+
 /* I3, I4: what is once committed at an index is so for all. */
 void check_committed(struct sim_world *w, const struct sim_node *n, uint64_t term, uint64_t from,
                      uint64_t to)

@@ -17,6 +17,8 @@ static const struct sim_mutant mutants[] = {
     {RAFT_MUTANT_CONF_EARLY, 0, false, "a membership changed before the last one is committed"},
     {RAFT_MUTANT_READ_WITHOUT_ROUND, 0, false, "a read without a round that proves the leader"},
     {RAFT_MUTANT_DAMAGED_VOTES, 0, false, "a damaged replica that votes"},
+    {RAFT_MUTANT_REPAIRED_BY_SAME_TERM, 0, false,
+     "a damaged replica repaired by an entry of the lost ones' term"},
     {RAFT_MUTANT_TRUNCATED_IS_DURABLE, 0, false,
      "an acknowledgement of what took a truncated entry's place"},
     {RAFT_MUTANT_COMMIT_BEYOND_MESSAGE, 0, false,

@@ -122,6 +122,7 @@ static void note_role(struct sim_world *w, struct sim_node *n, const struct raft
     if (n->role == RAFT_RECOVERING && up->role != RAFT_RECOVERING) {
         if (w->storage != NULL)
             w->storage->recovered(w, n);
+        check_repaired(w, n);
         n->faulty_to = 0;
         w->stats->repairs++;
     }
@@ -275,6 +276,7 @@ void sim_node_start(struct sim_world *w, struct sim_node *n)
     if (n->faulty_to > sim_log_last(&n->durable)) {
         boot.faulty_from = sim_log_last(&n->durable) + 1;
         boot.faulty_to = n->faulty_to;
+        boot.faulty_term = n->faulty_term;
     } else {
         n->faulty_to = 0;
     }
@@ -307,10 +309,8 @@ void sim_node_start(struct sim_world *w, struct sim_node *n)
     check_joins(w, n);
     raft_start(n->raft, n->started_ns, &up);
     w->stats->boot_resets += up.log_reset;
-    n->role = up.role;
+    n->role = n->faulty_to > 0 ? RAFT_RECOVERING : up.role; /* Until the update says another. */
     n->term = up.term;
-    if (n->faulty_to > 0 && up.role != RAFT_RECOVERING)
-        n->faulty_to = 0; /* The state machine has it all. */
     sim_trace(w, "node %u starts: term %lu, log %lu..%lu, applied %lu%s", n->number + 1,
               UL(up.term), UL(n->durable.first), UL(sim_log_last(&n->durable)),
               UL(n->flushed.at.index), n->faulty_to > 0 ? ", damaged" : "");

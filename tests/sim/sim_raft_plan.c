@@ -198,7 +198,7 @@ static const struct raft_member *find_dead(const struct sim_world *w, const stru
 /* Only if enough whole replicas remain: two damaged ones may be one too many. */
 static void damage(struct sim_world *w, struct sim_node *n)
 {
-    uint64_t last = sim_log_last(&n->durable), from;
+    uint64_t last = sim_log_last(&n->durable), term, from;
 
     for (unsigned i = 0; i < w->node_count; i++) {
         if (w->nodes[i].faulty_to > 0 ||
@@ -207,6 +207,7 @@ static void damage(struct sim_world *w, struct sim_node *n)
     }
     if (n->durable.count == 0 || w->disk_is_lost)
         return;
+    term = n->durable.entries[n->durable.count - 1].term;
     if (w->storage != NULL) {
         if (!w->storage->damage(w, n))
             return;
@@ -216,6 +217,7 @@ static void damage(struct sim_world *w, struct sim_node *n)
         sim_log_truncate(&n->durable, from);
     }
     n->faulty_to = last;
+    n->faulty_term = n->lost_term = term;
     w->stats->damages++;
     w->stats->damages_with_confs += (w->faults & SIM_FAULT_CONF) != 0;
 }
@@ -453,17 +455,6 @@ static void tell_state(struct sim_world *w)
     }
 }
 
-/*
- * It has lost entries that a leader of a later term has cut, and was started again in that term: it has
- * all there is, and waits for the log to grow past what it lost (raft/README.md). Nobody writes here.
- */
-static bool waits_for_more(const struct sim_node *n, const struct sim_node *leader)
-{
-    uint64_t last = sim_log_last(&leader->log);
-
-    return n->faulty_to > last && sim_log_last(&n->log) == last && n->state.at.index == last;
-}
-
 /* Is one leader followed by all its members, and has all that was ever committed reached them? */
 static bool is_whole(const struct sim_world *w)
 {
@@ -479,9 +470,7 @@ static bool is_whole(const struct sim_world *w)
         if (!sim_is_alive(w, conf->members[i].id))
             continue; /* Until somebody removes it. */
         if (n->term != leader->term || n->state.at.index < leader->own_first ||
-            n->state.at.index + 20 < w->max_commit)
-            return false;
-        if (n->faulty_to > 0 && !waits_for_more(n, leader))
+            n->state.at.index + 20 < w->max_commit || n->faulty_to > 0)
             return false;
     }
     return true;

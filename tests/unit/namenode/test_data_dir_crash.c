@@ -168,7 +168,7 @@ static int set_aside(struct replica *p)
     r = open_dir(p);
     if (r < 0)
         return r;
-    raft_log_lose(p->log, last);
+    raft_log_lose(p->log, last, p->boot.last_term);
     raft_log_pump(p->log, true);
     return p->is_dead ? -EIO : 0;
 }

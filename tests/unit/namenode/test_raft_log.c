@@ -300,6 +300,90 @@ static void the_damaged_last_entry_is_faulty_when_its_header_is_in_the_ring(void
     assert_int_equal(f->boot.faulty_from, 0);
 }
 
+static void check_lost(const struct log_fixture *f, uint64_t from, uint64_t to, uint64_t term)
+{
+    assert_int_equal(f->boot.faulty_from, from);
+    assert_int_equal(f->boot.faulty_to, to);
+    assert_int_equal(f->boot.faulty_term, term);
+}
+
+/* An entry of a later term than the lost ones ends the damage (raft/README.md): the bound must hold, and
+ * must not rise with the hard state's term, which the replica hears of before it is given anything. */
+static void the_latest_term_of_what_is_lost_is_told_and_kept(void **state)
+{
+    struct log_fixture *f = *state;
+
+    assert_int_equal(open_log(f), 0);
+    for (unsigned term = 1; term <= 4; term++) {
+        ask_log(f, &(struct ask){.term = term, .count = 2, .len = 400, .entry_term = term});
+        raft_log_pump(f->log, true);
+    }
+    ask_log(f, &(struct ask){.term = 7});
+    raft_log_pump(f->log, true);
+    raft_log_close(f->log);
+    f->log = NULL;
+    flip(f, 1, record_offset(2, 400) + 100);
+    assert_int_equal(open_log(f), 0);
+    check_lost(f, 3, 8, 4);
+    f->want.last = 2;
+    append_log(f, 1, 400, 3);
+    ask_log(f, &(struct ask){.term = 9});
+    raft_log_pump(f->log, true);
+    reopen_log(f);
+    check_lost(f, 4, 8, 4);
+    raft_log_set_recovered(f->log);
+    raft_log_pump(f->log, true);
+    reopen_log(f);
+    check_lost(f, 0, 0, 0);
+}
+
+/* A release before this one did not write it. */
+static void lost_entries_of_a_term_not_told_are_of_the_hard_states_at_most(void **state)
+{
+    struct log_fixture *f = *state;
+    struct log_meta m = {.generation = 5,
+                         .hard_state = {.term = 7},
+                         .epoch = 1,
+                         .truncate_from = 1,
+                         .faulty_from = 3,
+                         .faulty_to = 8};
+    uint8_t block[LOG_BLOCK];
+
+    (void)f;
+    log_meta_encode(&m, block);
+    assert_int_equal(log_meta_decode(block, &m), 0);
+    assert_int_equal(m.faulty_term, 7);
+    m.faulty_term = 4;
+    log_meta_encode(&m, block);
+    assert_int_equal(log_meta_decode(block, &m), 0);
+    assert_int_equal(m.faulty_term, 4);
+    m.hard_state.term = m.faulty_term = UINT64_C(1) << 33;
+    log_meta_encode(&m, block);
+    assert_int_equal(log_meta_decode(block, &m), 0);
+    assert_int_equal(m.faulty_term, UINT64_C(1) << 33);
+}
+
+/* Where the first of the lost ones' segment is gone, the later ones tell. */
+static void a_lost_segment_in_the_middle_is_told_with_the_last_term(void **state)
+{
+    struct log_fixture *f = *state;
+    struct vfs_file *file;
+
+    assert_int_equal(open_log(f), 0);
+    for (unsigned term = 1; term <= 4; term++) {
+        ask_log(f, &(struct ask){.term = term, .count = 10, .len = 2000, .entry_term = term});
+        raft_log_pump(f->log, true);
+    }
+    raft_log_close(f->log);
+    f->log = NULL;
+    assert_int_equal(vfs_open(f->config.vfs, "/log/seg-0000000000000002", O_RDWR, 0, &file), 0);
+    assert_int_equal(vfs_truncate(file, 0), 0);
+    vfs_close(file);
+    assert_int_equal(vfs_unlink(f->config.vfs, "/log/ring"), 0);
+    assert_int_equal(open_log(f), 0);
+    check_lost(f, f->boot.last_index + 1, 40, 4);
+}
+
 static void a_segment_that_lost_its_tail_is_damage(void **state)
 {
     struct log_fixture *f = *state;
@@ -576,6 +660,9 @@ int main(void)
         T(what_was_read_ahead_is_forgotten_at_a_truncation),
         T(a_damaged_entry_in_the_middle_is_faulty),
         T(the_damaged_last_entry_is_faulty_when_its_header_is_in_the_ring),
+        T(the_latest_term_of_what_is_lost_is_told_and_kept),
+        T(lost_entries_of_a_term_not_told_are_of_the_hard_states_at_most),
+        T(a_lost_segment_in_the_middle_is_told_with_the_last_term),
         T(a_segment_that_lost_its_tail_is_damage),
         T(one_damaged_copy_of_the_hard_state_does_not_matter),
         T(without_hard_state_the_log_is_refused),

@@ -202,12 +202,16 @@ static void an_older_snapshot_than_what_is_applied_is_refused(void **state)
     assert_int_equal(group_step(g, 2, &ev), -EINVAL);
 }
 
-static void start_damaged(struct group *g, unsigned id, uint64_t from, uint64_t to)
+/* term: of entry `to`. */
+static void start_damaged(struct group *g, unsigned id, uint64_t from, uint64_t to, uint64_t term)
 {
     struct group_node *n = group_node(g, id);
     struct raft_config config = g->config;
-    struct raft_boot boot = {
-        .hard_state = n->hard_state, .log_first = n->first, .faulty_from = from, .faulty_to = to};
+    struct raft_boot boot = {.hard_state = n->hard_state,
+                             .log_first = n->first,
+                             .faulty_from = from,
+                             .faulty_to = to,
+                             .faulty_term = term};
     struct raft_update up;
 
     group_lose(g, id, from);
@@ -235,7 +239,7 @@ static void a_damaged_replica_has_no_vote_until_it_is_repaired(void **state)
     group_elect(g, 1);
     grow(g, 1, 9);
     group_stop_node(g, 2);
-    start_damaged(g, 2, 4, 10);
+    start_damaged(g, 2, 4, 10, 1);
     assert_int_equal(group_node(g, 2)->up.role, RAFT_RECOVERING);
     g->now_ns += 1100 * 1000000LL; /* Quarantine is over. */
     vote.term = group_status(g, 1).term + 1;
@@ -264,7 +268,7 @@ static void a_group_begins_without_a_founder_that_is_damaged(void **state)
         group_node(g, id)->applied = (struct raft_point){.conf = g->founders};
         group_start_node(g, id);
     }
-    start_damaged(g, 1, 1, 1);
+    start_damaged(g, 1, 1, 1, 1);
     group_tick(g, 6000);
     assert_int_equal(group_node(g, 1)->up.role, RAFT_FOLLOWER);
     assert_true(group_node(g, 2)->up.leader_ready || group_node(g, 3)->up.leader_ready);
@@ -279,13 +283,92 @@ static void a_leader_sends_again_what_a_replica_has_lost(void **state)
     group_elect(g, 1);
     grow(g, 1, 9);
     group_stop_node(g, 2);
-    start_damaged(g, 2, 4, 10);
+    start_damaged(g, 2, 4, 10, 1);
     group_tick(g, 1500);
     grow(g, 1, 1);
     group_tick(g, 1000);
     assert_int_equal(group_node(g, 1)->up.role, RAFT_LEADER);
     assert_int_equal(group_node(g, 2)->up.role, RAFT_FOLLOWER);
     assert_int_equal(group_node(g, 2)->applied.index, 11);
+}
+
+/* Entries 5..10 of term 1 are node 1's alone; nodes 2 and 3 have put another, of term 2, in their place.
+ * Node 1 knows of that term, but not more. */
+static void overrule_node_1(struct group *g)
+{
+    group_start(g);
+    group_elect(g, 1);
+    grow(g, 1, 3);
+    group_node(g, 1)->cut = true;
+    grow(g, 1, 6);
+    assert_int_equal(group_node(g, 1)->last, 10);
+    group_elect(g, 2);
+    assert_int_equal(group_node(g, 2)->last, 5);
+    group_stop_node(g, 1);
+    group_node(g, 1)->cut = false;
+    group_node(g, 1)->hard_state =
+        (struct raft_hard_state){group_node(g, 2)->hard_state.term, RAFT_NOBODY};
+}
+
+/* Its log may not grow to where it was for long: with another one down nobody could be elected. */
+static void what_a_later_leader_cut_needs_no_repair(void **state)
+{
+    struct group *g = *state;
+
+    overrule_node_1(g);
+    start_damaged(g, 1, 7, 10, 1);
+    assert_int_equal(group_node(g, 1)->up.role, RAFT_RECOVERING);
+    group_tick(g, 1500);
+    assert_int_equal(group_node(g, 1)->last, 5);
+    assert_int_equal(group_node(g, 1)->up.role, RAFT_FOLLOWER);
+    group_stop_node(g, 2);
+    group_tick(g, 6000);
+    assert_true(group_node(g, 1)->up.leader_ready || group_node(g, 3)->up.leader_ready);
+}
+
+/* The leader that repaired it may be gone when it is started again. */
+static void a_replica_that_was_repaired_knows_it_at_its_next_start(void **state)
+{
+    struct group *g = *state;
+
+    overrule_node_1(g);
+    start_damaged(g, 1, 7, 10, 1);
+    group_tick(g, 1500);
+    group_stop_node(g, 1);
+    group_stop_node(g, 2);
+    start_damaged(g, 1, 6, 10, 1);
+    assert_int_equal(group_node(g, 1)->up.role, RAFT_FOLLOWER);
+}
+
+/* What it acknowledged may be committed, and further on in the log than what it has by now. */
+static void an_entry_of_the_lost_ones_term_repairs_nothing(void **state)
+{
+    struct group *g = *state;
+
+    group_start(g);
+    group_elect(g, 1);
+    grow(g, 1, 9);
+    group_stop_node(g, 2);
+    start_damaged(g, 2, 4, 12, 1);
+    grow(g, 1, 1);
+    group_tick(g, 1500);
+    assert_int_equal(group_node(g, 2)->last, 11);
+    assert_int_equal(group_node(g, 2)->up.role, RAFT_RECOVERING);
+    grow(g, 1, 1);
+    assert_int_equal(group_node(g, 2)->up.role, RAFT_FOLLOWER);
+}
+
+/* Nothing would be later than that. */
+static void damage_without_a_term_is_refused(void **state)
+{
+    struct group *g = *state;
+    struct raft_config config = g->config;
+    struct raft_boot boot = {.faulty_from = 1, .faulty_to = 1, .applied.conf = g->founders};
+    struct raft *r;
+
+    config.id.v = 1;
+    config.entries_ctx = group_node(g, 1);
+    assert_int_equal(raft_new(&config, &boot, &r), -EINVAL);
 }
 
 /* Out of a backup: a state of a late term, and no log nor vote. What is appended must not look older
@@ -334,6 +417,12 @@ int main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(a_leader_sends_again_what_a_replica_has_lost, set_up,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(what_a_later_leader_cut_needs_no_repair, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_replica_that_was_repaired_knows_it_at_its_next_start,
+                                        set_up, tear_down),
+        cmocka_unit_test_setup_teardown(an_entry_of_the_lost_ones_term_repairs_nothing, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(damage_without_a_term_is_refused, set_up, tear_down),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

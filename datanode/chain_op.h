@@ -34,7 +34,8 @@ struct chain_op {
     bool allocates; /* needs free space here: set by who receives it from a client */
     uint64_t since_epoch;
     uint64_t fence_version;
-    uint64_t *chunks; /* SYNC, DELETE; owned */
+    uint64_t trunc_version; /* TRUNC, and SYNC that stands for one: see chunk_state; 0: none */
+    uint64_t *chunks;       /* SYNC, DELETE; owned */
     uint32_t chunk_count;
 
     /* The payload as it came from the socket: crc_count slots, then len bytes. Opaque to the chain;

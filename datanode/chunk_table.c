@@ -31,7 +31,7 @@ struct chunk_table {
     struct pg_head *pgs;
 };
 
-_Static_assert(sizeof(struct chunk) <= 64, "a chunk costs at most 64 bytes of table");
+_Static_assert(sizeof(struct chunk) <= 72, "a chunk costs at most 72 bytes of table");
 
 static uint32_t bucket_of(uint64_t id, uint32_t bucket_count)
 {

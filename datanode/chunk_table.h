@@ -1,5 +1,5 @@
 /*
- * All chunks of one target in memory: 64 bytes each and a hash bucket, found by id and listed by
+ * All chunks of one target in memory: 72 bytes each and a hash bucket, found by id and listed by
  * PG. Loop thread only. Addresses stay until the chunk is removed.
  */
 #ifndef DATANODE_CHUNK_TABLE_H
@@ -17,6 +17,7 @@ struct chunk_table;
 struct chunk {
     uint64_t id;
     uint64_t ver_epoch, ver_seq;
+    uint64_t trunc_version;
     uint32_t digest; /* see chunk_state */
     uint32_t pg, len;
     uint16_t flags; /* enum chunk_flags */

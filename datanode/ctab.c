@@ -7,6 +7,7 @@
  */
 #include "datanode/ctab.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,6 +22,7 @@
 
 enum {
     VERSION = 1,
+    VERSION_TRUNC = 2,
     CRC_AT = CTAB_RECORD_SIZE - 4,
     FLAGS_KNOWN = CHUNK_DIRTY | CHUNK_INCOMPLETE | CHUNK_BAD | CHUNK_DELETED | CTAB_FORGOTTEN,
     LOG_GROW_BYTES = 256 << 10,
@@ -32,8 +34,14 @@ void ctab_record_place(uint8_t record[CTAB_RECORD_SIZE], uint64_t lsn, uint64_t 
                        uint64_t salt)
 {
     put_le64(record + 36, lsn);
-    put_le64(record + 44, group);
-    put_le64(record + 52, salt);
+    if (get_le16(record + 14) == VERSION) {
+        put_le64(record + 44, group);
+        put_le64(record + 52, salt);
+    } else {
+        assert(lsn - group <= UINT32_MAX && salt <= UINT32_MAX);
+        put_le32(record + 44, (uint32_t)(lsn - group));
+        put_le32(record + 48, (uint32_t)salt);
+    }
     put_le32(record + CRC_AT, crc32c(record, CRC_AT));
 }
 
@@ -44,18 +52,21 @@ void ctab_record_encode(const struct ctab_record *r, uint8_t out[CTAB_RECORD_SIZ
     put_le64(out, c->id.v);
     put_le32(out + 8, c->pg.v);
     put_le16(out + 12, (uint16_t)(c->flags & FLAGS_KNOWN));
-    put_le16(out + 14, VERSION);
+    put_le16(out + 14, c->trunc_version == 0 ? VERSION : VERSION_TRUNC);
     put_le32(out + 16, c->len);
     put_le64(out + 20, c->ver.epoch);
     put_le64(out + 28, c->ver.seq);
+    put_le64(out + 52, c->trunc_version);
     ctab_record_place(out, r->lsn, r->group, r->salt);
 }
 
 int ctab_record_decode(const uint8_t in[CTAB_RECORD_SIZE], struct ctab_record *ret_record)
 {
-    struct ctab_record r;
+    struct ctab_record r = {0};
+    uint16_t version = get_le16(in + 14);
 
-    if (get_le32(in + CRC_AT) != crc32c(in, CRC_AT) || get_le16(in + 14) != VERSION)
+    if (get_le32(in + CRC_AT) != crc32c(in, CRC_AT) ||
+        (version != VERSION && version != VERSION_TRUNC))
         return -EBADMSG;
     r.chunk.id.v = get_le64(in);
     r.chunk.pg.v = get_le32(in + 8);
@@ -64,8 +75,16 @@ int ctab_record_decode(const uint8_t in[CTAB_RECORD_SIZE], struct ctab_record *r
     r.chunk.ver.epoch = get_le64(in + 20);
     r.chunk.ver.seq = get_le64(in + 28);
     r.lsn = get_le64(in + 36);
-    r.group = get_le64(in + 44);
-    r.salt = get_le64(in + 52);
+    if (version == VERSION) {
+        r.group = get_le64(in + 44);
+        r.salt = get_le64(in + 52);
+    } else {
+        r.group = r.lsn - get_le32(in + 44);
+        r.salt = get_le32(in + 48);
+        r.chunk.trunc_version = get_le64(in + 52);
+        if (r.chunk.trunc_version == 0 || r.group > r.lsn)
+            return -EBADMSG;
+    }
     if (r.chunk.flags & ~(uint32_t)FLAGS_KNOWN || r.chunk.len > CHUNK_SIZE)
         return -EBADMSG;
     *ret_record = r;

@@ -5,6 +5,11 @@
  *   0       8    12      14        16    20          28        36    44      52     60
  *   | chunk | pg | flags | version | len | ver_epoch | ver_seq | lsn | group | salt | crc32c |
  *
+ * A chunk with a trunc_version has a record of version 2; the other numbers are short enough:
+ *
+ *   36    44               48     52              60
+ *   | lsn | lsn - group    | salt | trunc_version | crc32c |
+ *
  * lsn: position in the file; group: lsn of the first record of the write it was in; salt: N. They
  * let a reader tell the torn end of a log, which is normal, from rot in its middle, which is not.
  *

@@ -251,6 +251,7 @@ static void mark_complete(struct join *j, struct join_actions *out)
     j->state = JOIN_MARKING;
     a = join_emit(out, JOIN_ACT_MARK_COMPLETE, j->now);
     a->ver = j->their_state.ver;
+    a->trunc_version = MAX(j->their_state.trunc_version, c->trunc_version);
     if (c->ver.epoch > a->ver.epoch || (c->ver.epoch == a->ver.epoch && c->ver.seq > a->ver.seq))
         a->ver = c->ver;
 }
@@ -412,6 +413,15 @@ static void copying_on(struct join *j, struct join_actions *out)
         compare_start(j, out); /* Until both are equal: the copy is checked by the same look. */
 }
 
+/* We zeroed a tail for a mark that the source knows nothing of: it must be zeroed again. */
+static bool is_ahead(const struct join *j)
+{
+    const struct join_chunk *c = join_chunk_find(j, j->now.v);
+    uint64_t live = c != NULL ? c->trunc_version : 0;
+
+    return !j->own_missing && j->own_state.trunc_version > MAX(j->their_state.trunc_version, live);
+}
+
 static void compared(struct join *j, struct join_actions *out)
 {
     bool any;
@@ -422,7 +432,7 @@ static void compared(struct join *j, struct join_actions *out)
     }
     any = differ(j);
     j->fix_length = j->own_missing || j->their_state.len != j->own_state.len;
-    if (!any && !j->fix_length) {
+    if (!any && !j->fix_length && !is_ahead(j)) {
         mark_complete(j, out);
         return;
     }
@@ -647,6 +657,7 @@ static void live_on(struct join *j, const struct chain_op *op, uint64_t id, stru
     struct join_chunk *c = join_chunk_get(j, id);
 
     c->ver = ver;
+    c->trunc_version = MAX(c->trunc_version, op->trunc_version);
     c->is_deleted = op->kind == CHAIN_DELETE;
     if (j->now.v == id && j->state != JOIN_OVER)
         touch_now(j, op);
@@ -657,6 +668,8 @@ static void live_on(struct join *j, const struct chain_op *op, uint64_t id, stru
 void join_live(struct join *j, const struct chain_op *op, struct chunk_ver ver,
                struct join_actions *out)
 {
+    struct join_chunk *c;
+
     switch (op->kind) {
     case CHAIN_WRITE:
     case CHAIN_TRUNC:
@@ -667,7 +680,12 @@ void join_live(struct join *j, const struct chain_op *op, struct chunk_ver ver,
         for (uint32_t i = 0; i < op->chunk_count; i++)
             live_on(j, op, op->chunks[i], ver, out);
         return;
-    case CHAIN_SYNC:
+    case CHAIN_SYNC: /* Stands for a truncation that was done before, here perhaps not. */
+        if (op->trunc_version != 0) {
+            c = join_chunk_get(j, op->chunk.v);
+            c->trunc_version = MAX(c->trunc_version, op->trunc_version);
+        }
+        return;
     case CHAIN_FENCE:
         return;
     }

@@ -68,7 +68,7 @@ enum join_action_kind {
                                  that are bad and should have these */
     JOIN_ACT_TRUNCATE,        /* chunk, offset: the length becomes exactly this */
     JOIN_ACT_MARK_INCOMPLETE, /* chunk: before anything that follows; nobody waits for it */
-    JOIN_ACT_MARK_COMPLETE,   /* chunk, ver */
+    JOIN_ACT_MARK_COMPLETE,   /* chunk, ver, trunc_version */
     JOIN_ACT_DELETE,          /* chunk; keep_tombstone: the source has one too */
     JOIN_ACT_FORGET,          /* chunk: our tombstone goes; nobody waits for it */
     JOIN_ACT_DONE,            /* all is here and durable */
@@ -79,6 +79,7 @@ struct join_action {
     enum join_action_kind kind;
     struct chunk_id chunk;
     struct chunk_ver ver;
+    uint64_t trunc_version;
     uint32_t offset, len;
     bool keep_tombstone;
     void *payload;

@@ -14,7 +14,7 @@ void join_start(struct join *j, struct join_actions *out)
 static bool same(const struct chunk_state *a, const struct chunk_state *b)
 {
     return a->flags == 0 && b->flags == 0 && a->ver.epoch == b->ver.epoch &&
-           a->ver.seq == b->ver.seq && a->len == b->len;
+           a->ver.seq == b->ver.seq && a->len == b->len && a->trunc_version == b->trunc_version;
 }
 
 static void extra_add(struct join *j, struct chunk_id id, bool keep_tombstone)

@@ -10,11 +10,12 @@
 /* What is known of a chunk that is, or was, not identical on both sides. */
 struct join_chunk {
     struct chunk_id id;
-    bool complete;        /* nothing left to do: it lives on live operations */
-    bool incomplete;      /* the mark was asked for */
-    bool marked;          /* ever, in this attempt */
-    bool is_deleted;      /* by the last live operation */
-    struct chunk_ver ver; /* of the last live operation; 0: none came */
+    bool complete;          /* nothing left to do: it lives on live operations */
+    bool incomplete;        /* the mark was asked for */
+    bool marked;            /* ever, in this attempt */
+    bool is_deleted;        /* by the last live operation */
+    struct chunk_ver ver;   /* of the last live operation; 0: none came */
+    uint64_t trunc_version; /* the highest that one had */
     UT_hash_handle hh;
 };
 

@@ -213,8 +213,11 @@ static void on_crcs(void *ctx, int status, const struct rpc_frame *f)
             memcpy(hashes, f->data_bytes + m->crc_count * sizeof(*slots),
                    m->crc_count * sizeof(*hashes));
         }
-        ev.state = (struct chunk_state){
-            .id = chunk, .len = m->len, .flags = m->flags, .ver = {m->ver_epoch, m->ver_seq}};
+        ev.state = (struct chunk_state){.id = chunk,
+                                        .len = m->len,
+                                        .flags = m->flags,
+                                        .ver = {m->ver_epoch, m->ver_seq},
+                                        .trunc_version = m->trunc_version};
         ev.slots = slots;
         ev.hashes = hashes;
         ev.count = m->crc_count;
@@ -433,7 +436,8 @@ static void do_action(struct joiner *j, const struct join_action *a)
                               marked_incomplete, call_new(j, a));
         return;
     case JOIN_ACT_MARK_COMPLETE:
-        store_mark_complete(j->pg->target, a->chunk, a->ver, stored, call_new(j, a));
+        store_mark_complete(j->pg->target, a->chunk, a->ver, a->trunc_version, stored,
+                            call_new(j, a));
         return;
     case JOIN_ACT_DELETE:
         remove_chunk(j, a);

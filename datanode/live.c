@@ -19,6 +19,7 @@ void chunk_get_state(const struct chunk *c, struct chunk_state *ret_state)
         .len = c->len,
         .ver = {c->ver_epoch, c->ver_seq},
         .digest = c->digest,
+        .trunc_version = c->trunc_version,
     };
 }
 

@@ -227,6 +227,7 @@ void read_on_sync_list(struct dn *dn, struct conn *c, const struct rpc_frame *f)
         out[i].ver_epoch = states[i].ver.epoch;
         out[i].ver_seq = states[i].ver.seq;
         out[i].len = states[i].len;
+        out[i].trunc_version = states[i].trunc_version;
         pointers[i] = &out[i];
     }
     reply.chunks = pointers;
@@ -258,6 +259,7 @@ static void crcs_done(void *ctx, int status, const struct store_crcs *crcs)
         m.flags = crcs->state.flags;
         m.ver_epoch = crcs->state.ver.epoch;
         m.ver_seq = crcs->state.ver.seq;
+        m.trunc_version = crcs->state.trunc_version;
         m.crc_count = crcs->slot_count;
         if (crcs->slot_count > 0) {
             p.parts[0].bytes = crcs->slots;

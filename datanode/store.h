@@ -62,6 +62,9 @@ struct chunk_state {
     struct chunk_ver ver;
     uint32_t digest; /* of all data, as it was last compared with its CRCs on the disk, if nothing
                         was changed since: equal for equal copies; 0: not known */
+    /* The tail was zeroed for marks of truncations up to this version, durably: a later attempt for
+     * one of them must not touch what was written since. 0: for none that has a version. */
+    uint64_t trunc_version;
 };
 
 /* ---- opening ---- */
@@ -191,6 +194,13 @@ void store_write(struct target *t, const struct store_write *w, store_done_fn do
 void store_truncate(struct target *t, struct chunk_id chunk, uint32_t from, struct chunk_ver ver,
                     unsigned flags, store_done_fn done, void *ctx);
 
+/*
+ * chunk_state.trunc_version becomes at least this, durably: call it when the truncation is durable, so that
+ * no power failure leaves the one without the other. No chunk, or a tombstone: success.
+ */
+void store_set_truncated(struct target *t, struct chunk_id chunk, uint64_t version,
+                         store_done_fn done, void *ctx);
+
 /* Durable: a tombstone is written, then the file goes. No such chunk: success, a tombstone all the
  * same. */
 void store_delete(struct target *t, struct chunk_id chunk, struct pg_id pg, store_done_fn done,
@@ -210,16 +220,16 @@ void store_sync(struct target *t, const struct chunk_id *chunks, size_t count, s
 /* All chunks of a PG, or of the target (pg 0). */
 void store_sync_pg(struct target *t, struct pg_id pg, store_done_fn done, void *ctx);
 
-/* Before the first change of a copy: durable {INCOMPLETE}; the chunk is made when it is not there.
- */
+/* Before the first change of a copy: durable {INCOMPLETE, trunc_version 0}; the chunk is made when it is
+ * not there. */
 void store_mark_incomplete(struct target *t, struct chunk_id chunk, struct pg_id pg,
                            store_done_fn done, void *ctx);
 /*
- * The copy is whole: synced, then {no INCOMPLETE, no SUSPECT, no BAD, ver} durably. len is what
- * STORE_COPY writes and truncations made it.
+ * The copy is whole: synced, then {no INCOMPLETE, no SUSPECT, no BAD, ver, trunc_version} durably. len is
+ * what STORE_COPY writes and truncations made it.
  */
 void store_mark_complete(struct target *t, struct chunk_id chunk, struct chunk_ver ver,
-                         store_done_fn done, void *ctx);
+                         uint64_t trunc_version, store_done_fn done, void *ctx);
 
 /*
  * A cold start of this PG made this target its source: each block of its SUSPECT chunks that does

@@ -76,6 +76,7 @@ void store_delete(struct target *t, struct chunk_id chunk, struct pg_id pg, stor
     if (!(c->flags & CHUNK_DELETED))
         tombstone_made(t, chunk.v);
     chunk_set_flags(t, c, CHUNK_DELETED);
+    c->trunc_version = 0;
     chunk_log(t, c, &call->wait);
 }
 
@@ -145,6 +146,22 @@ static void record_logged(void *ctx, int status)
     free(call);
 }
 
+void store_set_truncated(struct target *t, struct chunk_id chunk, uint64_t version,
+                         store_done_fn done, void *ctx)
+{
+    struct chunk *c = chunk_table_find(t->chunks, chunk.v);
+    struct record_call *call;
+    int r = target_status(t);
+
+    if (r < 0 || !c || c->flags & CHUNK_DELETED) {
+        store_done_later(t, done, ctx, r, 0);
+        return;
+    }
+    c->trunc_version = MAX(c->trunc_version, version);
+    call = record_call_new(t, c, done, ctx, record_logged);
+    chunk_log(t, c, &call->wait);
+}
+
 void store_mark_incomplete(struct target *t, struct chunk_id chunk, struct pg_id pg,
                            store_done_fn done, void *ctx)
 {
@@ -167,6 +184,7 @@ void store_mark_incomplete(struct target *t, struct chunk_id chunk, struct pg_id
     live_drop_dirty(call->live);
     was_clean = !(c->flags & CHUNK_DIRTY);
     chunk_set_flags(t, c, c->flags | CHUNK_DIRTY | CHUNK_INCOMPLETE);
+    c->trunc_version = 0; /* The source's bytes may be of before. */
     if (was_clean && !is_new)
         live_wait_for_record(call->live);
     chunk_log(t, c, &call->wait);
@@ -175,6 +193,7 @@ void store_mark_incomplete(struct target *t, struct chunk_id chunk, struct pg_id
 struct complete_call {
     struct record_call *record;
     struct chunk_ver ver;
+    uint64_t trunc_version;
 };
 
 static int ver_compare(struct chunk_ver a, struct chunk_ver b)
@@ -203,6 +222,7 @@ static void complete_synced(void *ctx, int status, uint32_t result)
         c->ver_epoch = cc->ver.epoch;
         c->ver_seq = cc->ver.seq;
     }
+    c->trunc_version = MAX(c->trunc_version, cc->trunc_version);
     if (call->live->synced == call->live->made)
         flags &= ~(unsigned)CHUNK_DIRTY;
     chunk_set_flags(call->target, c, flags);
@@ -227,7 +247,7 @@ static void complete_trimmed(void *ctx, int status, uint32_t result)
 }
 
 void store_mark_complete(struct target *t, struct chunk_id chunk, struct chunk_ver ver,
-                         store_done_fn done, void *ctx)
+                         uint64_t trunc_version, store_done_fn done, void *ctx)
 {
     struct chunk *c = chunk_table_find(t->chunks, chunk.v);
     int r = target_status(t);
@@ -243,6 +263,7 @@ void store_mark_complete(struct target *t, struct chunk_id chunk, struct chunk_v
     cc = MEM_NEW(struct complete_call);
     cc->record = record_call_new(t, c, done, ctx, record_logged);
     cc->ver = ver;
+    cc->trunc_version = trunc_version;
     /* An empty chunk has its file too: a CLEAN record without one would be a loss. */
     op = op_new(cc->record->live, OP_TRIM, 0);
     op->flags = FILE_CREATE;

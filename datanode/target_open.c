@@ -153,6 +153,7 @@ static void take_record(void *ctx, const struct chunk_state *s)
     chunk_set_len(t, c, s->len);
     c->ver_epoch = s->ver.epoch;
     c->ver_seq = s->ver.seq;
+    c->trunc_version = s->trunc_version;
 }
 
 /* For all chunks of the table: what could have changed without our knowledge is suspect. */

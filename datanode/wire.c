@@ -136,6 +136,8 @@ static int check_op(const Dfs__ChunkOp *m, const struct rpc_frame *f)
             if (m->chunks[i] == 0)
                 return DFS_EPROTO;
         }
+        if (m->trunc_version != 0 && m->chunk_id == 0)
+            return DFS_EPROTO;
         if (f->header.data_len != 0)
             return DFS_EPROTO;
         break;
@@ -188,6 +190,8 @@ int wire_op_from(const Dfs__ChunkOp *m, const struct rpc_frame *f, struct chain_
     op->sync = m->sync;
     op->since_epoch = m->since_epoch;
     op->fence_version = m->fence_version;
+    if (op->kind == CHAIN_TRUNC || op->kind == CHAIN_SYNC)
+        op->trunc_version = m->trunc_version;
     chain_op_set_chunks(op, m->chunks, m->n_chunks);
     if (op->kind == CHAIN_WRITE || op->kind == CHAIN_REPAIR) {
         op->len = m->len;
@@ -232,6 +236,7 @@ void wire_op_to(const struct chain_op *op, struct pg_id pg, uint64_t epoch, Dfs_
     ret_msg->chunks = op->chunks;
     ret_msg->n_chunks = op->chunk_count;
     ret_msg->fence_version = op->fence_version;
+    ret_msg->trunc_version = op->trunc_version;
 }
 
 void wire_op_payload(const struct chain_op *op, struct rpc_payload *ret_payload)
@@ -288,6 +293,7 @@ int wire_state_from(const Dfs__ChunkState *m, struct chunk_state *ret_state)
         .flags = m->flags,
         .len = m->len,
         .ver = {m->ver_epoch, m->ver_seq},
+        .trunc_version = m->trunc_version,
     };
     return 0;
 }

@@ -72,6 +72,26 @@ static void slots_known(void *ctx, int status, const struct store_crcs *c)
 }
 
 /*
+ * A truncation whose mark somebody else has cleared since: what stands there now was written after that
+ * (chunk_state.trunc_version). It keeps its place in the order, for its opseq is executed once like any
+ * other, but changes nothing. Members that do not know versions see a sync, too.
+ */
+static void make_late_truncation_harmless(const struct dn_pg *pg, struct chain_op *op)
+{
+    struct chunk_state s;
+
+    if (op->kind != CHAIN_TRUNC || op->trunc_version == 0 ||
+        store_chunk_state(pg->target, op->chunk, &s) < 0 || s.trunc_version < op->trunc_version)
+        return;
+    log_info("a truncation that another client has finished before is not done again",
+             "pg=%" PRIu32 " chunk=%" PRIu64 " version=%" PRIu64, pg->key.pg, op->chunk.v,
+             op->trunc_version);
+    op->kind = CHAIN_SYNC;
+    op->offset = 0;
+    chain_op_set_chunks(op, &op->chunk.v, 1);
+}
+
+/*
  * What needs room is refused here, before anybody has applied it, once a member has only its reserve
  * left: else all of them eat that too, and leave their chains together. Where the holes of a chunk
  * are is only asked for then.
@@ -121,6 +141,7 @@ void write_on_request(struct dn *dn, struct conn *c, const struct rpc_frame *f,
     }
     metric_inc(dn->m.ops);
     metric_add(dn->m.op_bytes, op->len);
+    make_late_truncation_harmless(pg, op);
     take_in(waiter_new(dn, WAITER_OP, c, f, pg), op, m->epoch);
 }
 
@@ -147,6 +168,7 @@ struct dn_apply {
     struct chain_op *op;
     unsigned pending; /* DELETE: chunks */
     int status;
+    uint32_t crc; /* of a truncation that is still to be remembered */
     struct dn_apply *prev, *next;
 };
 
@@ -201,6 +223,24 @@ static void applied(void *ctx, int status, uint32_t crc)
     apply_free(a);
 }
 
+static void remembered(void *ctx, int status, uint32_t crc)
+{
+    (void)crc;
+    applied(ctx, status, ((struct dn_apply *)ctx)->crc);
+}
+
+/* Zeroed and durable. */
+static void truncated(void *ctx, int status, uint32_t crc)
+{
+    struct dn_apply *a = ctx;
+
+    a->crc = crc;
+    if (status < 0 || a->op->trunc_version == 0)
+        applied(a, status, crc);
+    else
+        store_set_truncated(a->pg->target, a->op->chunk, a->op->trunc_version, remembered, a);
+}
+
 static void apply_write(struct dn_pg *pg, const struct chain_action *act, struct dn_apply *a)
 {
     const struct chain_op *op = act->op;
@@ -253,13 +293,13 @@ void write_apply(struct dn_pg *pg, const struct chain_action *act)
         return;
     case CHAIN_TRUNC:
         store_truncate(pg->target, op->chunk, op->offset,
-                       (struct chunk_ver){act->orig_epoch, act->seq}, op->sync ? STORE_SYNC : 0,
-                       applied, a);
+                       (struct chunk_ver){act->orig_epoch, act->seq},
+                       op->sync || op->trunc_version != 0 ? STORE_SYNC : 0, truncated, a);
         return;
     case CHAIN_SYNC:
         metric_inc(pg->dn->m.syncs);
         _Static_assert(sizeof(struct chunk_id) == sizeof(uint64_t), "a list of ids is one");
-        store_sync(pg->target, (const struct chunk_id *)op->chunks, op->chunk_count, applied, a);
+        store_sync(pg->target, (const struct chunk_id *)op->chunks, op->chunk_count, truncated, a);
         return;
     case CHAIN_DELETE:
         apply_delete(pg, op, a);

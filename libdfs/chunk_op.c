@@ -120,6 +120,7 @@ static void send_op(struct chunk_op *op)
     msg.crc_count = op->kind == CHUNK_WRITE ? op->crc_count : 0;
     msg.sync = op->sync;
     msg.since_epoch = op->since_epoch;
+    msg.trunc_version = op->trunc_version;
     msg.n_chunks = op->kind == CHUNK_SYNC ? op->chunk_count : 0;
     msg.chunks = (uint64_t *)(uintptr_t)op->chunks; /* Only packed. */
     fill_payload(op, &payload);

@@ -53,7 +53,8 @@ struct chunk_op {
     struct chunk_part parts[CHUNK_OP_PARTS];
     const uint64_t *chunks; /* SYNC: borrowed until done */
     size_t chunk_count;
-    uint64_t since_epoch; /* SYNC */
+    uint64_t since_epoch;   /* SYNC */
+    uint64_t trunc_version; /* TRUNC: of the mark; 0: it has none */
     void (*done)(struct chunk_op *op, int status);
 
     /* When done: the epoch in which it was first sent, for the SYNC that will stand for it. */

@@ -147,6 +147,7 @@ static void zero_tail(struct truncate_op *t)
     t->state = TRUNCATE_TAIL;
     allow_interrupt(t);
     t->tail.kind = CHUNK_TRUNC;
+    t->tail.trunc_version = t->tail_version; /* Too late, if another has done it since. */
     t->tail.sync = true; /* Once the mark is cleared, a power failure must not bring them back. */
     t->tail.done = on_tail_zeroed;
     chunk_op_submit(t->inode->ll->dns, &t->tail);

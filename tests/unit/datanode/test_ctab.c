@@ -66,6 +66,37 @@ static void a_record_comes_back_as_it_went(void **state)
     }
 }
 
+/* A record has no room for one more number: the others become shorter where there is one. */
+static void a_record_with_a_truncation_is_of_version_2(void **state)
+{
+    struct ctab_record r = {.chunk = {.id = {5},
+                                      .pg = {77},
+                                      .len = CHUNK_SIZE,
+                                      .ver = {5, UINT64_MAX},
+                                      .trunc_version = UINT64_MAX - 3},
+                            .lsn = UINT64_C(1) << 40,
+                            .group = (UINT64_C(1) << 40) - 2,
+                            .salt = 4};
+    struct ctab_record out;
+    uint8_t bytes[R], again[R];
+
+    (void)state;
+    ctab_record_encode(&r, bytes);
+    assert_int_equal(get_le16(bytes + 14), 2);
+    assert_int_equal(ctab_record_decode(bytes, &out), 0);
+    assert_true(out.chunk.trunc_version == UINT64_MAX - 3 && out.chunk.len == CHUNK_SIZE);
+    assert_true(out.lsn == r.lsn && out.group == r.group && out.salt == 4);
+    ctab_record_encode(&out, again);
+    assert_memory_equal(bytes, again, R);
+    put_le32(bytes + 44, UINT32_MAX); /* A group before the file's beginning. */
+    put_le64(bytes + 36, 1);
+    put_le32(bytes + R - 4, crc32c(bytes, R - 4));
+    assert_int_equal(ctab_record_decode(bytes, &out), -EBADMSG);
+    r.chunk.trunc_version = 0;
+    ctab_record_encode(&r, bytes);
+    assert_int_equal(get_le16(bytes + 14), 1);
+}
+
 /* A version or a flag that we do not know is refused, never guessed. */
 static void records_of_the_future_are_refused(void **state)
 {
@@ -74,7 +105,7 @@ static void records_of_the_future_are_refused(void **state)
 
     (void)state;
     make_record(bytes, 1, 1);
-    put_le16(bytes + 14, 2);
+    put_le16(bytes + 14, 3);
     put_le32(bytes + R - 4, crc32c(bytes, R - 4));
     assert_int_equal(ctab_record_decode(bytes, &out), -EBADMSG);
     make_record(bytes, 1, CHUNK_SIZE + 1);
@@ -210,6 +241,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_record_comes_back_as_it_went),
+        cmocka_unit_test(a_record_with_a_truncation_is_of_version_2),
         cmocka_unit_test(records_of_the_future_are_refused),
         cmocka_unit_test(a_torn_last_group_ends_the_log),
         cmocka_unit_test(a_hole_before_a_later_group_is_damage),

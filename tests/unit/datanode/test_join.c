@@ -136,6 +136,46 @@ static void a_live_write_is_not_made_bad(void **state)
     end(&s);
 }
 
+/* It may be told to zero that tail, and must then do it again: the bytes are of before. */
+static void a_truncation_that_the_source_knows_nothing_of_is_forgotten(void **state)
+{
+    struct chunk_state own = state_of(0, 6), theirs = state_of(0, 6);
+    struct story s;
+
+    (void)state;
+    own.trunc_version = 4;
+    theirs.trunc_version = 3;
+    begin(&s, own, theirs);
+    compare(&s, theirs, SLOTS, HASHES, own, SLOTS, HASHES, NULL);
+    assert_int_equal(s.acts.count, 2);
+    assert_int_equal(s.acts.items[0].kind, JOIN_ACT_MARK_INCOMPLETE);
+    assert_int_equal(s.acts.items[1].kind, JOIN_ACT_ASK_CRCS);
+    own.trunc_version = 0;
+    compare(&s, theirs, SLOTS, HASHES, own, SLOTS, HASHES, NULL);
+    assert_int_equal(only(&s, JOIN_ACT_MARK_COMPLETE)->trunc_version, 3);
+    end(&s);
+}
+
+/* At rest at one version on both sides, but this one was away when it was told. */
+static void a_truncation_that_the_source_knows_of_is_taken_over(void **state)
+{
+    struct chunk_state own = state_of(0, 6), theirs = state_of(0, 6);
+    struct chain_op *op = chain_op_new(CHAIN_SYNC);
+    struct story s;
+
+    (void)state;
+    theirs.trunc_version = 3;
+    begin(&s, own, theirs);
+    op->chunk.v = 100; /* One that was done before comes again, live. */
+    op->trunc_version = 5;
+    join_live(s.j, op, (struct chunk_ver){3, 7}, &s.acts);
+    chain_op_unref(op);
+    own.trunc_version = 5;
+    compare(&s, theirs, SLOTS, HASHES, own, SLOTS, HASHES, NULL);
+    assert_int_equal(only(&s, JOIN_ACT_MARK_COMPLETE)->trunc_version, 5);
+    end(&s);
+}
+
 /* The same version, at rest on both sides: then what ours is, theirs was. */
 static void our_good_block_of_the_same_version_stays(void **state)
 {
@@ -267,6 +307,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_block_that_is_bad_there_becomes_bad_here),
         cmocka_unit_test(a_live_write_is_not_made_bad),
+        cmocka_unit_test(a_truncation_that_the_source_knows_nothing_of_is_forgotten),
+        cmocka_unit_test(a_truncation_that_the_source_knows_of_is_taken_over),
         cmocka_unit_test(our_good_block_of_the_same_version_stays),
         cmocka_unit_test(a_block_that_goes_bad_under_way_is_looked_at_again),
         cmocka_unit_test(what_is_lost_there_is_lost_here_unless_it_is_the_same),

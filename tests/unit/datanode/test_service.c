@@ -81,6 +81,36 @@ static void truncated_synced_and_deleted_through_the_chain(void **state)
     free(a);
 }
 
+static int zero_tail(struct cluster *c, int head, uint32_t from, uint64_t version)
+{
+    Dfs__ChunkOp op = new_op(c, DFS__CHUNK_OP_KIND__CHUNK_OP_TRUNC);
+
+    op.offset = from;
+    op.trunc_version = version;
+    return call(c, head, &op, NULL);
+}
+
+/* Who saw the mark of a truncation and was held up: meanwhile another has zeroed the tail, the mark was
+ * cleared, and there are new bytes. */
+static void a_late_truncation_leaves_what_was_written_since(void **state)
+{
+    struct cluster *c = *state;
+
+    assert_int_equal(write_at(c, 0, 0, "0123456789", 10), 0);
+    assert_int_equal(zero_tail(c, 0, 4, 3), 0);
+    assert_int_equal(write_at(c, 0, 4, "new", 3), 0);
+    assert_int_equal(zero_tail(c, 0, 4, 3), 0);
+    assert_int_equal(zero_tail(c, 0, 2, 2), 0);
+    for (int i = 0; i < NODES; i++)
+        assert_content(c, i, 0, "0123new\0\0\0", 10);
+    assert_int_equal(zero_tail(c, 0, 5, 4), 0); /* A later one. */
+    for (int i = 0; i < NODES; i++)
+        assert_content(c, i, 0, "0123n\0\0\0\0\0", 10);
+    assert_int_equal(zero_tail(c, 0, 4, 0), 0); /* Of a client that knows no versions. */
+    for (int i = 0; i < NODES; i++)
+        assert_content(c, i, 0, "0123\0\0\0\0\0\0", 10);
+}
+
 static void damaged_data_is_refused_before_it_has_a_place(void **state)
 {
     struct cluster *c = *state;
@@ -196,6 +226,31 @@ static void a_restarted_member_joins_and_has_it_all(void **state)
     assert_content(c, 0, 200000, "live", 4);
     assert_int_equal(write_at(c, 1, 1, "x", 1), 0);
     assert_content(c, 0, 0, "\0x", 2);
+}
+
+/* It was away when the tail was zeroed, and leads the chain when the late one comes. */
+static void a_joiner_learns_which_truncations_were_done(void **state)
+{
+    struct cluster *c = *state;
+    int joiner = 0;
+
+    assert_int_equal(write_at(c, 0, 0, "0123456789", 10), 0);
+    assert_int_equal(zero_tail(c, 0, 8, 2), 0);
+    kill_node(c, 0);
+    configure(c, "1S 2S 0-");
+    assert_int_equal(zero_tail(c, 1, 4, 3), 0);
+    assert_int_equal(write_at(c, 1, 4, "new", 3), 0);
+    start(c, 0);
+    assert_true(wait_for(c, all_registered, NULL));
+    configure(c, "1S 2S 0Y");
+    assert_true(wait_for(c, all_know_epoch, NULL));
+    assert_true(wait_for(c, is_synced, &joiner));
+    configure(c, "0S 1S 2S");
+    assert_true(wait_for(c, all_know_epoch, NULL));
+    hang_up(c, 0);
+    assert_int_equal(zero_tail(c, 0, 4, 3), 0);
+    for (int i = 0; i < NODES; i++)
+        assert_content(c, i, 0, "0123new\0\0\0", 10);
 }
 
 /* A record that carries its own CRC32C, as many do: whatever it says, its block has the same CRC. */
@@ -548,6 +603,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(what_is_written_at_the_head_is_read_everywhere, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(a_late_truncation_leaves_what_was_written_since, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(a_joiner_learns_which_truncations_were_done, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(truncated_synced_and_deleted_through_the_chain, setup,
                                         teardown),

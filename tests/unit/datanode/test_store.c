@@ -398,7 +398,7 @@ static void a_copy_is_incomplete_until_it_is_whole(void **state)
     assert_int_equal(read_bytes(f, 5, 0, 4096, buf, NULL), DFS_EDIRTY);
     assert_ok(write_fill(f, 5, 0, 8192, 1, STORE_COPY));
     assert_ok(truncate_to(f, 5, 5000, STORE_COPY));
-    store_mark_complete(f->t, (struct chunk_id){5}, (struct chunk_ver){4, 44}, answer_done, &b);
+    store_mark_complete(f->t, (struct chunk_id){5}, (struct chunk_ver){4, 44}, 0, answer_done, &b);
     assert_ok(wait_for(f, &b));
     assert_ok(store_chunk_state(f->t, (struct chunk_id){5}, &s));
     assert_int_equal(s.flags, 0);
@@ -411,6 +411,56 @@ static void a_copy_is_incomplete_until_it_is_whole(void **state)
         assert_int_equal(buf[i], 0);
 }
 
+static uint64_t truncated_for(struct fixture *f, uint64_t chunk)
+{
+    struct chunk_state s = {0};
+
+    assert_ok(store_chunk_state(f->t, (struct chunk_id){chunk}, &s));
+    return s.trunc_version;
+}
+
+static int set_truncated(struct fixture *f, uint64_t chunk, uint64_t version)
+{
+    struct answer a = {0};
+
+    store_set_truncated(f->t, (struct chunk_id){chunk}, version, answer_done, &a);
+    return wait_for(f, &a);
+}
+
+/* Whatever comes between: a write that it is to protect may be fsynced right after it. */
+static void which_truncations_were_done_is_kept(void **state)
+{
+    struct fixture *f = *state;
+    struct answer a = {0}, b = {0};
+
+    assert_ok(set_truncated(f, 5, 7)); /* There is none. */
+    assert_ok(write_fill(f, 5, 0, 8192, 1, STORE_CREATE));
+    assert_int_equal(truncated_for(f, 5), 0);
+    assert_ok(set_truncated(f, 5, 7));
+    assert_ok(set_truncated(f, 5, 6));
+    assert_int_equal(truncated_for(f, 5), 7);
+    fixture_kill(f);
+    assert_ok(fixture_open(f));
+    assert_int_equal(truncated_for(f, 5), 7);
+    fixture_close(f);
+    assert_ok(fixture_open(f));
+    assert_int_equal(truncated_for(f, 5), 7);
+    assert_ok(write_fill(f, 5, 0, 8192, 2, 0));
+    fixture_kill(f);
+    assert_ok(fixture_open(f));
+    assert_int_equal(truncated_for(f, 5), 7);
+
+    /* A copy: what was done here is no longer known to be in the bytes. */
+    store_mark_incomplete(f->t, (struct chunk_id){5}, (struct pg_id){PG}, answer_done, &a);
+    assert_ok(wait_for(f, &a));
+    assert_int_equal(truncated_for(f, 5), 0);
+    store_mark_complete(f->t, (struct chunk_id){5}, (struct chunk_ver){4, 44}, 3, answer_done, &b);
+    assert_ok(wait_for(f, &b));
+    fixture_kill(f);
+    assert_ok(fixture_open(f));
+    assert_int_equal(truncated_for(f, 5), 3);
+}
+
 static void an_empty_chunk_can_be_copied(void **state)
 {
     struct fixture *f = *state;
@@ -419,7 +469,7 @@ static void an_empty_chunk_can_be_copied(void **state)
     store_mark_incomplete(f->t, (struct chunk_id){5}, (struct pg_id){PG}, answer_done, &a);
     assert_ok(wait_for(f, &a));
     assert_ok(verify_chunk(f, 5, NULL, NULL));
-    store_mark_complete(f->t, (struct chunk_id){5}, (struct chunk_ver){4, 44}, answer_done, &b);
+    store_mark_complete(f->t, (struct chunk_id){5}, (struct chunk_ver){4, 44}, 0, answer_done, &b);
     assert_ok(wait_for(f, &b));
     assert_int_equal(flags_of(f, 5), 0);
     assert_int_equal(len_of(f, 5), 0);

@@ -16,7 +16,14 @@
 #include "common/mem.h"
 #include "common/rng.h"
 
-enum { CHUNKS = 9, BYTES = 40960, BLOCKS = BYTES / 4096, VERSIONS = 24, SEEDS = 4 };
+enum {
+    CHUNKS = 9,
+    BYTES = 40960,
+    BLOCKS = BYTES / 4096,
+    VERSIONS = 24,
+    SEEDS = 4,
+    TRUNCATION = 77
+};
 
 struct version {
     uint64_t seq; /* 0: a copy */
@@ -31,6 +38,7 @@ struct model {
     unsigned acked;  /* the last that was answered */
     unsigned synced; /* the last that is durable */
     bool incomplete_acked, complete_tried, delete_tried, delete_acked;
+    bool truncation_acked;
     bool was_whole; /* before it was marked incomplete */
 };
 
@@ -158,9 +166,19 @@ static int do_complete(struct story *s, unsigned c)
 
     m->complete_tried = true;
     last(m)->seq = 44;
-    store_mark_complete(s->f->t, (struct chunk_id){c}, (struct chunk_ver){4, 44}, answer_done, &a);
+    store_mark_complete(s->f->t, (struct chunk_id){c}, (struct chunk_ver){4, 44}, 0, answer_done,
+                        &a);
     if (wait_for(s->f, &a) == 0)
         m->synced = m->count - 1;
+    return a.status;
+}
+
+static int do_set_truncated(struct story *s, unsigned c)
+{
+    struct answer a = {0};
+
+    store_set_truncated(s->f->t, (struct chunk_id){c}, TRUNCATION, answer_done, &a);
+    s->chunks[c].truncation_acked = wait_for(s->f, &a) == 0;
     return a.status;
 }
 
@@ -203,7 +221,7 @@ static void tell(struct story *s)
            do_tick(s, 1000) == 0 && do_tick(s, 11000) == 0 && /* 1 and 2 are CLEAN */
            do_write(s, 1, 2000, 5000, 0) == 0 && do_write(s, 1, 9000, 9000, 0) == 0 &&
            do_sync_between_writes(s, 1) == 0 && do_truncate(s, 2, 9000, 0) == 0 &&
-           do_sync(s, 2) == 0 && do_incomplete(s, 3) == 0 &&
+           do_sync(s, 2) == 0 && do_set_truncated(s, 2) == 0 && do_incomplete(s, 3) == 0 &&
            do_write(s, 3, 0, 12288, STORE_COPY) == 0 && do_truncate(s, 3, 11000, STORE_COPY) == 0 &&
            do_complete(s, 3) == 0 && do_incomplete(s, 4) == 0 &&
            do_write(s, 4, 0, 8192, STORE_COPY) == 0 && do_write(s, 5, 0, 6000, STORE_CREATE) == 0 &&
@@ -301,6 +319,8 @@ static void check_chunk(struct story *s, unsigned c, bool lost_power)
         return;
     }
     assert_false(st.flags & CHUNK_BAD);
+    assert_true(st.trunc_version == (m->truncation_acked ? TRUNCATION : 0) ||
+                (c == 2 && st.trunc_version == TRUNCATION));
     if (!(st.flags & CHUNK_DIRTY))
         check_clean(s, c, &st);
     else
@@ -324,6 +344,7 @@ static void check_again(struct story *s, bool lose_power)
         assert_true(before[i].id.v == after[i].id.v);
         assert_int_equal(before[i].flags, after[i].flags);
         assert_int_equal(before[i].len, after[i].len);
+        assert_true(before[i].trunc_version == after[i].trunc_version);
     }
 }
 

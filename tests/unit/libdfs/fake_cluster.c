@@ -112,6 +112,9 @@ static int execute(struct cluster *c, const Dfs__ChunkOp *op, const uint8_t *pay
         fake_chunk_write(k, op->offset, payload + op->crc_count * 4, op->len);
         break;
     case DFS__CHUNK_OP_KIND__CHUNK_OP_TRUNC:
+        if (op->trunc_version != 0 && op->trunc_version <= k->trunc_version)
+            break;
+        k->trunc_version = MAX(k->trunc_version, op->trunc_version);
         if (k->len > op->offset) {
             memset(k->bytes + op->offset, 0, k->len - op->offset);
             k->len = op->offset;

@@ -23,7 +23,8 @@ struct fake_chunk {
     UT_hash_handle hh;
     uint8_t *bytes;
     uint32_t len;
-    bool exists; /* has been written */
+    bool exists;            /* has been written */
+    uint64_t trunc_version; /* as chunk_state's */
 };
 
 struct fake_file {

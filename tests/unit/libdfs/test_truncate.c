@@ -120,12 +120,43 @@ static void growth_zeroes_each_tail_that_it_meets(void **state)
     }
 }
 
+/* While our request to zero the tail is held up, another client has zeroed it, cleared the mark, and written
+ * there: the request says for which truncation it is, so the datanodes can tell. */
+static void a_late_zeroing_leaves_what_another_has_written(void **state)
+{
+    struct cluster *c = *state;
+    uint8_t *bytes = test_pattern(100000, 50), *theirs = test_pattern(20000, 51);
+    struct ll_file *f = file_of(c, bytes, 100000);
+    struct fake_file *ff = cluster_file(c, ll_file_ino(f));
+    struct fake_chunk *k = fake_chunk_get(c, ff->chunks[0].id);
+    struct result t = {0};
+
+    hold_all(c, true);
+    ll_truncate(&c->ll, &t.call, &test_root, ll_file_ino(f), 50000, result_attr, &t);
+    CLUSTER_UNTIL(c, is_zeroing(c));
+    k->trunc_version = ff->tail.version;
+    ff->tail.chunk_id = 0;
+    memset(k->bytes + 50000, 0, k->len - 50000);
+    fake_chunk_write(k, 50000, theirs, 20000);
+    ff->attr.size = 70000;
+    ff->attr.data_version++;
+    hold_all(c, false);
+    cluster_wait(c, &t.done);
+    assert_int_equal(t.status, 0);
+    assert_memory_equal(k->bytes, bytes, 50000);
+    assert_memory_equal(k->bytes + 50000, theirs, 20000);
+    ll_release(f);
+    free(bytes);
+    free(theirs);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, cluster_set_up, cluster_tear_down)
     const struct CMUnitTest tests[] = {
         T(cut_further_by_another_is_no_error),
         T(growth_zeroes_each_tail_that_it_meets),
+        T(a_late_zeroing_leaves_what_another_has_written),
     };
 
     return cmocka_run_group_tests_name("truncate", tests, NULL, NULL);

@@ -330,13 +330,27 @@ static void register_here(struct nn_link *l)
 
 /* ---- heartbeats ---- */
 
+static void take_answer(struct nn_link *l, const struct rpc_frame *f)
+{
+    Dfs__HeartbeatReply *m = dfs__heartbeat_reply__unpack(NULL, f->header.body_len, f->body);
+
+    if (m == NULL)
+        return;
+    l->survey |= m->survey;
+    dfs__heartbeat_reply__free_unpacked(m, NULL);
+}
+
 static void on_beat(void *ctx, int status, const struct rpc_frame *f)
 {
     struct nn_link *l = ctx;
 
     l->beat_waits = false;
-    if (status >= 0 || l->conn == NULL || l->dn->is_stopping)
+    if (l->conn == NULL || l->dn->is_stopping)
         return;
+    if (status >= 0) {
+        take_answer(l, f);
+        return;
+    }
     if (status == DFS_ESTALE_SESSION && l->state == NN_REGISTERED) {
         register_here(l);
         return;

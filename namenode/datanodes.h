@@ -81,7 +81,8 @@ struct target_state *datanodes_retired(const struct datanodes *d);
 void target_state_take(struct target_state *t, const Dfs__TargetReport *report);
 /* Less than a tenth of it is free: no new data goes there. */
 bool datanodes_is_nearly_full(const struct target_state *t);
-/* How many placement groups have a copy there, and of how many it is the only one that serves. */
+/* How many placement groups have a copy there, and of how many it is the only one that serves
+ * and was not removed. */
 void datanodes_pgs_of(const struct datanodes *d, uint32_t target, uint32_t *ret_pgs,
                       uint32_t *ret_last);
 struct pg_state *datanodes_pg(const struct datanodes *d, uint32_t pg);

@@ -213,6 +213,26 @@ static bool cold_start(const struct pg_mgr *m, struct pg *p, uint64_t now_ns, st
     return true;
 }
 
+bool pg_is_bereft(const struct pg_mgr *m, const struct pg_rec *r)
+{
+    for (uint32_t i = 0; i < r->member_count; i++) {
+        const struct target *t = pg_target_find(m, r->members[i].target);
+
+        if (r->members[i].state == PG_SERVING && (t == NULL || !t->removed))
+            return false;
+    }
+    return pg_count_state(r, PG_SERVING) > 0;
+}
+
+/* The operator has given the newest copy up: the best of the older ones is to be asked for
+ * (pg_survey.h). Whatever unsynced or synced bytes were in that copy alone are lost. */
+static void disown(struct pg_rec *next)
+{
+    for (uint32_t i = 0; i < next->member_count; i++)
+        next->members[i].state = PG_OFFLINE;
+    next->reset_epoch = next->cold_epoch = next->epoch + 1;
+}
+
 static bool promote_synced(const struct pg_mgr *m, const struct pg *p, uint64_t now_ns,
                            struct pg_rec *next)
 {
@@ -393,6 +413,10 @@ static bool decide(struct pg_mgr *m, struct pg *p, uint64_t now_ns, struct pg_re
     uint32_t alive = 0, dead = 0, unknown = 0;
 
     *next = p->rec;
+    if (pg_is_bereft(m, &p->rec)) {
+        disown(next);
+        return true;
+    }
     for (uint32_t i = 0; i < p->rec.member_count; i++) {
         enum health h;
 

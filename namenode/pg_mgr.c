@@ -103,6 +103,7 @@ int pg_mgr_set_target(struct pg_mgr *m, const struct pg_target *in)
     t->incarnation = in->incarnation;
     t->usable = in->usable;
     t->draining = in->draining;
+    t->removed = in->removed;
     return 0;
 }
 
@@ -291,11 +292,13 @@ bool pg_is_writable(const struct pg_rec *r)
 }
 
 /* The rules that no bug above may break: I28 and the head comment. */
-static bool propose_is_legal(const struct pg *p, const struct pg_rec *next)
+static bool propose_is_legal(const struct pg_mgr *m, const struct pg *p, const struct pg_rec *next)
 {
     uint32_t common = 0, added = 0;
     bool cold = next->reset_epoch == next->epoch;
 
+    if (cold && pg_count_state(next, PG_SERVING) == 0)
+        return pg_is_bereft(m, &p->rec);
     for (uint32_t i = 0; i < next->member_count; i++) {
         const struct pg_member_rec *mem = &next->members[i];
         bool was = false;
@@ -374,7 +377,7 @@ static size_t decide_those_with(struct pg_mgr *m, uint32_t serving, uint64_t now
         if (p->outstanding || pg_count_state(&p->rec, PG_SERVING) != serving ||
             !pg_decide(m, p, now_ns, &out[n]))
             continue;
-        assert(propose_is_legal(p, &out[n]));
+        assert(propose_is_legal(m, p, &out[n]));
         p->outstanding = true;
         n++;
     }

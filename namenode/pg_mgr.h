@@ -7,9 +7,10 @@
  * Always holds (asserted in pg_mgr.c):
  *  - a proposed SERVING set is a subset of the present one, plus at most one member whose
  *    SYNC_DONE named the present epoch; the two sets intersect, except after a total failure,
- *    where a member of the last SERVING set starts again with a new incarnation;
+ *    where a member of the last SERVING set starts again with a new incarnation, and after an
+ *    operator has removed all of that set, where nobody serves until pg_survey has found who may;
  *  - at most one proposal of a PG is outstanding;
- *  - the last SERVING member is never removed.
+ *  - the last SERVING member is never taken out by anybody but an operator.
  *
  * Incarnations: a datanode makes one per process start, the upper 32 bits being a hash of the
  * host's boot id. Equal upper halves therefore mean: only the process died, the page cache lives.
@@ -32,6 +33,7 @@ struct pg_target {
     uint64_t incarnation; /* newest registered; 0: never */
     bool usable;          /* ACTIVE: neither failed, draining nor removed */
     bool draining;        /* serves on until its PGs have found other places */
+    bool removed;         /* by an operator, for good: it is waited for no more */
     const char *host;     /* failure domain: never two copies of a PG there; copied */
     const char *rack;     /* wider one: not two if it can be helped; NULL or "": not told; copied */
     uint64_t bytes_total; /* larger ones get more PGs; 0: as the largest */

@@ -22,6 +22,7 @@ struct target {
     uint64_t incarnation; /* as the state machine has it */
     bool usable;
     bool draining;
+    bool removed;
     bool failed;
     bool awaited; /* see pg_mgr_set_awaited() */
     bool full;    /* see pg_mgr_set_full() */
@@ -89,6 +90,9 @@ void pg_accusers_expire(struct target *t, uint64_t now_ns);
 /* ---- pg_decide.c ---- */
 /* What to propose for p now; true: *next is to be. */
 bool pg_decide(struct pg_mgr *m, struct pg *p, uint64_t now_ns, struct pg_rec *next);
+
+/* All that served last were removed by an operator: nobody is left to wait for. */
+bool pg_is_bereft(const struct pg_mgr *m, const struct pg_rec *r);
 
 /* ---- pg_place.c ---- */
 /* Counts what each target has, at the start of a tick. */

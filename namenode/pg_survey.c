@@ -51,14 +51,13 @@ struct pg_survey *pg_survey_new(uint64_t now_ns)
     return s;
 }
 
-void pg_survey_free(struct pg_survey *s)
+/* What was told before is of another time: the groups have gone on since. */
+static void forget(struct pg_survey *s)
 {
     struct holding *h, *h_next;
     struct witness *w, *w_next;
     struct asked *a, *a_next;
 
-    if (s == NULL)
-        return;
     HASH_ITER (hh, s->holdings, h, h_next) {
         HASH_DEL(s->holdings, h);
         free(h);
@@ -71,6 +70,13 @@ void pg_survey_free(struct pg_survey *s)
         HASH_DEL(s->asked, a);
         free(a);
     }
+}
+
+void pg_survey_free(struct pg_survey *s)
+{
+    if (s == NULL)
+        return;
+    forget(s);
     free(s);
 }
 
@@ -138,16 +144,31 @@ void pg_survey_take(struct pg_survey *s, const struct datanode *n, const Dfs__He
         note_witness(s, n->targets[k], n->incarnation);
 }
 
+static bool has_told(const struct pg_survey *s, uint32_t target, uint64_t incarnation)
+{
+    const struct witness *w = NULL;
+
+    HASH_FIND(hh, s->witnesses, &target, sizeof(target), w);
+    return w != NULL && w->incarnation == incarnation;
+}
+
+bool pg_survey_wants(const struct pg_survey *s, const struct datanodes *d, const struct datanode *n)
+{
+    if (!pg_survey_is_needed(d))
+        return false;
+    for (unsigned k = 0; k < n->target_count; k++) {
+        if (!has_told(s, n->targets[k], n->incarnation))
+            return true;
+    }
+    return false;
+}
+
 /* ---- who is there ---- */
 
 static bool is_there(const struct pg_survey *s, const struct target_state *t)
 {
-    const struct witness *w = NULL;
-
-    if (t == NULL || t->failed || t->node == NULL || t->node->conn == NULL)
-        return false;
-    HASH_FIND(hh, s->witnesses, &t->target, sizeof(t->target), w);
-    return w != NULL && w->incarnation == t->rec.incarnation;
+    return t != NULL && !t->failed && t->node != NULL && t->node->conn != NULL &&
+           has_told(s, t->target, t->rec.incarnation);
 }
 
 static uint32_t count_missing(const struct pg_survey *s, const struct datanodes *d)
@@ -339,20 +360,24 @@ static void complain(struct pg_survey *s, uint32_t missing, uint64_t now_ns)
     if (now_ns - s->complained_ns < late_ns)
         return;
     s->complained_ns = now_ns;
-    log_warn("placement groups wait after a restore: who is not there may have the newest data",
+    log_warn("placement groups wait for who is not there: it may have the newest data of them",
              "missing_targets=%" PRIu32, missing);
 }
 
 size_t pg_survey_tick(struct pg_survey *s, const struct datanodes *d, uint64_t now_ns,
                       struct pg_rec *out, size_t max)
 {
-    uint64_t age_ns = now_ns - s->since_ns;
     const struct pg_state *p, *next;
+    uint64_t age_ns;
     uint32_t missing;
     size_t n = 0;
 
-    if (!pg_survey_is_needed(d))
+    if (!pg_survey_is_needed(d)) {
+        forget(s);
+        s->since_ns = s->complained_ns = now_ns;
         return 0;
+    }
+    age_ns = now_ns - s->since_ns;
     missing = count_missing(s, d);
     HASH_ITER (hh, d->pgs, p, next) {
         if (n == max)

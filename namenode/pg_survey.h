@@ -1,8 +1,9 @@
 /*
- * After a restore: which copy of a placement group is the one to go on from. The state machine knows
- * the group only as it was when the backup was made; the datanodes know what they hold. Each tells
- * it once it has registered; then a group is started from the member that has the most, and the
- * others join it as after any failure. Pure but for the clock that is passed in. Leader only.
+ * Which copy of a placement group is the one to go on from, when the state machine cannot say: after
+ * a restore it knows the group only as it was when the backup was made, and after an operator has
+ * given the newest copy up (svc_target.c) only who had that. The datanodes know what they hold, and
+ * are asked; then a group is started from the member that has the most, and the others join it
+ * as after any failure. Pure but for the clock that is passed in. Leader only.
  *
  * The best is the one that served in, or has a chunk of, the highest epoch. Why it holds all that was
  * acknowledged: whoever was in the chain to the end has each chunk in its last version. Among those
@@ -37,6 +38,9 @@ DEFINE_CLEANUP(pg_survey, pg_survey_free)
 
 /* There are groups to be started. */
 bool pg_survey_is_needed(const struct datanodes *d);
+/* It has not told what it holds, and is to. */
+bool pg_survey_wants(const struct pg_survey *s, const struct datanodes *d,
+                     const struct datanode *n);
 /* What a datanode told, for its own targets. */
 void pg_survey_take(struct pg_survey *s, const struct datanode *n, const Dfs__HeartbeatRequest *m);
 /* What to propose now, as pg_mgr_tick(). A group is proposed again when nothing came of it. */

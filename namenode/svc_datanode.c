@@ -69,6 +69,7 @@ static void target_changed(struct svc_datanode *s, const struct target_rec *rec)
         .incarnation = rec->incarnation,
         .usable = rec->state == DFS__TARGET_STATE__TARGET_ACTIVE,
         .draining = rec->state == DFS__TARGET_STATE__TARGET_DRAINING,
+        .removed = rec->state == DFS__TARGET_STATE__TARGET_REMOVED,
         .host = rec->host,
         .rack = rec->rack,
         .bytes_total = rec->bytes_total,
@@ -429,6 +430,7 @@ static void on_heartbeat(void *self, struct conn *c, const struct rpc_frame *f)
     } else {
         take_heartbeat(s, n, m);
         msg.term = node_term(s->node);
+        msg.survey = pg_survey_wants(s->survey, &s->dn, n);
         conn_reply(c, f->header.type, f->header.rpc_id, &msg.base, NULL);
         if (m->n_accusations > 0 || m->n_pgs > 0)
             decide(s);

@@ -91,8 +91,8 @@ static int problem(char *why, int code, const char *text)
 }
 
 /* May it be forgotten? Not while it can come back by itself, nor while data hangs on it. */
-static int check_remove(const struct datanodes *d, const struct target_state *t, bool force,
-                        char *why)
+static int check_remove(const struct datanodes *d, const struct target_state *t,
+                        const Dfs__TargetAdminRequest *req, char *why)
 {
     uint32_t pgs, last;
 
@@ -100,14 +100,15 @@ static int check_remove(const struct datanodes *d, const struct target_state *t,
         return problem(why, -EBUSY,
                        "it is running and would be back at once: drain it, then stop it");
     datanodes_pgs_of(d, t->target, &pgs, &last);
-    if (last > 0) {
+    if (last > 0 && !req->lose_data) {
         (void)snprintf(why, WHY_MAX,
-                       "it has the last copy of %" PRIu32 " placement groups: without it their "
-                       "data is lost",
+                       "it has the newest copy of %" PRIu32
+                       " placement groups, alone: if it is gone "
+                       "for good, --lose-data goes on from the best older copy, or from none",
                        last);
         return -EBUSY;
     }
-    if (pgs > 0 && !force) {
+    if (pgs > 0 && !req->force && !req->lose_data) {
         (void)snprintf(why, WHY_MAX,
                        "%" PRIu32 " placement groups have a copy there that is not made elsewhere "
                        "yet; --force gives these copies up",
@@ -127,7 +128,7 @@ static int check_target(const struct datanodes *d, const struct target_state *t,
     case DFS__TARGET_VERB__TARGET_UNDRAIN:
         return removed ? problem(why, -ENOENT, "it was removed") : 0;
     case DFS__TARGET_VERB__TARGET_REMOVE:
-        return check_remove(d, t, req->force, why);
+        return check_remove(d, t, req, why);
     case DFS__TARGET_VERB__TARGET_MAINTENANCE:
         if (req->seconds > MAINTENANCE_MAX_S)
             return problem(why, -EINVAL, "maintenance lasts 30 days at most");
@@ -208,8 +209,9 @@ static void on_admin(void *self, struct conn *c, const struct rpc_frame *f)
         fill(req, ch->targets[i], &op);
         change.op_case = DFS__META_REQUEST__OP_TARGET_SET;
         change.target_set = &op;
-        log_info("an operator's word about a target", "target=%" PRIu32 " verb=%d seconds=%" PRIu64,
-                 op.target, (int)req->verb, req->seconds);
+        log_info("an operator's word about a target",
+                 "target=%" PRIu32 " verb=%d seconds=%" PRIu64 " lose_data=%d", op.target,
+                 (int)req->verb, req->seconds, req->lose_data);
         node_propose(services_node(s->all), &change, applied, ch);
     }
     dfs__target_admin_request__free_unpacked(req, NULL);

@@ -21,7 +21,7 @@
 #include "shell/format.h"
 #include "shell/report.h"
 
-enum option_id { OPT_JSON = 1, OPT_FOR, OPT_END, OPT_FORCE };
+enum option_id { OPT_JSON = 1, OPT_FOR, OPT_END, OPT_FORCE, OPT_LOSE_DATA };
 enum { ASK_MS = 10000, MAINTENANCE_DEFAULT_S = 3600, NODES_MAX = 4096 };
 
 static const struct arg_option options[] = {
@@ -29,6 +29,8 @@ static const struct arg_option options[] = {
     {"for", 0, "TIME", "maintenance: for how long, as 30m or 2h (default: 1h)", OPT_FOR},
     {"end", 0, NULL, "maintenance: it is over", OPT_END},
     {"force", 'f', NULL, "remove: also when copies have not been made elsewhere yet", OPT_FORCE},
+    {"lose-data", 0, NULL, "remove: also when it had the newest copy of data, alone",
+     OPT_LOSE_DATA},
     CLIENT_OPTIONS,
     {0},
 };
@@ -49,7 +51,7 @@ static const struct args_spec spec = {
 };
 
 struct wish {
-    bool list, json, force, end;
+    bool list, json, force, lose_data, end;
     uint64_t for_s;
     Dfs__TargetVerb verb;
     char *which;
@@ -243,6 +245,7 @@ static int ask(struct client *c, const struct wish *w)
     req.verb = w->verb;
     req.which = w->which;
     req.force = w->force;
+    req.lose_data = w->lose_data;
     req.seconds = w->end ? 0 : w->for_s;
     r = admin_ask(c, MSG_TARGET_ADMIN, &req.base, &dfs__target_admin_reply__descriptor, ASK_MS,
                   &message, why);
@@ -306,6 +309,8 @@ int cmd_datanode(int argc, char **argv)
             w.end = true;
         else if (opt == OPT_FORCE)
             w.force = true;
+        else if (opt == OPT_LOSE_DATA)
+            w.lose_data = true;
         else if (opt != OPT_FOR)
             return a.exit_code;
         else if (str_parse_duration_ms(a.value, &ms) < 0 || ms < 1000)

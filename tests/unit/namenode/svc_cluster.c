@@ -246,9 +246,32 @@ static void fill_target(const struct fake_dn *dn, unsigned t, Dfs__TargetReport 
 static void on_beat_answer(void *ctx, int status, const struct rpc_frame *f)
 {
     struct fake_dn *dn = ctx;
+    Dfs__HeartbeatReply *m;
 
-    (void)f;
     dn->beat_status = status;
+    if (status < 0)
+        return;
+    m = dfs__heartbeat_reply__unpack(NULL, f->header.body_len, f->body);
+    assert_non_null(m);
+    dn->is_asked |= m->survey;
+    dfs__heartbeat_reply__free_unpacked(m, NULL);
+}
+
+static size_t fill_holdings(const struct fake_dn *dn, Dfs__PgHolding *list, Dfs__PgHolding **ptrs)
+{
+    size_t n = 0;
+
+    for (uint32_t pg = 0; pg < PGS_KNOWN; pg++) {
+        if (dn->pgs[pg].pg == 0)
+            continue;
+        dfs__pg_holding__init(&list[n]);
+        list[n].pg = pg;
+        list[n].target = dn->targets[0];
+        list[n].served_epoch = dn->held_epoch;
+        ptrs[n] = &list[n];
+        n++;
+    }
+    return n;
 }
 
 static void send_beat(struct fake_dn *dn, Dfs__Accusation *accusation)
@@ -256,6 +279,7 @@ static void send_beat(struct fake_dn *dn, Dfs__Accusation *accusation)
     Dfs__HeartbeatRequest m = DFS__HEARTBEAT_REQUEST__INIT;
     Dfs__TargetReport targets[DN_TARGETS], *target_ptrs[DN_TARGETS];
     Dfs__PgReport pgs[PGS_KNOWN], *pg_ptrs[PGS_KNOWN];
+    Dfs__PgHolding holdings[PGS_KNOWN], *holding_ptrs[PGS_KNOWN];
 
     m.node = dn->node;
     m.incarnation = dn->incarnation;
@@ -278,6 +302,10 @@ static void send_beat(struct fake_dn *dn, Dfs__Accusation *accusation)
         pg_ptrs[m.n_pgs] = &pgs[m.n_pgs];
         m.n_pgs++;
     }
+    m.surveyed = dn->is_asked;
+    m.holdings = holding_ptrs;
+    m.n_holdings = dn->is_asked ? fill_holdings(dn, holdings, holding_ptrs) : 0;
+    dn->is_asked = false;
     m.accusations = &accusation;
     m.n_accusations = accusation != NULL;
     dn->beaten_ns = loop_now_ns(dn->cluster->g->loop);

@@ -38,6 +38,8 @@ struct fake_dn {
     bool is_silent;       /* no heartbeats */
     bool is_failed;       /* they say that the first disk failed */
     bool is_synced;       /* they say that it is done where it joins */
+    bool is_asked;        /* the next heartbeat tells what it holds: of each group it knows, */
+    uint64_t held_epoch;  /* as of this epoch */
     bool refuses_configs; /* answers them with an error and forgets them */
     enum on_delete on_delete;
 

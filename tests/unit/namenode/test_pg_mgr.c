@@ -256,6 +256,52 @@ static void the_last_one_standing_is_never_replaced(void **state)
     assert_int_equal(state_of(f, 2), PG_SYNCING);
 }
 
+static void remove_target(struct fixture *f, uint32_t id)
+{
+    char host[8];
+
+    snprintf(host, sizeof(host), "h%u", id);
+    pg_mgr_set_target(
+        f->m, &(struct pg_target){
+                  .id = id, .incarnation = f->incarnation[id], .removed = true, .host = host});
+}
+
+/* Target 3 had the newest copy alone, and is gone; 1 and 2 are back with older ones. */
+static void when_the_newest_copy_is_given_up_nobody_serves_until_one_is_named(void **state)
+{
+    struct fixture *f = *state;
+
+    pass(f, 3000, 0xe);
+    pass(f, 3000, 8);
+    assert_int_equal(state_of(f, 3), PG_SERVING);
+    restart_target(f, 1, boot + 2);
+    restart_target(f, 2, boot + 2);
+    f->targets = 2;
+    pg_mgr_lost(f->m, 3, boot + 1);
+    assert_int_equal(pass(f, 100000, 6), 0); /* They are older, and never taken by themselves. */
+    assert_int_equal(state_of(f, 3), PG_SERVING);
+    remove_target(f, 3);
+    assert_int_equal(pass(f, 1000, 6), 1);
+    for (uint32_t t = 1; t <= 3; t++)
+        assert_int_equal(state_of(f, t), PG_OFFLINE);
+    assert_int_equal(f->pg.reset_epoch, f->pg.epoch);
+    assert_int_equal(f->pg.cold_epoch, f->pg.epoch);
+    assert_int_equal(pass(f, 100000, 6), 0); /* The rest is pg_survey's. */
+}
+
+static void one_of_several_that_is_given_up_leaves_the_others_to_begin(void **state)
+{
+    struct fixture *f = *state;
+
+    pass(f, 3000, 0xe);
+    pass(f, 3000, 0);
+    remove_target(f, 1);
+    assert_int_equal(pass(f, 3000, 0), 0);
+    restart_target(f, 2, boot + 2);
+    pass(f, 8000, 4);
+    assert_int_equal(state_of(f, 2), PG_SERVING);
+}
+
 static void a_spare_on_another_host_takes_over_after_the_grace_time(void **state)
 {
     struct fixture *f = *state;
@@ -701,6 +747,8 @@ int main(void)
         TEST(a_member_of_the_same_boot_is_the_better_source),
         TEST(a_cold_start_waits_for_the_others_a_little),
         TEST(the_last_one_standing_is_never_replaced),
+        TEST(when_the_newest_copy_is_given_up_nobody_serves_until_one_is_named),
+        TEST(one_of_several_that_is_given_up_leaves_the_others_to_begin),
         TEST(a_spare_on_another_host_takes_over_after_the_grace_time),
         TEST(when_many_fall_silent_at_once_nobody_goes_for_a_minute),
         TEST(when_they_are_heard_again_nothing_was_changed),

@@ -257,6 +257,31 @@ static void an_answered_group_is_left_alone(void **state)
     assert_int_equal(source_at(f, 20 * second), 0);
 }
 
+/* It starts, lives on, and is lost again: what was told the first time says nothing about now. */
+static void what_was_told_for_an_earlier_loss_does_not_count(void **state)
+{
+    struct fixture *f = *state;
+    struct pg_rec pg = datanodes_pg(&f->d, PG)->rec;
+
+    holds(f, 1, 11, 11, 3, 90);
+    all_come(f);
+    assert_int_equal(source_at(f, 6 * second), 1);
+    pg.members[0].state = PG_SERVING;
+    datanodes_set_pg(&f->d, &pg);
+    assert_int_equal(source_at(f, 100 * second), 0);
+    pg.members[0].state = PG_OFFLINE;
+    datanodes_set_pg(&f->d, &pg);
+    assert_true(pg_survey_wants(f->s, &f->d, datanodes_target(&f->d, 2)->node));
+    assert_int_equal(source_at(f, 101 * second), 0);
+    assert_int_equal(source_at(f, 140 * second), 0); /* Nobody has told. */
+    holds(f, 2, 15, 15, 1, 90);
+    comes(f, 1);
+    comes(f, 2);
+    comes(f, 3);
+    assert_false(pg_survey_wants(f->s, &f->d, datanodes_target(&f->d, 2)->node));
+    assert_int_equal(source_at(f, 143 * second), 2);
+}
+
 #define WITH_FIXTURE(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void)
@@ -271,6 +296,7 @@ int main(void)
         WITH_FIXTURE(only_who_is_there_counts),
         WITH_FIXTURE(what_was_given_up_starts_empty_elsewhere),
         WITH_FIXTURE(an_answered_group_is_left_alone),
+        WITH_FIXTURE(what_was_told_for_an_earlier_loss_does_not_count),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -170,7 +170,7 @@ static json_t *report_json(const Dfs__ReportReply *r)
                                              (int)r->bad[i]->block, "what", r->bad[i]->what,
                                              "healed", r->bad[i]->healed));
     return json_pack("{s:b, s:o, s:I, s:I, s:I, s:I, s:i, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, "
-                     "s:o, s:o, s:o, s:o, s:i}",
+                     "s:o, s:o, s:o, s:o, s:i, s:b}",
                      "serving", r->serving, "cluster", uuid_json(&r->cluster_uuid), "leader",
                      (json_int_t)r->leader_id, "term", (json_int_t)r->term, "commit_index",
                      (json_int_t)r->commit_index, "applied_index", (json_int_t)r->applied_index,
@@ -180,7 +180,7 @@ static json_t *report_json(const Dfs__ReportReply *r)
                      "garbage_chunks", (json_int_t)r->garbage_chunks, "reaping_inodes",
                      (json_int_t)r->reaping_inodes, "namenodes", namenodes_json(r), "targets",
                      targets, "pgs", pgs, "syncing", syncing, "bad_blocks", bad, "format",
-                     (int)r->format);
+                     (int)r->format, "converting", r->converting);
 }
 
 static char *dump(json_t *root)

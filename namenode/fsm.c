@@ -56,6 +56,8 @@ int fsm_open(struct kv *kv, struct fsm **ret_fsm)
         return r;
     if (MUTANT(IDS_NOT_IN_BATCH))
         fsm->state.next_ino = INO_ROOT.v + 1;
+    if (MUTANT(CONVERT_IN_RAM))
+        fsm->state.convert = (struct convert_pos){0};
     *ret_fsm = STEAL(fsm);
     return 0;
 }

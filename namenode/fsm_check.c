@@ -32,6 +32,8 @@ int fsm_check_request(const Dfs__MetaRequest *req, bool client)
                    : 0;
     case DFS__META_REQUEST__OP_FORMAT:
         return req->format->format > FSM_FORMAT ? -EINVAL : 0;
+    case DFS__META_REQUEST__OP_CONVERT:
+        return req->convert->max_values == 0 ? -EINVAL : 0;
     case DFS__META_REQUEST__OP_PG_EPOCH:
         return req->pg_epoch->pg ? 0 : -EINVAL;
     default:
@@ -54,6 +56,8 @@ uint32_t fsm_format_of(const Dfs__MetaRequest *req)
                    : FSM_FORMAT_FIRST;
     case DFS__META_REQUEST__OP_TRUNC_DONE:
         return req->trunc_done->version != 0 ? FSM_FORMAT_MARKS : FSM_FORMAT_FIRST;
+    case DFS__META_REQUEST__OP_CONVERT:
+        return FSM_FORMAT_VALUES;
     default:
         return FSM_FORMAT_FIRST;
     }

@@ -133,11 +133,11 @@ static int truncate_inline(struct tx *tx, struct inode_rec *inode, uint64_t size
         inode->is_inline = false;
         return 0;
     }
-    r = tx_get_copy(tx, &k, &data, &len);
+    r = value_get_copy(tx, &k, &data, &len);
     if (r < 0)
         return tx_fail(tx, r == -ENOENT ? -EBADMSG : r);
     if (len > size) /* Bytes that were cut must not come back when it grows again. */
-        tx_put(tx, &k, data, size);
+        value_put(tx, &k, data, size);
     return 0;
 }
 

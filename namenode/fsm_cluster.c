@@ -67,13 +67,17 @@ int op_cluster_init(struct tx *tx, const Dfs__MetaRequest *req, Dfs__MetaReply *
 int op_format(struct tx *tx, const Dfs__MetaRequest *req, Dfs__MetaReply *reply)
 {
     uint32_t old = tx->state.format;
+    int r;
 
     (void)reply;
     if (req->format->format <= old)
         return 0;
     tx->state.format = req->format->format;
     /* What has counters keeps them: they would be added up a second time. */
-    return old < FSM_FORMAT_USAGE ? usage_rebuild(tx) : 0;
+    r = old < FSM_FORMAT_USAGE ? usage_rebuild(tx) : 0;
+    if (r == 0 && old < FSM_FORMAT_VALUES && tx->state.format >= FSM_FORMAT_VALUES)
+        r = convert_begin(tx);
+    return r;
 }
 
 int op_namenode_set(struct tx *tx, const Dfs__MetaRequest *req, Dfs__MetaReply *reply)
@@ -119,7 +123,7 @@ static int target_of_uuid(struct tx *tx, const struct key *k, uint32_t *ret_targ
     int r;
 
     *ret_target = 0;
-    r = tx_get(tx, k, &v);
+    r = value_get(tx, k, &v);
     if (r < 0)
         return r == -ENOENT ? 0 : r;
     if (v.len == 4)
@@ -173,7 +177,7 @@ int op_target_add(struct tx *tx, const Dfs__MetaRequest *req, Dfs__MetaReply *re
         if (rec.target == 0)
             rec.target = tx->state.next_target++;
         key_id32(&id, 'T', rec.target);
-        tx_put(tx, &by_uuid, id.b + 1, 4);
+        value_put(tx, &by_uuid, id.b + 1, 4);
     }
     target_changed(tx, &rec);
     reply_id(tx, reply, rec.target, rec.incarnation);

@@ -66,7 +66,7 @@ static void commit_inline(struct tx *tx, const Dfs__CommitOp *op, struct inode_r
 
     key_id64(&k, 'F', inode->ino);
     if (op->set_inline && inode->size > 0) {
-        tx_put(tx, &k, op->inline_data.data, op->inline_data.len);
+        value_put(tx, &k, op->inline_data.data, op->inline_data.len);
         inode->is_inline = true;
     } else if (inode->is_inline && (op->clear_inline || op->set_inline)) {
         tx_delete(tx, &k);

@@ -118,7 +118,7 @@ static void new_inode(struct tx *tx, const struct cred *cred, const struct inode
     if (type == S_IFLNK) {
         inode.size = op->target.len;
         key_id64(&k, 'L', inode.ino);
-        tx_put(tx, &k, op->target.data, op->target.len);
+        value_put(tx, &k, op->target.data, op->target.len);
     }
     usage_created(tx, dir->ino, &inode);
     tx_inode_put(tx, &inode);

@@ -84,6 +84,8 @@ fsm_op_fn fsm_op_of(const Dfs__MetaRequest *req)
         return op_noop;
     case DFS__META_REQUEST__OP_FORMAT:
         return op_format;
+    case DFS__META_REQUEST__OP_CONVERT:
+        return op_convert;
     case DFS__META_REQUEST__OP__NOT_SET:
     case DFS__META_REQUEST__OP_LOOKUP:
     case DFS__META_REQUEST__OP_GETATTR:
@@ -177,7 +179,7 @@ static int look_up_reply(struct tx *tx, const Dfs__MetaRequest *req, const struc
     if (req->seq > s->seq_max)
         return 1;
     key_reply(&k, s->session, req->seq);
-    r = tx_get_copy(tx, &k, &bytes, &len);
+    r = value_get_copy(tx, &k, &bytes, &len);
     if (r == -ENOENT)
         return 1;
     if (r < 0)
@@ -208,7 +210,7 @@ static Dfs__MetaReply *run_once(struct tx *tx, const Dfs__MetaRequest *req)
         reply = run(tx, req);
         pack(tx, reply, &bytes, &len);
         key_reply(&k, s.session, req->seq);
-        tx_put(tx, &k, bytes, len);
+        value_put(tx, &k, bytes, len);
         s.seq_max = MAX(s.seq_max, req->seq);
     } else if (r < 0) {
         reply = reply_new(tx, r);

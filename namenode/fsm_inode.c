@@ -81,7 +81,7 @@ int reply_content(struct tx *tx, Dfs__EntryReply *entry, const struct inode_rec 
     if (!inode->is_inline || inode->data_version == known_version)
         return 0;
     key_id64(&k, 'F', inode->ino);
-    r = tx_get_copy(tx, &k, &data, &len);
+    r = value_get_copy(tx, &k, &data, &len);
     if (r == -ENOENT)
         return tx_fail(tx, -EBADMSG); /* The flag and the record go together. */
     if (r < 0)

@@ -8,6 +8,7 @@
 #include "namenode/fsm_quota.h"
 #include "namenode/fsm_tx.h"
 #include "namenode/fsm_usage.h"
+#include "namenode/fsm_value.h"
 #include "namenode/perm.h"
 
 typedef int (*fsm_op_fn)(struct tx *tx, const Dfs__MetaRequest *req, Dfs__MetaReply *reply);
@@ -91,6 +92,9 @@ int op_target_set(struct tx *tx, const Dfs__MetaRequest *req, Dfs__MetaReply *re
 int op_pg_create(struct tx *tx, const Dfs__MetaRequest *req, Dfs__MetaReply *reply);
 int op_format(struct tx *tx, const Dfs__MetaRequest *req, Dfs__MetaReply *reply);
 int op_pg_epoch(struct tx *tx, const Dfs__MetaRequest *req, Dfs__MetaReply *reply);
+
+/* fsm_value.c */
+int op_convert(struct tx *tx, const Dfs__MetaRequest *req, Dfs__MetaReply *reply);
 
 /* fsm_exec.c: what the log may hold; NULL for anything else. */
 fsm_op_fn fsm_op_of(const Dfs__MetaRequest *req);

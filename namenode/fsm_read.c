@@ -56,7 +56,7 @@ static int read_readlink(struct tx *tx, const Dfs__MetaRequest *req, Dfs__MetaRe
     if (!S_ISLNK(inode.mode))
         return -EINVAL;
     key_id64(&k, 'L', inode.ino);
-    r = tx_get_copy(tx, &k, &data, &len);
+    r = value_get_copy(tx, &k, &data, &len);
     if (r < 0)
         return tx_fail(tx, -EBADMSG);
     reply->value = ARENA_NEW(&tx->arena, Dfs__BytesReply);

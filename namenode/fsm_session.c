@@ -32,7 +32,7 @@ static int drop_older(struct tx *tx, const uint8_t *uuid)
     int r;
 
     key_uuid(&k, 'n', uuid);
-    r = tx_get(tx, &k, &v);
+    r = value_get(tx, &k, &v);
     if (r < 0)
         return r == -ENOENT ? 0 : r;
     id = v.len == 8 ? key_get_u64(v.data) : 0;
@@ -66,7 +66,7 @@ int op_session_open(struct tx *tx, const Dfs__MetaRequest *req, Dfs__MetaReply *
     tx_session_put(tx, &rec);
     key_uuid(&k, 'n', rec.uuid);
     key_id64(&id, 'N', rec.session);
-    tx_put(tx, &k, id.b + 1, 8);
+    value_put(tx, &k, id.b + 1, 8);
     tx->state.session_count++;
     tx_event(tx, (struct fsm_event){.kind = FSM_EVENT_SESSION_OPENED, .session = rec.session});
     reply_id(tx, reply, rec.session, 0);

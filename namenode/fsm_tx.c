@@ -1,6 +1,7 @@
 #include "namenode/fsm_tx.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -82,20 +83,6 @@ void tx_value_done(struct tx *tx, struct kv_value *v)
         kv_value_done(tx->kv, v);
 }
 
-int tx_get_copy(struct tx *tx, const struct key *k, const uint8_t **ret_data, size_t *ret_len)
-{
-    struct kv_value v;
-    int r;
-
-    r = tx_get(tx, k, &v);
-    if (r < 0)
-        return r;
-    *ret_data = arena_memdup(&tx->arena, v.data, v.len);
-    *ret_len = v.len;
-    tx_value_done(tx, &v);
-    return 0;
-}
-
 int tx_exists(struct tx *tx, const struct key *k)
 {
     struct kv_value v;
@@ -113,6 +100,11 @@ int tx_exists(struct tx *tx, const struct key *k)
 void tx_put(struct tx *tx, const struct key *k, const void *data, size_t len)
 {
     omap_put(&tx->overlay, k->b, k->len, data, len);
+}
+
+uint8_t *tx_put_room(struct tx *tx, const struct key *k, size_t len)
+{
+    return omap_put_room(&tx->overlay, k->b, k->len, len);
 }
 
 void tx_delete(struct tx *tx, const struct key *k)
@@ -172,7 +164,12 @@ void tx_event(struct tx *tx, struct fsm_event event)
 /* A record that does not decode was damaged on our own disk: nothing can be built on it. */
 int tx_damaged(struct tx *tx, const struct key *k)
 {
-    log_error("metadata record does not decode", "kind=%c key_len=%zu", k->b[0], k->len);
+    char hex[2 * KEY_BYTES_MAX + 1] = "";
+
+    for (size_t i = 1; i < k->len; i++)
+        (void)snprintf(hex + 2 * (i - 1), 3, "%02x", k->b[i]);
+    log_error("metadata record does not decode: it is damaged, or of an unknown version",
+              "kind=%c key=%s", k->b[0], hex);
     return tx_fail(tx, -EBADMSG);
 }
 

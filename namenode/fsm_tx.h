@@ -44,9 +44,9 @@ void tx_reset(struct tx *tx);
 /* -ENOENT. The value lives until tx_value_done(), the next tx_get() or the next change of its key. */
 int tx_get(struct tx *tx, const struct key *k, struct kv_value *ret_value);
 void tx_value_done(struct tx *tx, struct kv_value *v);
-/* The same, copied into the arena. */
-int tx_get_copy(struct tx *tx, const struct key *k, const uint8_t **ret_data, size_t *ret_len);
 void tx_put(struct tx *tx, const struct key *k, const void *data, size_t len);
+/* The caller then writes the value where this points to. */
+uint8_t *tx_put_room(struct tx *tx, const struct key *k, size_t len);
 void tx_delete(struct tx *tx, const struct key *k);
 /* 1 it is there, 0 not. */
 int tx_exists(struct tx *tx, const struct key *k);

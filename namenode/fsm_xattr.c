@@ -62,7 +62,7 @@ static int64_t value_len(struct tx *tx, uint64_t ino, ProtobufCBinaryData name)
     int r;
 
     key_name(&k, 'X', ino, name.data, name.len);
-    r = tx_get(tx, &k, &v);
+    r = value_get(tx, &k, &v);
     if (r < 0)
         return r == -ENOENT ? -ENODATA : r;
     len = (int64_t)v.len;
@@ -108,7 +108,7 @@ int op_setxattr(struct tx *tx, const Dfs__MetaRequest *req, Dfs__MetaReply *repl
         return -ENOSPC;
 
     key_name(&k, 'X', op->ino, op->name.data, op->name.len);
-    tx_put(tx, &k, op->value.data, op->value.len);
+    value_put(tx, &k, op->value.data, op->value.len);
     inode.xattr_bytes = bytes;
     inode.ctime_ns = tx->now_ns;
     tx_inode_put(tx, &inode);
@@ -208,7 +208,7 @@ int read_getxattr(struct tx *tx, const Dfs__MetaRequest *req, Dfs__MetaReply *re
     if (inode.xattr_bytes == 0)
         return -ENODATA;
     key_name(&k, 'X', op->ino, op->name.data, op->name.len);
-    r = tx_get_copy(tx, &k, &data, &len);
+    r = value_get_copy(tx, &k, &data, &len);
     if (r < 0)
         return r == -ENOENT ? -ENODATA : r;
     reply->value = ARENA_NEW(&tx->arena, Dfs__BytesReply);

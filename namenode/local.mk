@@ -7,7 +7,8 @@ FSM_SOURCES = namenode/arena.c namenode/arena.h namenode/fsm.c namenode/fsm.h \
 	namenode/fsm_list.c namenode/fsm_ops.h namenode/fsm_quota.c namenode/fsm_quota.h \
 	namenode/fsm_read.c namenode/fsm_rename.c \
 	namenode/fsm_session.c namenode/fsm_tree.c namenode/fsm_tx.c namenode/fsm_tx.h \
-	namenode/fsm_usage.c namenode/fsm_usage.h namenode/fsm_xattr.c \
+	namenode/fsm_usage.c namenode/fsm_usage.h namenode/fsm_value.c namenode/fsm_value.h \
+	namenode/fsm_xattr.c \
 	namenode/keys.c namenode/keys.h namenode/kv.c namenode/kv.h \
 	namenode/kv_manifest.c namenode/kv_manifest.h namenode/kv_mem.c \
 	namenode/kv_mem.h namenode/kv_rocks.c namenode/kv_rocks.h namenode/mutants.h namenode/omap.c namenode/omap.h \
@@ -41,7 +42,7 @@ libnamenode_la_SOURCES = namenode/cluster_view.c namenode/cluster_view.h namenod
 	namenode/data_dir.h namenode/datanodes.c namenode/datanodes.h namenode/disk_space.c namenode/disk_space.h \
 	namenode/log_keep.c namenode/log_keep.h \
 	namenode/node.c \
-	namenode/node.h namenode/node_care.c namenode/node_conf.c namenode/node_conf.h \
+	namenode/node.h namenode/node_care.c namenode/node_conf.c namenode/node_conf.h namenode/node_convert.c \
 	namenode/node_impl.h namenode/node_open.c namenode/node_propose.c namenode/node_scrub.c namenode/node_snap.c \
 	namenode/node_space.c namenode/peers.c \
 	namenode/peers.h namenode/proposals.c namenode/proposals.h namenode/pg_push.c namenode/pg_push.h namenode/pg_survey.c namenode/pg_survey.h namenode/raft_snap.h \

@@ -32,7 +32,9 @@ enum namenode_mutant {
     NAMENODE_MUTANT_RENAME_LEAKS_TARGET,
     NAMENODE_MUTANT_RENAME_KEEPS_PARENT,
     NAMENODE_MUTANT_TRUNCATE_WITHOUT_MARK,
-    NAMENODE_MUTANT_TRUNC_DONE_BY_BYTE, /* As before marks had versions. */
+    NAMENODE_MUTANT_TRUNC_DONE_BY_BYTE,   /* As before marks had versions. */
+    NAMENODE_MUTANT_CONVERT_NOT_AT_WRITE, /* Written with a version where none is yet. */
+    NAMENODE_MUTANT_CONVERT_IN_RAM,       /* Its position is not in the batch. */
     /* The store: test_power_mutants. */
     NAMENODE_MUTANT_FLUSHED_FROM_READ,
     NAMENODE_MUTANT_CHECKPOINT_UNFLUSHED,

@@ -362,6 +362,7 @@ int node_new(struct loop *loop, struct slab_pool *slabs, struct tls *tls,
     loop_timer_start(n->tick_timer, TICK_MS, TICK_MS);
     n->care_timer = loop_timer_new(loop, node_care, n);
     loop_timer_start(n->care_timer, CARE_MS, CARE_MS);
+    n->convert_timer = loop_timer_new(loop, node_convert, n);
     *ret_node = STEAL(n);
     return 0;
 }
@@ -385,6 +386,7 @@ void node_free(struct node *n)
     node_end_calls(n);
     loop_timer_free(n->tick_timer);
     loop_timer_free(n->care_timer);
+    loop_timer_free(n->convert_timer);
     loop_timer_free(n->stop_timer);
     node_stop_scrub(n);
     snap_receiver_free(n->snap_receiver);

@@ -322,6 +322,7 @@ static void care_for_cluster(struct node *n)
 
     if (node_is_serving(n))
         care_for_format(n); /* Before a new cluster's first operation. */
+    node_convert(n);
     if (r == 0) {
         bool is_restored = fsm_restored(n->fsm, &restored) == 0;
 

@@ -74,7 +74,7 @@ struct node {
     struct snap_sender *snap_sender;
     struct snap_receiver *snap_receiver;
     struct node_scrub *scrub;
-    struct loop_timer *tick_timer, *care_timer, *stop_timer;
+    struct loop_timer *tick_timer, *care_timer, *convert_timer, *stop_timer;
     bool turn_deferred, in_turn, turn_again, is_closing;
 
     /* As the last update said. */
@@ -106,8 +106,9 @@ struct node {
     struct peer_space spaces[RAFT_MEMBERS_MAX];
     unsigned space_count;
     bool waits_for_fetch; /* entries to apply are being read from disk */
-    bool init_proposed, format_proposed;
-    uint64_t format_held_ns; /* since then, or since it was told, an older release holds it up */
+    bool init_proposed, format_proposed, slice_proposed;
+    uint64_t converted_count; /* values, since we began with it */
+    uint64_t format_held_ns;  /* since then, or since it was told, an older release holds it up */
 
     /* Data directories of the namenodes: as the state machine has them, of those who were asked for
      * last; and as messages said. */
@@ -154,6 +155,9 @@ void node_forget_peers(struct node *n);
 bool node_peer_is_known(struct node *n, const struct raft_msg *msg);
 /* The id is, or once was, a namenode's. */
 bool node_id_is_used(struct node *n, struct raft_id id);
+
+/* node_convert.c: the next slice, if it is time for one. */
+void node_convert(void *ctx);
 
 /* node_snap.c */
 int node_start_snapshots(struct node *n);

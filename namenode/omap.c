@@ -113,7 +113,7 @@ static struct omap_node *find_or_add(struct omap *m, const void *key, size_t len
     return n;
 }
 
-void omap_put(struct omap *m, const void *key, size_t len, const void *value, size_t value_len)
+uint8_t *omap_put_room(struct omap *m, const void *key, size_t len, size_t value_len)
 {
     struct omap_node *n = find_or_add(m, key, len);
 
@@ -122,10 +122,17 @@ void omap_put(struct omap *m, const void *key, size_t len, const void *value, si
         n->value = mem_alloc(value_len);
         n->value_cap = (uint32_t)value_len;
     }
-    if (value_len > 0)
-        memcpy(n->value, value, value_len);
     n->value_len = (uint32_t)value_len;
     n->deleted = false;
+    return n->value;
+}
+
+void omap_put(struct omap *m, const void *key, size_t len, const void *value, size_t value_len)
+{
+    uint8_t *room = omap_put_room(m, key, len, value_len);
+
+    if (value_len > 0)
+        memcpy(room, value, value_len);
 }
 
 void omap_put_deleted(struct omap *m, const void *key, size_t len)

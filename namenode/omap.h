@@ -46,6 +46,8 @@ static inline struct omap_node *omap_next(const struct omap_node *n)
 }
 
 void omap_put(struct omap *m, const void *key, size_t len, const void *value, size_t value_len);
+/* The same, of a value that the caller then writes where this points to. */
+uint8_t *omap_put_room(struct omap *m, const void *key, size_t len, size_t value_len);
 void omap_put_deleted(struct omap *m, const void *key, size_t len);
 void omap_remove(struct omap *m, const void *key, size_t len);
 void omap_copy(struct omap *to, const struct omap *from);

@@ -10,7 +10,16 @@
 
 #include "rpc/meta.pb-c.h"
 
-enum { RECORD_VERSION = 1, INODE_VERSION = 2, TARGET_VERSION = 2, STATE_VERSION = 2 };
+enum {
+    RECORD_VERSION = 1,
+    VALUE_VERSION = 1,
+    INODE_VERSION = 2,
+    TARGET_VERSION = 2,
+    STATE_VERSION = 3,
+};
+
+/* Which format (fsm.h) brought the second and the third version of the state record. */
+enum { STATE_2_FORMAT = 2, STATE_3_FORMAT = 4 };
 
 enum inode_flags { INODE_INLINE = 1, INODE_TRUNC_PENDING = 2, INODE_FLAGS_ALL = 3 };
 
@@ -574,6 +583,30 @@ int restored_rec_decode(const uint8_t *data, size_t len, struct restored_rec *re
     return 0;
 }
 
+void value_encode_header(uint8_t *out)
+{
+    out[0] = VALUE_VERSION;
+}
+
+int value_decode(const uint8_t *data, size_t len, const uint8_t **ret_value, size_t *ret_len)
+{
+    if (len < VALUE_HEADER_SIZE || data[0] != VALUE_VERSION)
+        return -EBADMSG;
+    *ret_value = data + VALUE_HEADER_SIZE;
+    *ret_len = len - VALUE_HEADER_SIZE;
+    return 0;
+}
+
+bool value_is_kind(uint8_t kind)
+{
+    return kind != 0 && strchr(VALUE_KINDS, kind);
+}
+
+static uint8_t state_version(uint32_t format)
+{
+    return format < STATE_2_FORMAT ? 1 : format < STATE_3_FORMAT ? 2 : STATE_VERSION;
+}
+
 size_t state_rec_encode(const struct state_rec *rec, uint8_t *out)
 {
     struct writer w = writer_begin(out);
@@ -595,10 +628,16 @@ size_t state_rec_encode(const struct state_rec *rec, uint8_t *out)
     put(&w, rec->garbage_count, 8);
     put(&w, rec->session_count, 8);
     put(&w, rec->reap_count, 8);
-    if (rec->format > 1) {
-        out[0] = STATE_VERSION;
+    out[0] = state_version(rec->format);
+    if (out[0] > 1) {
         put(&w, rec->format, 4);
         put(&w, rec->quota_count, 8);
+    }
+    if (out[0] > 2)
+        put(&w, (uint8_t)rec->convert.kind, 1);
+    if (out[0] > 2 && rec->convert.kind != 0) {
+        put(&w, rec->convert.id, 8);
+        put(&w, rec->convert.ino_end, 8);
     }
     return (size_t)(w.p - out);
 }
@@ -634,7 +673,14 @@ int state_rec_decode(const uint8_t *data, size_t len, struct state_rec *ret_rec)
         rec.format = get32(&r);
         rec.quota_count = get64(&r);
     }
-    if (reader_end(&r) < 0 || (version > 1 && rec.format <= 1))
+    if (version > 2)
+        rec.convert.kind = (char)get8(&r);
+    if (rec.convert.kind != 0) {
+        rec.convert.id = get64(&r);
+        rec.convert.ino_end = get64(&r);
+    }
+    if (reader_end(&r) < 0 || version != state_version(rec.format) ||
+        (rec.convert.kind != 0 && !value_is_kind((uint8_t)rec.convert.kind)))
         return -EBADMSG;
     *ret_rec = rec;
     return 0;

@@ -18,8 +18,8 @@ enum {
     REC_DATA_KEY_MAX = 64,
     REC_PG_MEMBERS_MAX = PG_MEMBERS_MAX,
     REC_PAGE_CHUNKS = 256, /* chunk map entries in one record: 16 GiB of a file */
-    REC_BYTES_MAX = 8192,  /* no encoded record is longer (xattrs, inline data, targets of symlinks
-                              and replies are stored as they are, without a version) */
+    REC_BYTES_MAX = 8192,  /* no encoded record is longer (values may be) */
+    VALUE_HEADER_SIZE = 1, /* of values, see value_encode_header() */
 };
 
 struct inode_rec {
@@ -146,6 +146,13 @@ struct restored_rec {
     int64_t made_s, restored_s;   /* Unix time */
 };
 
+/* How far the values of an earlier format have got their version (fsm_value.h). */
+struct convert_pos {
+    char kind;        /* 0: they all have it; kinds before it, in order of their letters, too... */
+    uint64_t id;      /* ...and of it those of ids below this one... */
+    uint64_t ino_end; /* ...and those of inodes from here on, which began later */
+};
+
 /* What changes with every batch; one record, written in the batch it describes. */
 struct state_rec {
     uint64_t index, term; /* of the last entry applied */
@@ -158,6 +165,7 @@ struct state_rec {
     uint64_t inode_count, chunk_count, garbage_count, session_count, reap_count;
     uint64_t quota_count; /* directories with a quota */
     uint32_t format;      /* of everything in the store and, from here on, the log (fsm.h) */
+    struct convert_pos convert;
 };
 
 /* Encoders: out has room for REC_BYTES_MAX; they return the length. Ids that are in the key are not
@@ -190,10 +198,22 @@ size_t cluster_rec_encode(const struct cluster_rec *rec, uint8_t *out);
 int cluster_rec_decode(const uint8_t *data, size_t len, struct cluster_rec *ret_rec);
 size_t restored_rec_encode(const struct restored_rec *rec, uint8_t *out);
 int restored_rec_decode(const uint8_t *data, size_t len, struct restored_rec *ret_rec);
+/*
+ * Values are bytes that mean something to others than the state machine, and bare ids: content of
+ * files, targets of symlinks, values of xattrs, answers (F L X R), ids (n t). Behind a version byte
+ * they stand as they are. Those of formats before FSM_FORMAT_VALUES lack it: fsm_value.h knows which.
+ */
+void value_encode_header(uint8_t *out);
+/* Points into data. -EBADMSG: no version, or one that is not known. */
+int value_decode(const uint8_t *data, size_t len, const uint8_t **ret_value, size_t *ret_len);
+/* Their kinds, in the order of the store. */
+#define VALUE_KINDS "FLRXnt"
+bool value_is_kind(uint8_t kind);
+
 /* The hash stands at this offset of the bytes, so that it can be filled in last. */
 enum { STATE_REC_HASH_AT = 17 };
-/* With format 1 the bytes are those of the first release, which had no such field. A later version
- * than this program's is -EPROTONOSUPPORT. */
+/* The bytes are those of the release that brought the format, without the fields that came later. A
+ * later version than this program's is -EPROTONOSUPPORT. */
 size_t state_rec_encode(const struct state_rec *rec, uint8_t *out);
 int state_rec_decode(const uint8_t *data, size_t len, struct state_rec *ret_rec);
 

@@ -132,6 +132,7 @@ static void fill_counts(struct svc_report *s, Dfs__ReportReply *msg)
     msg->bytes_total = space.bytes_total;
     msg->bytes_free = space.bytes_free;
     msg->format = st->format;
+    msg->converting = st->convert.kind != 0;
     msg->serving = node_is_serving(node);
     msg->next_namenode_id = node_next_id(node).v;
 }

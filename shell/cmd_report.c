@@ -64,6 +64,8 @@ static void print_namenodes(const json_t *report)
         else
             printf(" %" JSON_INTEGER_FORMAT " entries behind\n", report_number(n, "lag"));
     }
+    if (json_is_true(json_object_get(report, "converting")))
+        printf("  what an earlier release stored is being rewritten, in the background\n");
 }
 
 static void print_targets(const json_t *report, const struct summary *s)

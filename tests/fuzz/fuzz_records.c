@@ -16,6 +16,21 @@
         len = type##_encode(&rec, out);                                                            \
     } while (0)
 
+static int value(const uint8_t *data, size_t size)
+{
+    const uint8_t *bytes;
+    uint8_t header[VALUE_HEADER_SIZE];
+    size_t len;
+
+    value_encode_header(header);
+    if (value_decode(data, size, &bytes, &len) < 0)
+        return 0;
+    if (bytes != data + sizeof(header) || len != size - sizeof(header) ||
+        memcmp(data, header, sizeof(header)) != 0)
+        abort();
+    return 0;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     uint8_t out[REC_BYTES_MAX];
@@ -24,7 +39,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     if (size == 0)
         return 0;
-    kind = *data++ % 13;
+    kind = *data++ % 14;
     size--;
     if (kind == 0)
         ROUND_TRIP(inode_rec, 1, );
@@ -50,8 +65,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         ROUND_TRIP(state_rec, );
     else if (kind == 11)
         ROUND_TRIP(usage_rec, );
-    else
+    else if (kind == 12)
         ROUND_TRIP(link_rec, );
+    else
+        return value(data, size);
     if (len != size || memcmp(out, data, size) != 0)
         abort();
     return 0;

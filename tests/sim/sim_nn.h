@@ -175,8 +175,8 @@ struct nn_world {
     struct nn_area areas[NN_AREAS_MAX];
     unsigned area_count;
     int64_t client_gap_ns;
-    int64_t courtesy_ns;              /* silence after which a session is evicted */
-    int64_t usage_at_ns, marks_at_ns; /* when all run a release that knows these formats */
+    int64_t courtesy_ns;                            /* silence after which a session is evicted */
+    int64_t usage_at_ns, marks_at_ns, values_at_ns; /* when all know these formats */
     unsigned calls_at_once, names;
     unsigned data_percent, tree_percent, quota_percent; /* of changes */
     struct nn_tail tails[NN_TAILS_MAX];                 /* chunk 0: none */

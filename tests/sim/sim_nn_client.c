@@ -398,6 +398,9 @@ void nn_clients_begin(struct sim_world *w)
     nw->usage_at_ns = nw->marks_at_ns = sim_between(w, -10000 * SIM_MS, 10000 * SIM_MS);
     if (sim_percent(w, 50))
         nw->marks_at_ns += sim_between(w, 0, 5000 * SIM_MS);
+    nw->values_at_ns = nw->marks_at_ns;
+    if (sim_percent(w, 50))
+        nw->values_at_ns += sim_between(w, 0, 10000 * SIM_MS);
     for (unsigned i = 0; i < nw->client_count; i++) {
         struct nn_client *c = &nw->clients[i];
 

@@ -363,7 +363,9 @@ static uint32_t known_format(const struct nn *nn)
 
     if (nn->w->now_ns < nw->usage_at_ns)
         return FSM_FORMAT_FIRST;
-    return nn->w->now_ns < nw->marks_at_ns ? FSM_FORMAT_USAGE : FSM_FORMAT;
+    if (nn->w->now_ns < nw->marks_at_ns)
+        return FSM_FORMAT_USAGE;
+    return nn->w->now_ns < nw->values_at_ns ? FSM_FORMAT_MARKS : FSM_FORMAT;
 }
 
 /* As when the last of them runs the new release: the counters of directories begin in a tree that is
@@ -376,6 +378,20 @@ static void propose_format(struct nn *nn)
     op.format = known_format(nn);
     req.op_case = DFS__META_REQUEST__OP_FORMAT;
     req.format = &op;
+    gather(nn, &req, own_op(nn));
+}
+
+/* As node_convert.c, in slices so small that much happens between them. */
+static void propose_convert(struct nn *nn)
+{
+    Dfs__MetaRequest req = DFS__META_REQUEST__INIT;
+    Dfs__ConvertOp op = DFS__CONVERT_OP__INIT;
+
+    op.max_values = 1 + (uint32_t)sim_below(nn->w, 6);
+    op.max_bytes = 1 + (uint32_t)sim_below(nn->w, 2000);
+    nn->w->stats->slices_converted++;
+    req.op_case = DFS__META_REQUEST__OP_CONVERT;
+    req.convert = &op;
     gather(nn, &req, own_op(nn));
 }
 
@@ -468,6 +484,8 @@ static void sweep(struct nn *nn)
     nn->swept_ns = nn->w->now_ns;
     if (fsm_state(nn->fsm)->format < known_format(nn))
         propose_format(nn);
+    if (fsm_state(nn->fsm)->convert.kind != 0)
+        propose_convert(nn);
     if (fsm_cluster(nn->fsm, &cluster) == -ENOENT)
         propose_cluster(nn);
     raft_status(nn->n->raft, &st);

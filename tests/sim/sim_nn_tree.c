@@ -12,6 +12,7 @@
 
 #include "common/ids.h"
 #include "common/mem.h"
+#include "namenode/fsm_value.h"
 #include "namenode/keys.h"
 #include "tests/sim/sim_nn.h"
 
@@ -32,6 +33,7 @@ struct tree_inode {
 struct tree {
     struct tree_inode *inodes;
     struct kv *kv;
+    const struct state_rec *state;
     uint64_t inode_count, reap_count, chunk_count, garbage_count;
     char wrong[160];
 };
@@ -282,12 +284,25 @@ static void check_chunks(struct tree *t, const struct state_rec *state)
               UL(t->garbage_count));
 }
 
+/* ---- values: a version where there should be one ---- */
+
+static void take_value(struct tree *t, uint64_t id, const struct kv_iter *it)
+{
+    struct key k = {.len = it->key_len};
+    const uint8_t *value;
+    size_t len;
+
+    memcpy(k.b, it->key, it->key_len);
+    if (value_has_version(t->state, &k) && value_decode(it->value, it->value_len, &value, &len) < 0)
+        WRONG(t, "a value of %c %lu has no version", it->key[0], UL(id));
+}
+
 const char *nn_check_tree(struct kv *kv, const struct state_rec *state)
 {
     static struct tree t;
     struct tree_inode *i, *next;
 
-    t = (struct tree){.kv = kv};
+    t = (struct tree){.kv = kv, .state = state};
     walk(&t, kv, 'I', take_inode);
     walk(&t, kv, 'D', take_entry);
     walk(&t, kv, 'g', take_unlinked);
@@ -297,6 +312,8 @@ const char *nn_check_tree(struct kv *kv, const struct state_rec *state)
         WRONG(&t, "%lu inodes are counted, %lu unlinked; there are %lu and %lu",
               UL(state->inode_count), UL(state->reap_count), UL(t.inode_count), UL(t.reap_count));
     check_chunks(&t, state);
+    for (const char *kind = VALUE_KINDS; *kind; kind++)
+        walk(&t, kv, *kind, take_value);
     if (t.wrong[0] == '\0' && state->format >= FSM_FORMAT_USAGE)
         check_counters(&t, kv);
     HASH_ITER (hh, t.inodes, i, next) {

@@ -95,6 +95,7 @@ enum {
     X(format_refusals, "changes refused until all know the format")                                \
     X(chunks_allocated, "chunks allocated")                                                        \
     X(chunks_deleted, "chunks deleted for good")                                                   \
+    X(slices_converted, "slices of values of an earlier format")                                   \
     X(reap_slices, "inodes taken apart in several slices")                                         \
     X(inline_commits, "files whose content is inline")                                             \
     X(inline_moved, "inline content moved into chunks")                                            \

@@ -8,7 +8,7 @@
 
 #include "common/hash.h"
 #include "common/mem.h"
-#include "namenode/keys.h"
+#include "namenode/fsm_value.h"
 #include "namenode/kv_mem.h"
 #include "namenode/kv_rocks.h"
 #include "tests/unit/namenode/usage_walk.h"
@@ -583,6 +583,27 @@ static void check_reaches_root(struct fx *f, const struct inode_rec *i)
     }
 }
 
+/* Which they have, and which not, is as the state says. */
+static void check_values(struct fx *f)
+{
+    for (const char *kind = VALUE_KINDS; *kind; kind++) {
+        struct kv_iter *it;
+
+        assert_int_equal(kv_iter_new(f->kv, kind, 1, &it), 0);
+        assert_int_equal(kv_iter_seek(it, kind, 1), 0);
+        for (; it->valid; assert_int_equal(kv_iter_next(it), 0)) {
+            struct key k = {.len = it->key_len};
+            const uint8_t *value;
+            size_t len;
+
+            memcpy(k.b, it->key, it->key_len);
+            if (value_has_version(fsm_state(f->fsm), &k))
+                assert_int_equal(value_decode(it->value, it->value_len, &value, &len), 0);
+        }
+        kv_iter_free(it);
+    }
+}
+
 void fx_check_tree(struct fx *f)
 {
     uint64_t inodes = 0, reaping = 0;
@@ -604,6 +625,7 @@ void fx_check_tree(struct fx *f)
     kv_iter_free(it);
     assert_int_equal(inodes, fsm_state(f->fsm)->inode_count);
     assert_int_equal(reaping, fsm_state(f->fsm)->reap_count);
+    check_values(f);
     if (fsm_state(f->fsm)->format >= FSM_FORMAT_USAGE)
         assert_int_equal(usage_walk_check(f->kv, fsm_state(f->fsm)->next_ino),
                          fsm_state(f->fsm)->quota_count);

@@ -325,7 +325,7 @@ static void a_newer_store_is_refused(void **state)
         size_t len = state_rec_encode(&rec, bytes);
 
         if (i == 1)
-            bytes[0] = 3; /* A record that is laid out otherwise. */
+            bytes[0] = 4; /* A record that is laid out otherwise. */
         kv_batch_init(&batch);
         (void)kv_batch_put(&batch, k.b, k.len, bytes, len);
         assert_int_equal(kv_write(f->kv, &batch), 0);

@@ -165,6 +165,51 @@ static void what_is_new_waits_for_the_oldest_release(void **state)
     assert_same_state(g);
 }
 
+static int setup_before_values(void **state)
+{
+    last_format = FSM_FORMAT_MARKS;
+    return group_make(state, NODES, ELECTION_MS);
+}
+
+static const struct convert_pos *conversion(struct group *g)
+{
+    return &fsm_state(node_fsm(g->r[leader_of(g)].node))->convert;
+}
+
+static bool all_have_marks(struct group *g)
+{
+    return all_have(g, FSM_FORMAT_MARKS);
+}
+
+static bool some_is_converted(struct group *g)
+{
+    return has_leader(g) && conversion(g)->kind == 'n' && conversion(g)->id > 0;
+}
+
+static bool all_is_converted(struct group *g)
+{
+    return has_leader(g) && conversion(g)->kind == 0 && all_have_the_format(g);
+}
+
+/* What the last leader began with is not begun anew, nor forgotten. */
+static void an_old_store_is_converted_by_whoever_leads(void **state)
+{
+    struct group *g = *state;
+    unsigned first;
+
+    WAIT_FOR(g, cluster_is_made);
+    WAIT_FOR(g, all_have_marks);
+    propose_many(g, 2000); /* As many values; the slices of them take a third of a second. */
+    replica_upgrade(g, NODES - 1, FSM_FORMAT);
+    WAIT_FOR(g, some_is_converted);
+    first = (unsigned)leader_of(g);
+    replica_down(g, first);
+    WAIT_FOR(g, all_is_converted);
+    replica_up(g, first);
+    assert_same_state(g);
+    assert_int_equal(fsm_state(node_fsm(g->r[first].node))->convert.kind, 0);
+}
+
 static void a_new_group_has_the_newest_format(void **state)
 {
     struct group *g = *state;
@@ -182,6 +227,8 @@ int main(void)
                                         group_teardown),
         cmocka_unit_test_setup_teardown(what_is_new_waits_for_the_oldest_release,
                                         setup_with_an_older_one, group_teardown),
+        cmocka_unit_test_setup_teardown(an_old_store_is_converted_by_whoever_leads,
+                                        setup_before_values, group_teardown),
     };
 
     if (!getenv("DFS_TEST_LOG"))

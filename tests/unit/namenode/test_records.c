@@ -200,6 +200,9 @@ static size_t encode_nth(unsigned n)
     static const struct usage_rec usage = {.bytes = 1};
     static const struct link_rec link = {.names = 2};
     static const struct state_rec state = {.index = 1}, state_2 = {.index = 1, .format = 2};
+    static const struct state_rec state_3 = {.index = 1, .format = 4};
+    static const struct state_rec state_converting = {
+        .index = 1, .format = 4, .convert = {.kind = 'L', .id = 7, .ino_end = 9}};
 
     switch (n) {
     case 0:
@@ -230,15 +233,19 @@ static size_t encode_nth(unsigned n)
         return state_rec_encode(&state, bytes);
     case 13:
         return state_rec_encode(&state_2, bytes);
-    default:
+    case 14:
         return inode_rec_encode(&inode_2, bytes);
+    case 15:
+        return state_rec_encode(&state_3, bytes);
+    default:
+        return state_rec_encode(&state_converting, bytes);
     }
 }
 
 static void truncated_longer_and_unknown_records_are_refused(void **state)
 {
     (void)state;
-    for (unsigned n = 0; n < 15; n++) {
+    for (unsigned n = 0; n < 17; n++) {
         size_t len = encode_nth(n);
 
         bytes[len] = 0;
@@ -246,9 +253,9 @@ static void truncated_longer_and_unknown_records_are_refused(void **state)
             assert_int_equal(decode_nth(n, bytes, try_len), try_len == len ? 0 : -EBADMSG);
         bytes[0] = n < 13 ? 2 : 1; /* Another version's bytes. */
         assert_int_equal(decode_nth(n, bytes, len), -EBADMSG);
-        bytes[0] = 3; /* A version of the future. */
+        bytes[0] = 4; /* A version of the future. */
         assert_int_equal(decode_nth(n, bytes, len),
-                         n == 12 || n == 13 ? -EPROTONOSUPPORT : -EBADMSG);
+                         n == 12 || n == 13 || n > 14 ? -EPROTONOSUPPORT : -EBADMSG);
     }
 }
 
@@ -286,6 +293,55 @@ static void state_of_the_first_format_has_its_old_bytes(void **state)
     assert_int_equal(out.format, 0x01010101);
 }
 
+/* So do those of the second and third; and how far a conversion is comes with the fourth. */
+static void state_of_each_format_has_the_bytes_of_its_release(void **state)
+{
+    struct state_rec in = {.quota_count = 5, .format = 3, .convert = {.kind = 'X', .id = 1}}, out;
+    size_t len = state_rec_encode(&in, bytes);
+
+    (void)state;
+    assert_int_equal(bytes[0], 2);
+    assert_int_equal(len, 133);
+    assert_int_equal(state_rec_decode(bytes, len, &out), 0);
+    assert_int_equal(out.format, 3);
+    assert_int_equal(out.convert.kind, 0);
+    bytes[121] = 4; /* A format that this version of the record did not know. */
+    assert_int_equal(state_rec_decode(bytes, len, &out), -EBADMSG);
+
+    in.format = 4;
+    in.convert = (struct convert_pos){0};
+    assert_int_equal(state_rec_encode(&in, bytes), 134);
+    in.convert = (struct convert_pos){.kind = 't', .id = UINT64_MAX, .ino_end = 8};
+    len = state_rec_encode(&in, bytes);
+    assert_int_equal(state_rec_decode(bytes, len, &out), 0);
+    assert_int_equal(out.quota_count, 5);
+    assert_int_equal(out.convert.kind, 't');
+    assert_true(out.convert.id == UINT64_MAX);
+    assert_int_equal(out.convert.ino_end, 8);
+    bytes[133] = 'I'; /* No value's. */
+    assert_int_equal(state_rec_decode(bytes, len, &out), -EBADMSG);
+}
+
+static void values_stand_behind_a_version(void **state)
+{
+    const uint8_t *value;
+    size_t len;
+
+    (void)state;
+    value_encode_header(bytes);
+    memcpy(bytes + VALUE_HEADER_SIZE, "text", 4);
+    assert_int_equal(value_decode(bytes, VALUE_HEADER_SIZE + 4, &value, &len), 0);
+    assert_ptr_equal(value, bytes + VALUE_HEADER_SIZE);
+    assert_int_equal(len, 4);
+    assert_int_equal(value_decode(bytes, VALUE_HEADER_SIZE, &value, &len), 0);
+    assert_int_equal(len, 0);
+    assert_int_equal(value_decode(bytes, 0, &value, &len), -EBADMSG);
+    for (unsigned version = 0; version < 256; version++) {
+        bytes[0] = (uint8_t)version;
+        assert_int_equal(value_decode(bytes, 5, &value, &len), version == 1 ? 0 : -EBADMSG);
+    }
+}
+
 static void keys_sort_by_id_and_name(void **state)
 {
     struct key a, b;
@@ -314,6 +370,8 @@ int main(void)
         cmocka_unit_test(truncated_longer_and_unknown_records_are_refused),
         cmocka_unit_test(state_hash_stands_where_it_is_said_to),
         cmocka_unit_test(state_of_the_first_format_has_its_old_bytes),
+        cmocka_unit_test(state_of_each_format_has_the_bytes_of_its_release),
+        cmocka_unit_test(values_stand_behind_a_version),
         cmocka_unit_test(keys_sort_by_id_and_name),
     };
 

@@ -307,6 +307,57 @@ static void a_large_store_is_rewritten_to_its_end(void **state)
     }
 }
 
+static int convert(struct fx *f, uint32_t max_values)
+{
+    REQ(CONVERT, convert, (Dfs__ConvertOp)DFS__CONVERT_OP__INIT);
+
+    body.max_values = max_values;
+    body.max_bytes = 1 << 20;
+    return fx_apply(f, &req);
+}
+
+static void expect_content(struct fx *f, uint64_t ino, const char *text)
+{
+    assert_int_equal(fx_open(f, ino, 0), 0);
+    assert_int_equal(f->reply->entry->inline_data.len, strlen(text));
+    assert_memory_equal(f->reply->entry->inline_data.data, text, strlen(text));
+}
+
+/* Some values have a version in it, and some have none yet. */
+static void a_backup_from_amid_a_conversion_is_converted_to_its_end(void **state)
+{
+    struct restore_plan plan = {.now_s = year_2026};
+    uint64_t inos[6];
+    struct fx *f;
+
+    for (unsigned on_rocks = 0; on_rocks < 2; on_rocks++) {
+        (void)fx_setup_format(state, on_rocks, FSM_FORMAT_MARKS);
+        f = *state;
+        live(f);
+        for (unsigned i = 0; i < ARRAY_COUNT(inos); i++) {
+            char name[] = {(char)('a' + i), '\0'};
+
+            inos[i] = fx_file(f, ROOT, name);
+            assert_int_equal(fx_write_inline(f, inos[i], name), 0);
+        }
+        assert_int_equal(fx_set_format(f, FSM_FORMAT), 0);
+        assert_int_equal(convert(f, 3), 0);
+        (void)rewrite(f, &plan);
+        assert_int_equal(fsm_state(f->fsm)->convert.kind, 'F');
+        for (unsigned i = 0; i < 2; i++) {
+            for (unsigned k = 0; k < ARRAY_COUNT(inos); k++) {
+                char name[] = {(char)('a' + k), '\0'};
+
+                expect_content(f, inos[k], name);
+            }
+            fx_check_tree(f);
+            assert_int_equal(convert(f, 100), 0);
+            assert_int_equal(fsm_state(f->fsm)->convert.kind, 0);
+        }
+        (void)fx_teardown(state);
+    }
+}
+
 static void what_is_no_store_of_ours_is_refused(void **state)
 {
     struct restore_plan plan = {.now_s = year_2026};
@@ -482,6 +533,7 @@ int main(void)
         ON_BOTH_STORES(a_disk_from_after_the_backup_keeps_its_number),
         ON_BOTH_STORES(targets_that_are_gone_are_given_up),
         ON_BOTH_STORES(a_large_store_is_rewritten_to_its_end),
+        cmocka_unit_test(a_backup_from_amid_a_conversion_is_converted_to_its_end),
         ON_BOTH_STORES(what_is_no_store_of_ours_is_refused),
         cmocka_unit_test_setup_teardown(a_backup_of_a_damaged_store_is_refused, fx_setup_rocks,
                                         fx_teardown),

@@ -571,6 +571,7 @@ int main(void)
         ON_BOTH(a_write_without_create_needs_the_chunk),
         ON_BOTH(equal_content_gives_equal_result_crcs),
         ON_BOTH(truncation_cuts_and_what_grows_again_is_zero),
+        cmocka_unit_test_setup_teardown(which_truncations_were_done_is_kept, setup_fake, teardown),
         ON_BOTH(ops_on_a_chunk_happen_in_order),
         ON_BOTH(a_deleted_chunk_does_not_come_back),
         ON_BOTH(a_tombstone_is_forgotten_as_soon_as_its_file_is_gone),

@@ -16,6 +16,13 @@ enum {
     SEGMENT_BYTES = 56,
 };
 
+void log_meta_set_faulty(struct log_meta *m, uint64_t from, uint64_t to, uint64_t term)
+{
+    m->faulty_from = to > 0 ? from : 0;
+    m->faulty_to = to;
+    m->faulty_term = to > 0 ? term : 0;
+}
+
 size_t log_record_size(uint32_t len)
 {
     return (LOG_RECORD_HEADER + (size_t)len + LOG_SECTOR - 1) / LOG_SECTOR * LOG_SECTOR;

@@ -71,6 +71,9 @@ struct log_ring_entry {
     uint32_t entry_crc;
 };
 
+/* to 0: nothing is lost. */
+void log_meta_set_faulty(struct log_meta *m, uint64_t from, uint64_t to, uint64_t term);
+
 /* Bytes a record takes on disk. */
 size_t log_record_size(uint32_t len);
 uint32_t log_entry_crc(const struct raft_entry *e);

@@ -514,11 +514,6 @@ static void recycle_range(struct raft_log *log, size_t from, size_t to)
         recycle(log, &log->layout.segments[i].header);
 }
 
-static void forget_damage(struct log_meta *m)
-{
-    m->faulty_from = m->faulty_to = m->faulty_term = 0;
-}
-
 static void reset(struct raft_log *log, uint64_t base)
 {
     struct log_layout *l = &log->layout;
@@ -529,7 +524,7 @@ static void reset(struct raft_log *log, uint64_t base)
     l->meta.truncate_from = base + 1;
     l->meta.first_seq = l->next_seq;
     if (l->meta.faulty_to <= base)
-        forget_damage(&l->meta);
+        log_meta_set_faulty(&l->meta, 0, 0, 0);
     begin_segment(log, base + 1, 0);
     push_meta(log);
     recycle_range(log, 0, old);
@@ -600,13 +595,9 @@ void raft_log_reset(struct raft_log *log, uint64_t base)
 
 void raft_log_lose(struct raft_log *log, uint64_t to, uint64_t term)
 {
-    struct log_meta *m = &log->layout.meta;
-
     if (log->is_dead)
         return;
-    m->faulty_from = to > 0 ? 1 : 0;
-    m->faulty_to = to;
-    m->faulty_term = to > 0 ? term : 0;
+    log_meta_set_faulty(&log->layout.meta, 1, to, term);
     reset(log, 0);
     kick(log);
 }
@@ -653,7 +644,7 @@ void raft_log_set_recovered(struct raft_log *log)
 {
     if (log->layout.meta.faulty_to == 0 || log->is_dead)
         return;
-    forget_damage(&log->layout.meta);
+    log_meta_set_faulty(&log->layout.meta, 0, 0, 0);
     push_meta(log);
     kick(log);
 }

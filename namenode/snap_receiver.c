@@ -362,6 +362,8 @@ static void step(struct snap_receiver *r)
     if (r->state == RX_IDLE)
         return;
     if (r->state == RX_CHECKING && r->result == -EBADMSG && r->goes_on && r->conn) {
+        log_info("what was here of a snapshot's file is damaged or of another one: fetched anew",
+                 "dir=%s file=%s", r->dir, r->files.list[r->at].name);
         r->result = 0;
         fetch_file(r, true);
         return;

@@ -9,7 +9,7 @@
 
 # short: what `make check` takes.
 : "${KINDS:=short}" "${ROUNDS:=1}" "${SEED:=$RANDOM}"
-kinds="log-record log-header log-headers ring meta metas identity members current db-manifest db-options db-table db-table-running db-table-cold"
+kinds="log-record log-header log-headers ring meta metas identity members current db-manifest db-options db-table db-table-running db-table-cold snap-in"
 [ "$KINDS" = short ] && KINDS="log-record metas db-table"
 [ "$KINDS" = all ] && KINDS=$kinds
 echo "# SEED=$SEED KINDS=$KINDS ROUNDS=$ROUNDS"
@@ -136,10 +136,12 @@ ask_and_replace() {
 }
 
 # The configuration of all namenodes, which start anew with it.
-configure() { # KEY VALUE
-    local node
+configure() { # KEY=VALUE...
+    local node set
     for node in nn1 nn2 nn3; do
-        sed -i "/^$1 = /d; s/^\[namenode\]/&\n$1 = $2/" "conf/$node.conf"
+        for set in "$@"; do
+            sed -i "/^${set%=*} = /d; s/^\[namenode\]/&\n${set%=*} = ${set#*=}/" "conf/$node.conf"
+        done
         "$dfs" cluster stop --dir "$DIR" "$node" && "$dfs" cluster start --dir "$DIR" "$node"
         well || return 1
     done
@@ -150,8 +152,51 @@ middle() { # FILE: a range in it that holds records, of which nobody asks for on
     size=$(stat -c %s "$1")
     echo "$((size / 3))-$((size / 2))"
 }
-ended() { gone "$(cat "run/$1.pid" 2>/dev/null)"; }
 
+# bulk write|check: metadata of 6 MB, always the same.
+bulk() {
+    python3 - "$1" "$MNT/bulk" <<'P'
+import os, random, sys
+os.makedirs(sys.argv[2], exist_ok=True)
+rng = random.Random(7)
+for i in range(100):
+    path, value = f"{sys.argv[2]}/{i}", rng.randbytes(60000)
+    if sys.argv[1] == "check":
+        assert os.getxattr(path, "user.bulk") == value, path
+        continue
+    open(path, "a").close()
+    os.setxattr(path, "user.bulk", value)
+P
+}
+# n is down until the others have cut their logs beyond what it has: it needs a snapshot. That takes some
+# seconds, as the sender is slow. The segment it ends in may be one of 64 MB from before.
+fall_behind() {
+    local last
+    "$dfs" cluster kill --dir "$DIR" "$n"
+    # shellcheck disable=SC2012 # names of ours
+    last=$DIR/$(leader)/log/$(ls "$DIR/$(leader)/log" | grep '^seg-' | tail -n 1)
+    for _ in $(seq 14); do
+        bulk write || return 1
+        sleep 1.5
+        [ -e "$last" ] || return 0
+    done
+    return 1
+}
+mark_log() { n=$1 && mark=$(stat -c %s "log/$1.log"); }
+has_some() { [ -n "$(find "$1" -name '*.sst' -size +64k)" ]; }
+# What has arrived, while the one that fetches it is down.
+fetch_harmed() {
+    check "  it fetches one" wait_until 60 has_some "$DIR/$n/snap-in"
+    "$dfs" cluster kill --dir "$DIR" "$n"
+    SEED=$((SEED + 1))
+    at=$(flip "$(largest "$DIR/$n/snap-in")" any)
+    check "  $at: the mount goes on" works "$kind"
+    "$dfs" cluster start --dir "$DIR" "$n" >"$DIR/start.out" 2>&1
+    check "  $n is back by itself" well
+    check "  the file is fetched anew" wait_until 60 said "what was here of a snapshot's file is damaged or of another one"
+    check "  and the snapshot taken" wait_until 60 said 'snapshot installed'
+    check "  $n leads" can_lead "$n"
+}
 anew='the metadata store is damaged: it is set aside, and a snapshot'
 small_file='identity, members or CURRENT in the data directory is damaged or gone'
 for round in $(seq "$ROUNDS"); do
@@ -177,7 +222,7 @@ for round in $(seq "$ROUNDS"); do
             ask_and_replace
             ;;
         db-table-cold)
-            configure scrub 2s
+            configure scrub=2s
             harm "$(largest "$(db)")" "$(middle "$(largest "$(db)")")"
             "$dfs" cluster start --dir "$DIR" "$n" >"$DIR/start.out" 2>&1
             check "$kind: ${at[*]}: a scrub finds what nobody reads" wait_until 60 said 'was read .*damaged=yes'
@@ -185,7 +230,18 @@ for round in $(seq "$ROUNDS"); do
             check "  the mount goes on" works "$kind"
             check "  it is set aside, and filled by the others" revived
             check "  and says so" said "$anew"
-            configure scrub off
+            configure scrub=off
+            ;;
+        snap-in)
+            configure segment=8M segments_min=1 memtable=1M flush=1s snapshot_rate=1M
+            check "$kind: $n is so far behind that it needs a snapshot" fall_behind
+            mark_log "$n"
+            "$dfs" cluster start --dir "$DIR" "$n" >"$DIR/behind.out" 2>&1 &
+            starter=$!
+            fetch_harmed
+            wait "$starter"
+            check "  what was written while it was down is there" bulk check
+            configure segment=64M segments_min=4 memtable=64M flush=30s snapshot_rate=100M
             ;;
         *) not_ok "no such kind: $kind" ;;
         esac

@@ -222,9 +222,23 @@ static void session_opened(void *ctx, int status, const struct rpc_frame *f)
     nn->next_seq = 1;
     memcpy(nn->token, reply->data_token.data, sizeof(nn->token));
     memcpy(nn->cluster_uuid, reply->cluster_uuid.data, sizeof(nn->cluster_uuid));
-    attached(nn, reply->term, reply->leader_time_ns, nn->pg_version);
-    if (again && nn->state == NN_READY)
-        renew(nn, true); /* What is open here was open in the session that ended. */
+    if (again)
+        renew(nn, true); /* What is open here was open in the session that ended: told first. */
+    else
+        attached(nn, reply->term, reply->leader_time_ns, nn->pg_version);
+}
+
+/*
+ * It has led anew since we told it what is open here, and has forgotten; until all have told, nothing
+ * that is unlinked can go. On a new connection: what is under way on this one would count twice.
+ */
+static void attach_anew(struct nn *nn)
+{
+    char addr[sizeof(nn->hint)];
+
+    (void)snprintf(addr, sizeof(addr), "%s", nn_present_addr(nn));
+    nn_lost(nn, false);
+    nn_seek_again(nn, addr);
 }
 
 static void session_renewed(void *ctx, int status, const struct rpc_frame *f)
@@ -256,7 +270,10 @@ static void session_renewed(void *ctx, int status, const struct rpc_frame *f)
         return;
     }
     nn->silence_ms = SILENCE_MIN_MS;
-    attached(nn, reply->term, reply->leader_time_ns, reply->pg_version);
+    if (nn->state == NN_READY && reply->term != nn->term)
+        attach_anew(nn);
+    else
+        attached(nn, reply->term, reply->leader_time_ns, reply->pg_version);
 }
 
 /* Every seq below it has been answered. */

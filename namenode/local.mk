@@ -32,7 +32,7 @@ libraftlog_la_SOURCES = $(RAFT_LOG_SOURCES)
 # Once more with their deliberate bugs, to test the tests.
 check_LTLIBRARIES += libnamenode_mutants.la
 libnamenode_mutants_la_SOURCES = $(FSM_SOURCES) $(RAFT_LOG_SOURCES) namenode/log_keep.c \
-	namenode/proposals.c namenode/sessions.c
+	namenode/proposals.c namenode/reap_queue.c namenode/sessions.c
 libnamenode_mutants_la_CPPFLAGS = $(AM_CPPFLAGS) -DNAMENODE_MUTANTS
 libnamenode_mutants_la_LIBADD = libraft.la libproto.la libcommon.la $(ROCKSDB_LIBS)
 
@@ -46,6 +46,7 @@ libnamenode_la_SOURCES = namenode/cluster_view.c namenode/cluster_view.h namenod
 	namenode/node_impl.h namenode/node_open.c namenode/node_propose.c namenode/node_scrub.c namenode/node_snap.c \
 	namenode/node_space.c namenode/peers.c \
 	namenode/peers.h namenode/proposals.c namenode/proposals.h namenode/pg_push.c namenode/pg_push.h namenode/pg_survey.c namenode/pg_survey.h namenode/raft_snap.h \
+	namenode/reap_queue.c namenode/reap_queue.h \
 	namenode/restore.c namenode/restore.h \
 	namenode/service.c namenode/service.h namenode/sessions.c namenode/sessions.h \
 	namenode/snap_files.c namenode/snap_files.h namenode/snap_receiver.c \

@@ -7,6 +7,7 @@
 #include <uthash.h>
 
 #include "common/mem.h"
+#include "namenode/mutants.h"
 
 struct open_count {
     uint64_t ino;
@@ -18,6 +19,7 @@ struct session {
     uint64_t id;
     uint64_t heard_ns;
     bool attached;
+    uint64_t via; /* where it told last what it has open; 0: it has not */
     struct open_count *opens;
     UT_hash_handle hh;
 };
@@ -131,34 +133,44 @@ bool sessions_renew(struct sessions *s, uint64_t session, uint64_t now_ns)
     return true;
 }
 
-void sessions_attach(struct sessions *s, uint64_t session, const uint64_t *inos, size_t count)
+void sessions_attach(struct sessions *s, uint64_t session, uint64_t via, const uint64_t *inos,
+                     size_t count)
 {
     struct session *x = session_find(s, session);
 
-    if (x == NULL)
+    if (x == NULL || (via < x->via && !MUTANT(LATE_CLOSE_COUNTS)))
         return;
     session_drop_opens(s, x);
+    x->via = via;
     for (size_t i = 0; i < count; i++)
-        sessions_open_inode(s, session, inos[i]);
+        sessions_open_inode(s, session, via, inos[i]);
     s->detached_count -= !x->attached;
     x->attached = true;
 }
 
-void sessions_open_inode(struct sessions *s, uint64_t session, uint64_t ino)
+/* What was held up on a connection that is given up is in what was told since, or comes again. */
+static bool is_held_up(const struct session *x, uint64_t via)
+{
+    return x->via != 0 && x->via != via && !MUTANT(LATE_CLOSE_COUNTS);
+}
+
+void sessions_open_inode(struct sessions *s, uint64_t session, uint64_t via, uint64_t ino)
 {
     struct session *x = session_find(s, session);
 
-    if (x == NULL)
+    if (x == NULL || is_held_up(x, via))
         return;
     count_add(&x->opens, ino);
     count_add(&s->by_ino, ino);
 }
 
-void sessions_close_inode(struct sessions *s, uint64_t session, uint64_t ino)
+void sessions_close_inode(struct sessions *s, uint64_t session, uint64_t via, uint64_t ino)
 {
     struct session *x = session_find(s, session);
 
-    if (x != NULL && count_sub(&x->opens, ino, 1))
+    if (x == NULL || is_held_up(x, via))
+        return;
+    if (count_sub(&x->opens, ino, 1))
         count_sub(&s->by_ino, ino, 1);
 }
 
@@ -168,6 +180,16 @@ bool sessions_is_open(const struct sessions *s, uint64_t ino)
 
     HASH_FIND(hh, s->by_ino, &ino, sizeof(ino), c);
     return c != NULL;
+}
+
+bool sessions_may_reap(const struct sessions *s, uint64_t ino)
+{
+    return (s->detached_count == 0 || MUTANT(REAP_BEFORE_TOLD)) && !sessions_is_open(s, ino);
+}
+
+bool sessions_may_open(const struct sessions *s, uint64_t ino, uint32_t nlink)
+{
+    return nlink > 0 || sessions_is_open(s, ino) || MUTANT(OPEN_WHILE_REAPED);
 }
 
 size_t sessions_detached_count(const struct sessions *s)

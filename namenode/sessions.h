@@ -5,6 +5,11 @@
  *
  * An unlinked inode may be taken apart only when every session is attached or has ended and none has
  * it open: so opens need no log entry, and yet survive a failover. Pure: no clock, no I/O.
+ *
+ * A client whose connection broke tells on a new one what it has open, and asks again what had no
+ * answer. What was held up on the old one may still arrive after that: it would be counted twice. So
+ * opens and closes count only on the connection on which the session has told last: `via` is its
+ * number, in the order in which connections came (rpc/conn.h), 0 before the session has told anything.
  */
 #ifndef NAMENODE_SESSIONS_H
 #define NAMENODE_SESSIONS_H
@@ -28,15 +33,28 @@ void sessions_remove(struct sessions *s, uint64_t session);
 /* Any request renews. False: no such session. */
 bool sessions_renew(struct sessions *s, uint64_t session, uint64_t now_ns);
 
-/* The session tells all it has open, and counts as attached. An inode may be listed several times.
+/*
+ * The session tells all it has open, and counts as attached. An inode may be listed several times. What
+ * comes by an older connection than the last time tells nothing any more.
  */
-void sessions_attach(struct sessions *s, uint64_t session, const uint64_t *inos, size_t count);
+void sessions_attach(struct sessions *s, uint64_t session, uint64_t via, const uint64_t *inos,
+                     size_t count);
 
-/* Counted: as many closes as opens. A close too many is ignored. */
-void sessions_open_inode(struct sessions *s, uint64_t session, uint64_t ino);
-void sessions_close_inode(struct sessions *s, uint64_t session, uint64_t ino);
+/*
+ * Counted: as many closes as opens. A close too many is ignored, and so is what comes by another
+ * connection than that of the last sessions_attach(), if there was one.
+ */
+void sessions_open_inode(struct sessions *s, uint64_t session, uint64_t via, uint64_t ino);
+void sessions_close_inode(struct sessions *s, uint64_t session, uint64_t via, uint64_t ino);
 
 bool sessions_is_open(const struct sessions *s, uint64_t ino);
+/*
+ * Of an inode without links that nobody has open: it is the reaper's. To take it apart is allowed when
+ * all sessions have told; to open it (some client still knows its number) is not any more, since its
+ * end may be on its way through the log.
+ */
+bool sessions_may_reap(const struct sessions *s, uint64_t ino);
+bool sessions_may_open(const struct sessions *s, uint64_t ino, uint32_t nlink);
 /* Sessions that have not told what they have open. */
 size_t sessions_detached_count(const struct sessions *s);
 size_t sessions_count(const struct sessions *s);

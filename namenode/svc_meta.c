@@ -56,8 +56,23 @@ static void reply_closed(struct svc_meta *s, const struct meta_op *op)
     Dfs__MetaReply reply = DFS__META_REPLY__INIT;
 
     for (size_t i = 0; i < op->msg->close->n_inos; i++)
-        svc_session_close_inode(sessions, op->msg->session, op->msg->close->inos[i]);
+        svc_session_close_inode(sessions, op->request->conn, op->msg->session,
+                                op->msg->close->inos[i]);
     svc_request_reply(op->request, &reply.base);
+}
+
+/* Nobody but who has it open may open what has no links: its end may be on its way (-ESTALE). */
+static void count_open(struct svc_meta *s, const struct meta_op *op, Dfs__MetaReply *reply)
+{
+    struct svc_session *sessions = svc_session_of(s->all);
+    uint64_t ino = op->msg->open->ino;
+
+    if (reply->status != 0)
+        return;
+    if (svc_session_may_open(sessions, ino, reply->entry->attr->nlink))
+        svc_session_open_inode(sessions, op->request->conn, op->msg->session, ino);
+    else
+        reply->status = -ESTALE;
 }
 
 static void read_done(void *ctx, int status)
@@ -81,8 +96,8 @@ static void read_done(void *ctx, int status)
     if (status < 0) {
         svc_request_fail(op->request, status, "the metadata could not be read");
     } else {
-        if (op->msg->op_case == DFS__META_REQUEST__OP_OPEN && reply->status == 0)
-            svc_session_open_inode(svc_session_of(s->all), op->msg->session, op->msg->open->ino);
+        if (op->msg->op_case == DFS__META_REQUEST__OP_OPEN)
+            count_open(s, op, reply);
         svc_request_reply(op->request, &reply->base);
     }
     meta_op_free(op);
@@ -100,7 +115,7 @@ static void change_done(void *ctx, int status, const Dfs__MetaReply *reply)
     } else {
         if (m->op_case == DFS__META_REQUEST__OP_CREATE && m->create->open && reply->status == 0 &&
             reply->result_case == DFS__META_REPLY__RESULT_ENTRY && reply->entry->attr != NULL)
-            svc_session_open_inode(svc_session_of(op->svc->all), m->session,
+            svc_session_open_inode(svc_session_of(op->svc->all), op->request->conn, m->session,
                                    reply->entry->attr->ino);
         svc_request_reply(op->request, &reply->base);
     }

@@ -7,9 +7,7 @@
  * Each step may be repeated: ids are never reused, deleting twice is once.
  *
  * However much waits, others wait for a round at most: some ms of work, of so many inodes and chunks,
- * then a pause. What is unlinked is remembered here as it happens. The list in the store is walked
- * only for what came before this leader, or was too much to remember: its beginning is full of marks of
- * what was there, which cost as much as entries until the store has tidied up.
+ * then a pause. Which inodes are next is reap_queue.c's.
  */
 #include "namenode/svc_reaper.h"
 
@@ -27,6 +25,7 @@
 #include "common/mem.h"
 #include "namenode/fsm.h"
 #include "namenode/node.h"
+#include "namenode/reap_queue.h"
 #include "namenode/service.h"
 #include "namenode/svc_datanode.h"
 #include "namenode/svc_session.h"
@@ -35,10 +34,8 @@
 
 enum {
     TICK_MS = 100,
-    REAP_INODES = 128, /* of a round */
     REAP_CHUNKS = 256, /* of a round */
     REAP_PAUSE_MS = 10,
-    REAP_WAITING_MAX = 1 << 16, /* remembered; a power of two */
     LOOKS_PER_TICK = 64,        /* PGs looked at for garbage */
     DELETIONS_IN_FLIGHT = 16,
     DELETE_CHUNKS = 256,
@@ -64,11 +61,7 @@ struct svc_reaper {
     uint64_t term;
     size_t reaps_in_flight;
     struct loop_timer *pause;
-    /* Unlinked inodes, a ring. */
-    uint64_t *waiting;
-    uint32_t waiting_at, waiting_count;
-    bool walk_pending;   /* the store's list may hold others */
-    uint64_t walk_after; /* where the walk through it stands */
+    struct reap_queue *queue; /* unlinked inodes */
     size_t deletions_in_flight;
     struct garbage *garbage; /* who was looked at longest ago is first */
 };
@@ -85,24 +78,6 @@ static uint64_t now_ns(const struct svc_reaper *s)
 
 /* ---- inodes ---- */
 
-static void reap_later(struct svc_reaper *s, uint64_t ino)
-{
-    if (s->waiting_count == REAP_WAITING_MAX) {
-        s->walk_pending = true;
-        return;
-    }
-    s->waiting[(s->waiting_at + s->waiting_count++) % REAP_WAITING_MAX] = ino;
-}
-
-static uint64_t next_waiting(struct svc_reaper *s)
-{
-    uint64_t ino = s->waiting[s->waiting_at];
-
-    s->waiting_at = (s->waiting_at + 1) % REAP_WAITING_MAX;
-    s->waiting_count--;
-    return ino;
-}
-
 struct reap {
     struct svc_reaper *svc;
     uint64_t term, ino;
@@ -118,7 +93,7 @@ static void reap_applied(void *ctx, int status, const Dfs__MetaReply *reply)
             log_debug("reaping an inode is tried again", "error=%s", dfs_strerror(status));
         /* Not done, or some of its chunks are left. */
         if (status < 0 || (reply->status == 0 && reply->id->id > 0))
-            reap_later(s, r->ino);
+            reap_queue_add(s->queue, r->ino);
         if (--s->reaps_in_flight == 0)
             loop_timer_start(s->pause, REAP_PAUSE_MS, 0);
     }
@@ -140,45 +115,17 @@ static void propose_reap(struct svc_reaper *s, uint64_t ino, uint32_t max_chunks
     node_propose(s->node, &change, reap_applied, r);
 }
 
-static void walk_list(struct svc_reaper *s)
-{
-    uint64_t inos[REAP_INODES];
-    size_t n;
-
-    if (fsm_list_reap(node_fsm(s->node), s->walk_after, REAP_INODES, inos, &n) < 0)
-        return;
-    s->walk_pending = n == REAP_INODES;
-    s->walk_after = s->walk_pending ? inos[n - 1] : 0;
-    for (size_t i = 0; i < n; i++)
-        reap_later(s, inos[i]); /* When there is no room the walk begins again. */
-}
-
-/* A round. What is open somewhere goes to the end of those that wait. */
 static void reap_some(struct svc_reaper *s)
 {
-    struct svc_session *sessions = svc_session_of(s->all);
-    uint32_t chunks = REAP_CHUNKS, count;
+    const struct sessions *sessions = svc_session_view(svc_session_of(s->all));
+    struct reap_slice slices[REAP_ROUND_MAX];
+    size_t count;
 
-    if (s->reaps_in_flight > 0)
+    if (s->reaps_in_flight > 0 || sessions == NULL)
         return;
-    if (s->walk_pending && s->waiting_count < REAP_INODES)
-        walk_list(s);
-    count = MIN(s->waiting_count, (uint32_t)REAP_INODES);
-    while (count-- > 0 && chunks > 0) {
-        uint64_t ino = next_waiting(s);
-        struct inode_rec rec;
-        uint32_t now;
-
-        if (fsm_inode_get(node_fsm(s->node), ino, &rec) < 0)
-            continue; /* It was walked over, and remembered too. */
-        if (!svc_session_may_reap(sessions, ino)) {
-            reap_later(s, ino);
-            continue;
-        }
-        now = MIN(rec.chunk_count, chunks);
-        chunks -= now;
-        propose_reap(s, ino, MAX(now, UINT32_C(1)));
-    }
+    count = reap_queue_round(s->queue, node_fsm(s->node), sessions, REAP_CHUNKS, slices);
+    for (size_t i = 0; i < count; i++)
+        propose_reap(s, slices[i].ino, slices[i].max_chunks);
 }
 
 /* ---- garbage ---- */
@@ -361,7 +308,7 @@ static void on_event(void *self, const struct fsm_event *event)
     if (!s->serving)
         return;
     if (event->kind == FSM_EVENT_UNLINKED)
-        reap_later(s, event->id);
+        reap_queue_add(s->queue, event->id);
     else if (event->kind == FSM_EVENT_GARBAGE)
         garbage_add(s, event->pg);
 }
@@ -376,7 +323,7 @@ static int start(struct services *all, void **ret_self)
     s->node = services_node(all);
     s->tick = loop_timer_new(services_loop(all), look, s);
     s->pause = loop_timer_new(services_loop(all), look, s);
-    s->waiting = mem_zalloc(REAP_WAITING_MAX, sizeof(*s->waiting));
+    s->queue = reap_queue_new();
     *ret_self = s;
     return 0;
 }
@@ -402,7 +349,7 @@ static void stop(void *self)
     stopped(s);
     loop_timer_free(s->tick);
     loop_timer_free(s->pause);
-    free(s->waiting);
+    reap_queue_free(s->queue);
     free(s);
 }
 
@@ -419,9 +366,7 @@ static void serving(void *self, uint64_t term)
     s->serving = true;
     s->term = term;
     s->reaps_in_flight = 0;
-    s->waiting_at = s->waiting_count = 0;
-    s->walk_after = 0;
-    s->walk_pending = true;
+    reap_queue_begin(s->queue);
     s->deletions_in_flight = 0;
     (void)fsm_each_pg(node_fsm(s->node), add_pg, s);
     loop_timer_start(s->tick, TICK_MS, TICK_MS);

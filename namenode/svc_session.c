@@ -20,6 +20,7 @@
 #include "namenode/service.h"
 #include "namenode/sessions.h"
 #include "namenode/svc_request.h"
+#include "rpc/conn.h"
 #include "rpc/token.h"
 
 enum { SWEEP_MS = 5000, EVICT_AT_ONCE = 64, LEASE_MS = 15000 };
@@ -53,22 +54,28 @@ bool svc_session_renew(struct svc_session *s, uint64_t session)
     return s->sessions != NULL && sessions_renew(s->sessions, session, now_ns(s));
 }
 
-void svc_session_open_inode(struct svc_session *s, uint64_t session, uint64_t ino)
+void svc_session_open_inode(struct svc_session *s, const struct conn *c, uint64_t session,
+                            uint64_t ino)
 {
     if (s->sessions != NULL)
-        sessions_open_inode(s->sessions, session, ino);
+        sessions_open_inode(s->sessions, session, conn_number(c), ino);
 }
 
-void svc_session_close_inode(struct svc_session *s, uint64_t session, uint64_t ino)
+void svc_session_close_inode(struct svc_session *s, const struct conn *c, uint64_t session,
+                             uint64_t ino)
 {
     if (s->sessions != NULL)
-        sessions_close_inode(s->sessions, session, ino);
+        sessions_close_inode(s->sessions, session, conn_number(c), ino);
 }
 
-bool svc_session_may_reap(const struct svc_session *s, uint64_t ino)
+bool svc_session_may_open(const struct svc_session *s, uint64_t ino, uint32_t nlink)
 {
-    return s->sessions != NULL && sessions_detached_count(s->sessions) == 0 &&
-           !sessions_is_open(s->sessions, ino);
+    return s->sessions == NULL || sessions_may_open(s->sessions, ino, nlink);
+}
+
+const struct sessions *svc_session_view(const struct svc_session *s)
+{
+    return s->sessions;
 }
 
 /* ---- the unknown ---- */
@@ -202,7 +209,8 @@ static void on_renew(void *self, struct conn *c, const struct rpc_frame *f)
         svc_session_unknown(s, c, f, req->session);
     } else {
         if (req->reclaim)
-            sessions_attach(s->sessions, req->session, req->open_inos, req->n_open_inos);
+            sessions_attach(s->sessions, req->session, conn_number(c), req->open_inos,
+                            req->n_open_inos);
         r = svc_request_new(s->all, s, c, f);
         if (node_read_now(s->node))
             renewed(r, 0);

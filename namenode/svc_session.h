@@ -9,6 +9,7 @@ struct conn;
 struct rpc_frame;
 struct service;
 struct services;
+struct sessions;
 struct svc_session;
 
 extern const struct service svc_session;
@@ -24,9 +25,14 @@ bool svc_session_renew(struct svc_session *s, uint64_t session);
  */
 void svc_session_unknown(struct svc_session *s, struct conn *c, const struct rpc_frame *f,
                          uint64_t session);
-void svc_session_open_inode(struct svc_session *s, uint64_t session, uint64_t ino);
-void svc_session_close_inode(struct svc_session *s, uint64_t session, uint64_t ino);
-/* An unlinked inode may go: every session has told what it has open, and this is not among it. */
-bool svc_session_may_reap(const struct svc_session *s, uint64_t ino);
+/* By a request that came on c. */
+void svc_session_open_inode(struct svc_session *s, const struct conn *c, uint64_t session,
+                            uint64_t ino);
+void svc_session_close_inode(struct svc_session *s, const struct conn *c, uint64_t session,
+                             uint64_t ino);
+/* False: it has no links, and is on its way to be taken apart. */
+bool svc_session_may_open(const struct svc_session *s, uint64_t ino, uint32_t nlink);
+/* What the leader knows of them; NULL unless serving. */
+const struct sessions *svc_session_view(const struct svc_session *s);
 
 #endif

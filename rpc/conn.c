@@ -689,6 +689,11 @@ const char *conn_peer_addr(const struct conn *c)
     return c->addr;
 }
 
+uint64_t conn_number(const struct conn *c)
+{
+    return c->number;
+}
+
 const char *conn_peer_name(const struct conn *c)
 {
     return c->link != NULL ? tls_link_peer_name(c->link) : "";

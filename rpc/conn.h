@@ -141,6 +141,8 @@ void conn_pause_reading(struct conn *c, bool pause);
  * by c.
  */
 const char *conn_peer_addr(const struct conn *c);
+/* Which of its server's connections it is, in the order in which they came; 0: none of a server. */
+uint64_t conn_number(const struct conn *c);
 const char *conn_peer_name(const struct conn *c);
 const char *conn_peer_role(const struct conn *c);
 /* Why it was closed, in words for a log; "" when the reason says it all. */

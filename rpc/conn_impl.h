@@ -161,6 +161,7 @@ struct conn {
     struct loop_timer *call_timer;
 
     struct conn_stats stats;
+    uint64_t number; /* given by the server */
     void *user;
 };
 

@@ -59,6 +59,7 @@ struct server {
 
     struct guest *guests;
     uint32_t guest_count;
+    uint64_t admitted; /* so far */
     struct report reports[REPORTS_MAX];
     uint64_t full_logged_ns;
 };
@@ -151,6 +152,7 @@ static void admit(struct server *s, int fd)
         free(g);
         return;
     }
+    g->conn->number = ++s->admitted;
     DL_APPEND(s->guests, g);
     s->guest_count++;
 }

@@ -27,7 +27,7 @@ tests_sim_sim_raft_mutants_LDADD = libraft_mutants.la
 SIM_NN_CPPFLAGS = -Dmodel_init=posix_model_init
 SIM_NN_SOURCES = tests/sim/sim_nn.h tests/sim/sim_nn.c tests/sim/sim_nn_serve.c \
 	tests/sim/sim_nn_client.c tests/sim/sim_nn_request.c tests/sim/sim_nn_content.c \
-	tests/sim/sim_nn_data.c tests/sim/sim_nn_check.c \
+	tests/sim/sim_nn_data.c tests/sim/sim_nn_open.c tests/sim/sim_nn_check.c \
 	tests/sim/sim_nn_tree.c tests/sim/sim_nn_log.c tests/sim/sim_nn_history.c tests/unit/namenode/posix_model.c tests/unit/namenode/posix_model.h \
 	$(SIM_RAFT_SOURCES)
 check_PROGRAMS += tests/sim/sim_namenode

@@ -9,6 +9,7 @@
 #include "namenode/kv_mem.h"
 #include "namenode/log_format.h"
 #include "namenode/mutants.h"
+#include "namenode/reap_queue.h"
 
 struct nn_world *nn_world_of(const struct sim_world *w)
 {
@@ -114,6 +115,7 @@ static void set_up(struct sim_world *w)
         nn->w = w;
         nn->n = &w->nodes[i];
         (void)kv_mem_new(&nn->kv);
+        nn->reaps = reap_queue_new();
     }
     nn_clients_begin(w);
 }
@@ -136,6 +138,7 @@ static void tear_down(struct sim_world *w)
         if (i < w->node_count)
             stop(w, &w->nodes[i]);
         kv_close(nw->nodes[i].kv);
+        reap_queue_free(nw->nodes[i].reaps);
     }
     nn_clients_end(w);
     nn_check_done(nw);
@@ -148,8 +151,14 @@ static void on_event(void *ctx, const struct fsm_event *event)
 
     if (event->kind == FSM_EVENT_REAPED)
         nn->w->stats->reaped++;
+    if (nn->applies_first && event->kind == FSM_EVENT_UNLINKED)
+        nn_world_of(nn->w)->unlinked++;
+    if (nn->applies_first && event->kind == FSM_EVENT_REAPED)
+        nn_world_of(nn->w)->unlinked--;
     if (nn->sessions == NULL)
         return;
+    if (event->kind == FSM_EVENT_UNLINKED)
+        reap_queue_add(nn->reaps, event->id);
     if (event->kind == FSM_EVENT_SESSION_OPENED)
         sessions_add(nn->sessions, event->session, true, (uint64_t)sim_clock(nn->w, nn->n));
     else if (event->kind == FSM_EVENT_SESSION_ENDED)
@@ -250,6 +259,7 @@ static void apply_batch(struct nn *nn, const struct raft_entry *e, bool is_ours)
     if (is_ours)
         a.batch = dfs__log_batch__unpack(NULL, e->buf->len, e->buf->data);
     nn->reply_hash = 0;
+    nn->applies_first = e->index > nn_world_of(nn->w)->applied;
     run_as(nn);
     nn->applying = proposals_take(&nn->proposals, e->index, e->term, fail_waiter, nn);
     r = fsm_apply(nn->fsm, e->index, e->term, is_ours ? e->buf->data : NULL,

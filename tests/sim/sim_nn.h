@@ -22,6 +22,8 @@
 enum {
     NN_CLIENTS_MAX = 6,
     NN_CALLS_MAX = 4,   /* of one client, at once */
+    NN_CALL_SLOTS = NN_CALLS_MAX + 1,
+    NN_OPENS_MAX = 12,  /* inodes that one client has open */
     NN_AREAS_MAX = 3,   /* directories of their own, so that histories stay short */
     NN_HASH_EVERY = 16, /* entries between state hashes; 4096 in production */
     NN_NAME_MAX = 8,
@@ -31,16 +33,16 @@ enum {
 };
 
 /* What travels between clients and nodes; a packed body follows. */
-enum nn_kind { NN_META, NN_OPEN, NN_RENEW, NN_CLOSE };
+enum nn_kind { NN_META, NN_OPEN, NN_RENEW, NN_ATTACH, NN_CLOSE };
 
 struct nn_envelope {
     uint8_t kind;
     uint8_t client;
-    uint16_t unused; /* padding would be of any bytes, and all are compared between two runs */
+    uint16_t conn;   /* of the client, for what is about opens: in the order in which they were made */
     uint32_t call;   /* number of the client's call */
     int32_t status;  /* replies: 0, or why there is no body */
     uint32_t leader; /* replies: number of the node that may lead, plus 1 */
-    uint64_t session;
+    uint64_t session; /* answers to RENEW and ATTACH: the leader's term */
 };
 
 /* A request that a node works on. */
@@ -52,6 +54,7 @@ struct nn_op {
     bool reads;            /* waits for read_id */
     bool unknown_session;
     uint64_t read_id;
+    uint64_t reaps, term; /* a slice of that inode, by the leader of that term; 0: none */
 };
 
 /* A namenode. */
@@ -67,6 +70,9 @@ struct nn {
     struct batch *applying;
     struct sessions *sessions; /* NULL unless serving */
     struct nn_op *ops;
+    struct reap_queue *reaps;
+    size_t reaps_in_flight;
+    bool applies_first; /* ...what nobody has applied before */
     bool led, transferring;
     uint64_t led_term;
     uint64_t hash_due;
@@ -84,6 +90,8 @@ struct nn_call {
     unsigned tries;
     bool redirected; /* to whom it goes next is told */
     bool recorded;   /* in the history, once it is over */
+    bool of_opens;   /* goes by the connection alone */
+    bool held;       /* it asks for an inode that it has open */
     int64_t called_ns;
 };
 
@@ -105,6 +113,12 @@ struct nn_tail {
     uint64_t size, version; /* of the file; of the mark */
 };
 
+/* Of the opens of an inode: those that the leader counts for us, and of these the ones in use. */
+struct nn_open {
+    uint64_t ino;
+    unsigned owed, held;
+};
+
 struct nn_client {
     unsigned number;
     uint8_t uuid[16];
@@ -112,12 +126,17 @@ struct nn_client {
     uint64_t next_seq;
     uint64_t floor;
     unsigned believed; /* node */
-    struct nn_call calls[NN_CALLS_MAX];
+    struct nn_call calls[NN_CALL_SLOTS];
     uint32_t next_call;
     int64_t silent_until_ns;
     struct buf old; /* a request that was sent once, with its envelope */
     unsigned area;  /* where it works */
     struct nn_tree_job tree;
+    struct nn_open opens[NN_OPENS_MAX];
+    uint16_t conn; /* to conn_node; what is open was told on it if attached */
+    unsigned conn_node;
+    uint64_t conn_term; /* of the leader that was told */
+    bool attached;
     bool is_older;         /* of a release whose marks of truncations have no version */
     struct nn_tail untold; /* zeroed by it, which it has yet to tell; chunk 0: none */
 };
@@ -179,6 +198,7 @@ struct nn_world {
     int64_t usage_at_ns, marks_at_ns, values_at_ns; /* when all know these formats */
     unsigned calls_at_once, names;
     unsigned data_percent, tree_percent, quota_percent; /* of changes */
+    unsigned open_percent;                              /* of requests */
     struct nn_tail tails[NN_TAILS_MAX];                 /* chunk 0: none */
     uint64_t segment_bytes;                             /* of the log */
 
@@ -189,6 +209,9 @@ struct nn_world {
     struct nn_god_session *sessions;
     size_t session_cap;
     uint64_t ino_max, session_max, chunk_max;
+    bool *reaped; /* by inode: a slice of it, at least */
+    size_t reaped_cap;
+    uint64_t unlinked; /* inodes that wait for the reaper */
     struct nn_zeroed *zeroed; /* in the order of applied */
     size_t zeroed_count, zeroed_cap;
     struct lin_history *history; /* NULL: empty */
@@ -222,10 +245,27 @@ void nn_send_reply(struct nn *nn, const struct nn_envelope *to, const uint8_t *b
 
 /* sim_nn_request.c: what clients ask for */
 Dfs__MetaRequest *nn_any_request(struct sim_world *w, struct nn_client *c);
+/* Of one of the inodes that it has open. */
+Dfs__MetaRequest *nn_closing_request(struct sim_world *w, struct nn_client *c);
 void nn_learn(struct sim_world *w, struct nn_client *c, const struct nn_call *call,
               const Dfs__MetaReply *reply);
 /* What is there to be written, cut and counted, as chance has it. */
 void nn_requests_begin(struct sim_world *w);
+
+/* sim_nn_open.c: what clients have open */
+bool nn_is_of_opens(const Dfs__MetaRequest *m);
+bool nn_holds(const struct nn_client *c, uint64_t ino);
+bool nn_holds_any(const struct nn_client *c);
+/* Its session has ended, or it has forgotten. */
+void nn_drop_opens(struct nn_client *c);
+void nn_pack_opens(const struct nn_client *c, struct buf *out);
+bool nn_may_open_more(const struct nn_client *c);
+/* False: it has nothing to close; or, there is nothing to open either. */
+bool nn_close_some(struct sim_world *w, struct nn_client *c, Dfs__MetaRequest *req);
+bool nn_any_open(struct sim_world *w, struct nn_client *c, Dfs__MetaRequest *req);
+void nn_open_learn(struct sim_world *w, struct nn_client *c, const struct nn_call *call,
+                   const Dfs__MetaReply *reply);
+void nn_open_reaped(struct sim_world *w, uint64_t ino);
 
 /* sim_nn_check.c: I10, I12, I13, I15, I16 */
 struct nn_entry *nn_entry_at(struct nn_world *nw, uint64_t index);

@@ -215,6 +215,8 @@ void nn_check_reply(struct nn *nn, const struct raft_entry *e, const Dfs__MetaRe
         return;
     nn->w->stats->reap_slices +=
         req->op_case == DFS__META_REQUEST__OP_REAP && reply->status == 0 && reply->msg->id->id > 0;
+    if (req->op_case == DFS__META_REQUEST__OP_REAP && reply->status == 0)
+        nn_open_reaped(nn->w, req->reap->ino);
     if (req->session != 0)
         check_once(nn, e, req, reply);
     else if (req->op_case == DFS__META_REQUEST__OP_SESSION_OPEN)
@@ -265,6 +267,7 @@ void nn_check_done(struct nn_world *nw)
     for (size_t i = 0; i < nw->session_cap; i++)
         free(nw->sessions[i].acts);
     nn_history_done(nw);
+    free(nw->reaped);
     free(nw->sessions);
     free(nw->entries);
     free(nw->zeroed);

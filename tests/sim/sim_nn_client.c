@@ -50,6 +50,15 @@ static void carry(struct sim_world *w, const struct sim_event *e, const uint8_t 
     sim_at(w, sim_net_delay(w), &copy);
 }
 
+/* Within one connection nothing comes twice. */
+static bool is_on_conn(const struct buf *bytes, const struct nn_client *c)
+{
+    struct nn_envelope head;
+
+    memcpy(&head, bytes->data, sizeof(head));
+    return head.conn != 0 && head.conn == c->conn;
+}
+
 static void to_node(struct sim_world *w, const struct nn_client *c, unsigned node,
                     const struct buf *bytes)
 {
@@ -62,7 +71,7 @@ static void to_node(struct sim_world *w, const struct nn_client *c, unsigned nod
     if (is_lost(w))
         return;
     carry(w, &e, bytes->data, bytes->len);
-    if (!w->quiet && sim_percent(w, w->duplicate_percent))
+    if (!is_on_conn(bytes, c) && !w->quiet && sim_percent(w, w->duplicate_percent))
         carry(w, &e, bytes->data, bytes->len);
 }
 
@@ -100,7 +109,7 @@ static void call_end(struct nn_call *call)
 
 static bool is_idle(const struct nn_client *c)
 {
-    for (unsigned i = 0; i < NN_CALLS_MAX; i++) {
+    for (unsigned i = 0; i < NN_CALL_SLOTS; i++) {
         if (c->calls[i].active)
             return false;
     }
@@ -111,7 +120,7 @@ static uint64_t floor_of(const struct nn_client *c)
 {
     uint64_t floor = c->next_seq;
 
-    for (unsigned i = 0; i < NN_CALLS_MAX; i++) {
+    for (unsigned i = 0; i < NN_CALL_SLOTS; i++) {
         const struct nn_call *call = &c->calls[i];
 
         if (call->active && call->seq != 0 && call->seq < floor)
@@ -130,7 +139,10 @@ static void pack_call(const struct nn_client *c, const struct nn_call *call, str
     head.client = (uint8_t)c->number;
     head.call = call->number;
     head.session = call->session;
+    head.conn = call->of_opens ? c->conn : 0;
     buf_append(out, &head, sizeof(head));
+    if (call->kind == NN_ATTACH)
+        nn_pack_opens(c, out);
     if (call->kind == NN_OPEN)
         buf_append(out, c->uuid, sizeof(c->uuid));
     if (call->kind != NN_META)
@@ -152,17 +164,39 @@ static void keep_old(struct sim_world *w, struct nn_client *c, const struct buf 
     timer(w, c, NN_OLD_COPY, NULL, sim_between(w, 10 * SIM_MS, 3000 * SIM_MS));
 }
 
+static void retry_later(struct sim_world *w, const struct nn_client *c, const struct nn_call *call)
+{
+    timer(w, c, NN_TIMER_RETRY, call, sim_between(w, 50 * SIM_MS, (w->quiet ? 200 : 700) * SIM_MS));
+}
+
+static bool is_attached(const struct sim_world *w, const struct nn_client *c)
+{
+    return c->attached && c->conn_node == c->believed % w->node_count;
+}
+
+static void begin_attach(struct sim_world *w, struct nn_client *c);
+
 static void call_send(struct sim_world *w, struct nn_client *c, struct nn_call *call)
 {
     CLEANUP_BUF struct buf bytes = {0};
 
+    if (call->kind == NN_ATTACH) {
+        c->conn++;
+        c->conn_node = c->believed % w->node_count;
+        c->attached = false;
+    } else if (call->of_opens && !is_attached(w, c)) {
+        call->tries++;
+        begin_attach(w, c);
+        retry_later(w, c, call);
+        return;
+    }
     pack_call(c, call, &bytes);
     call->redirected = false;
     w->stats->retries += call->tries++ > 0;
     to_node(w, c, c->believed % w->node_count, &bytes);
-    if (call->seq != 0)
+    if (call->seq != 0 || call->of_opens)
         keep_old(w, c, &bytes);
-    timer(w, c, NN_TIMER_RETRY, call, sim_between(w, 50 * SIM_MS, (w->quiet ? 200 : 700) * SIM_MS));
+    retry_later(w, c, call);
 }
 
 static struct nn_call *call_new(struct nn_client *c, enum nn_kind kind, unsigned max)
@@ -179,9 +213,23 @@ static struct nn_call *call_new(struct nn_client *c, enum nn_kind kind, unsigned
     return NULL;
 }
 
+/* Whoever has to do with opens waits for it. */
+static void begin_attach(struct sim_world *w, struct nn_client *c)
+{
+    struct nn_call *call;
+
+    for (unsigned i = 0; i < NN_CALL_SLOTS; i++) {
+        if (c->calls[i].active && c->calls[i].kind == NN_ATTACH)
+            return;
+    }
+    call = call_new(c, NN_ATTACH, NN_CALL_SLOTS); /* There is always a place for one. */
+    call->of_opens = true;
+    call_send(w, c, call);
+}
+
 static struct nn_call *call_find(struct nn_client *c, uint32_t number)
 {
-    for (unsigned i = 0; i < NN_CALLS_MAX; i++) {
+    for (unsigned i = 0; i < NN_CALL_SLOTS; i++) {
         if (c->calls[i].active && c->calls[i].number == number)
             return &c->calls[i];
     }
@@ -193,13 +241,14 @@ static void lose_session(struct sim_world *w, struct nn_client *c)
 {
     bool unanswered = false;
 
-    for (unsigned i = 0; i < NN_CALLS_MAX; i++) {
+    for (unsigned i = 0; i < NN_CALL_SLOTS; i++) {
         unanswered = unanswered || (c->calls[i].active && c->calls[i].seq != 0);
         if (c->calls[i].active)
             nn_history_end(w, c, &c->calls[i], NULL);
         call_end(&c->calls[i]);
     }
     c->tree.active = false;
+    nn_drop_opens(c);
     w->stats->sessions_lost += unanswered;
     sim_trace(w, "client %u loses session %lu", c->number, UL(c->session));
     c->session = 0;
@@ -213,8 +262,13 @@ static void begin_call(struct sim_world *w, struct nn_client *c, enum nn_kind ki
 
     if (call == NULL)
         return;
+    if (kind == NN_CLOSE)
+        nn_drop_opens(c); /* All are closed with it. */
     if (kind == NN_META) {
-        call->msg = nn_any_request(w, c);
+        call->msg = w->quiet ? nn_closing_request(w, c) : nn_any_request(w, c);
+        call->of_opens = nn_is_of_opens(call->msg);
+        call->held = call->msg->op_case == DFS__META_REQUEST__OP_GETATTR &&
+                     nn_holds(c, call->msg->getattr->ino);
         if (call->msg->op_case >= DFS__META_REQUEST__OP_CREATE)
             call->seq = c->next_seq++;
         nn_history_begin(w, c, call);
@@ -230,12 +284,28 @@ static void begin_anew(struct sim_world *w, struct nn_client *c)
         c->uuid[1]++; /* And what it was called. */
 }
 
+/* In the end all is closed; and each says so to the leader, who would else not know. */
+static void tidy_up(struct sim_world *w, struct nn_client *c)
+{
+    timer(w, c, NN_TIMER_THINK, NULL, sim_between(w, 20 * SIM_MS, 150 * SIM_MS));
+    if (c->session == 0 || !is_idle(c))
+        return;
+    if (nn_holds_any(c))
+        begin_call(w, c, NN_META);
+    else if (!is_attached(w, c))
+        begin_attach(w, c);
+    else if (nn_world_of(w)->unlinked > 0)
+        begin_call(w, c, NN_RENEW);
+}
+
 static void think(struct sim_world *w, struct nn_client *c)
 {
     struct nn_world *nw = nn_world_of(w);
 
-    if (w->quiet)
+    if (w->quiet) {
+        tidy_up(w, c);
         return;
+    }
     think_later(w, c);
     if (w->now_ns < c->silent_until_ns)
         return;
@@ -248,11 +318,22 @@ static void think(struct sim_world *w, struct nn_client *c)
         begin_call(w, c, NN_CLOSE);
     } else if (sim_below(w, 1000) < 6) {
         c->silent_until_ns = w->now_ns + sim_between(w, 0, 2 * nw->courtesy_ns);
+    } else if (!is_attached(w, c) && sim_percent(w, 30)) {
+        begin_attach(w, c);
     } else if (sim_percent(w, 5)) {
         begin_call(w, c, NN_RENEW);
     } else {
         begin_call(w, c, NN_META);
     }
+}
+
+static bool waits_for_attach(const struct nn_client *c)
+{
+    for (unsigned i = 0; i < NN_CALL_SLOTS; i++) {
+        if (c->calls[i].active && c->calls[i].kind == NN_ATTACH)
+            return true;
+    }
+    return false;
 }
 
 static void retry(struct sim_world *w, struct nn_client *c, uint32_t number, unsigned tries)
@@ -267,6 +348,8 @@ static void retry(struct sim_world *w, struct nn_client *c, uint32_t number, uns
     }
     if (!call->redirected)
         c->believed = (unsigned)sim_below(w, w->node_count);
+    if (call->of_opens && call->kind != NN_ATTACH && !waits_for_attach(c))
+        c->attached = false; /* No answer: another connection. */
     call_send(w, c, call);
 }
 
@@ -277,7 +360,8 @@ static void send_old(struct sim_world *w, struct nn_client *c)
                                                          : (unsigned)sim_below(w, w->node_count);
 
     w->stats->late_copies++;
-    to_node(w, c, node, &c->old);
+    if (!is_on_conn(&c->old, c))
+        to_node(w, c, node, &c->old);
     buf_done(&c->old);
 }
 
@@ -320,6 +404,18 @@ static void answered_open(struct sim_world *w, struct nn_client *c, struct nn_ca
     dfs__meta_reply__free_unpacked(reply, NULL);
 }
 
+static void answered_attach(struct sim_world *w, struct nn_client *c, struct nn_call *call,
+                            uint64_t term)
+{
+    call_end(call);
+    c->attached = true;
+    c->conn_term = term;
+    for (unsigned i = 0; i < NN_CALL_SLOTS; i++) {
+        if (c->calls[i].active && c->calls[i].of_opens)
+            call_send(w, c, &c->calls[i]);
+    }
+}
+
 static void answered(struct sim_world *w, struct nn_client *c, uint32_t number,
                      const struct sim_event *e)
 {
@@ -329,7 +425,7 @@ static void answered(struct sim_world *w, struct nn_client *c, uint32_t number,
     struct nn_envelope head;
 
     memcpy(&head, e->bytes, sizeof(head));
-    if (call == NULL)
+    if (call == NULL || (call->of_opens && head.conn != c->conn))
         return;
     if (head.status == DFS_ESTALE_SESSION) {
         lose_session(w, c);
@@ -339,11 +435,15 @@ static void answered(struct sim_world *w, struct nn_client *c, uint32_t number,
             c->believed = head.leader - 1;
         call->tries++;
         timer(w, c, NN_TIMER_RETRY, call, sim_between(w, SIM_MS, 40 * SIM_MS));
+    } else if (call->kind == NN_ATTACH) {
+        answered_attach(w, c, call, head.session);
     } else if (call->kind == NN_META) {
         answered_meta(w, c, call, body, len);
     } else if (call->kind == NN_OPEN) {
         answered_open(w, c, call, body, len);
     } else {
+        if (call->kind == NN_RENEW && head.session != c->conn_term)
+            c->attached = false; /* It has led anew since, and forgotten. */
         if (call->kind == NN_CLOSE) {
             c->session = 0;
             w->stats->sessions_closed++;
@@ -380,8 +480,10 @@ bool nn_clients_idle(const struct sim_world *w)
     for (unsigned i = 0; i < nw->client_count; i++) {
         if (!is_idle(&nw->clients[i]))
             return false;
+        if (nn_holds_any(&nw->clients[i]))
+            return false;
     }
-    return true;
+    return nw->unlinked == 0;
 }
 
 void nn_clients_begin(struct sim_world *w)
@@ -417,7 +519,7 @@ void nn_clients_end(struct sim_world *w)
     struct nn_world *nw = nn_world_of(w);
 
     for (unsigned i = 0; i < nw->client_count; i++) {
-        for (unsigned k = 0; k < NN_CALLS_MAX; k++)
+        for (unsigned k = 0; k < NN_CALL_SLOTS; k++)
             call_end(&nw->clients[i].calls[k]);
         buf_done(&nw->clients[i].old);
     }

@@ -55,9 +55,12 @@ static uint64_t any_ino(struct sim_world *w, const struct nn_area *a)
     return a->files[sim_below(w, a->file_count)];
 }
 
-static void any_create(struct sim_world *w, const struct nn_area *a, Dfs__MetaRequest *req,
+static void any_create(struct sim_world *w, const struct nn_client *c, Dfs__MetaRequest *req,
                        uint32_t type, bool exclusive)
 {
+    const struct nn_world *nw = nn_world_of(w);
+    const struct nn_area *a = &nw->areas[c->area];
+
     NEW_OP(req, CREATE, create, Dfs__CreateOp, dfs__create_op__init);
     req->create->parent = any_dir(w, a);
     req->create->name = any_name(w);
@@ -65,6 +68,8 @@ static void any_create(struct sim_world *w, const struct nn_area *a, Dfs__MetaRe
     req->create->exclusive = exclusive;
     if (type == S_IFLNK)
         req->create->target = any_target(w);
+    if (type == S_IFREG && nw->open_percent > 0 && nn_may_open_more(c))
+        req->create->open = sim_percent(w, 50);
 }
 
 static void any_rename(struct sim_world *w, const struct nn_area *a, Dfs__MetaRequest *req)
@@ -95,13 +100,13 @@ static void any_change(struct sim_world *w, struct nn_client *c, Dfs__MetaReques
     }
     which = sim_below(w, 100);
     if (which < 16) {
-        any_create(w, a, req, S_IFREG, true);
+        any_create(w, c, req, S_IFREG, true);
     } else if (which < 24) {
-        any_create(w, a, req, S_IFREG, false);
+        any_create(w, c, req, S_IFREG, false);
     } else if (which < 42) {
-        any_create(w, a, req, S_IFDIR, true);
+        any_create(w, c, req, S_IFDIR, true);
     } else if (which < 48) {
-        any_create(w, a, req, S_IFLNK, true);
+        any_create(w, c, req, S_IFLNK, true);
     } else if (which < 56) {
         NEW_OP(req, UNLINK, unlink, Dfs__UnlinkOp, dfs__unlink_op__init);
         req->unlink->parent = any_dir(w, a);
@@ -160,16 +165,33 @@ static void seek_area(struct sim_world *w, const struct nn_client *c, Dfs__MetaR
     }
 }
 
-Dfs__MetaRequest *nn_any_request(struct sim_world *w, struct nn_client *c)
+static Dfs__MetaRequest *request_new(void)
 {
-    const struct nn_area *a = &nn_world_of(w)->areas[c->area];
     Dfs__MetaRequest *req = MEM_NEW(Dfs__MetaRequest);
 
     dfs__meta_request__init(req);
     req->cred = MEM_NEW(Dfs__Cred);
     dfs__cred__init(req->cred);
+    return req;
+}
+
+Dfs__MetaRequest *nn_closing_request(struct sim_world *w, struct nn_client *c)
+{
+    Dfs__MetaRequest *req = request_new();
+
+    (void)nn_close_some(w, c, req);
+    return req;
+}
+
+Dfs__MetaRequest *nn_any_request(struct sim_world *w, struct nn_client *c)
+{
+    const struct nn_area *a = &nn_world_of(w)->areas[c->area];
+    Dfs__MetaRequest *req = request_new();
+
     if (a->root == 0)
         seek_area(w, c, req);
+    else if (sim_percent(w, nn_world_of(w)->open_percent) && nn_any_open(w, c, req))
+        return req;
     else if (nn_tree_waits(c) ? sim_percent(w, 25)
                               : !c->tree.active && sim_percent(w, nn_world_of(w)->tree_percent))
         nn_any_tree(w, c, req);
@@ -186,6 +208,7 @@ void nn_requests_begin(struct sim_world *w)
 
     nw->data_percent = sim_percent(w, 30) ? 0 : 5 + (unsigned)sim_below(w, 45);
     nw->tree_percent = sim_percent(w, 50) ? 0 : 1 + (unsigned)sim_below(w, 10);
+    nw->open_percent = sim_percent(w, 40) ? 0 : 5 + (unsigned)sim_below(w, 25);
     nw->quota_percent = sim_percent(w, 60) ? 0 : 1 + (unsigned)sim_below(w, 5);
 }
 
@@ -235,6 +258,7 @@ void nn_learn(struct sim_world *w, struct nn_client *c, const struct nn_call *ca
     const Dfs__Attr *attr;
 
     count_rare(w, call->msg, reply);
+    nn_open_learn(w, c, call, reply);
     nn_content_learn(w, c, call->msg, reply);
     /* From other answers too, but the checker of histories takes it from these alone. */
     if (call->msg->op_case != DFS__META_REQUEST__OP_CREATE &&

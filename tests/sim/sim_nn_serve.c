@@ -11,6 +11,7 @@
 #include "common/error.h"
 #include "common/mem.h"
 #include "namenode/mutants.h"
+#include "namenode/reap_queue.h"
 #include "tests/sim/sim_nn.h"
 
 enum { OF_NOBODY = 255, SWEEP_NS_PER_MS = 1000000 };
@@ -49,6 +50,8 @@ static void answer(struct nn_op *op, int status, const Dfs__MetaReply *reply)
 
     to.status = status;
     to.leader = 0;
+    if (op->from.kind == NN_RENEW || op->from.kind == NN_ATTACH)
+        to.session = op->nn->led_term;
     if (status == DFS_ENOTLEADER) {
         struct raft_status st;
 
@@ -66,9 +69,35 @@ static void answer(struct nn_op *op, int status, const Dfs__MetaReply *reply)
     op_free(op);
 }
 
+/* As svc_reaper.c does. */
+static void slice_done(struct nn *nn, const struct nn_op *op, int status,
+                       const Dfs__MetaReply *reply)
+{
+    if (nn->sessions == NULL || op->term != nn->led_term)
+        return;
+    nn->reaps_in_flight--;
+    if (status < 0 || (reply->status == 0 && reply->id->id > 0))
+        reap_queue_add(nn->reaps, op->reaps);
+}
+
+static void count_open(struct nn_op *op, uint64_t ino)
+{
+    if (op->nn->sessions != NULL)
+        sessions_open_inode(op->nn->sessions, op->from.session, op->from.conn, ino);
+}
+
 static void change_done(void *ctx, int status, const Dfs__MetaReply *reply)
 {
-    answer(ctx, status, reply);
+    struct nn_op *op = ctx;
+    const Dfs__MetaRequest *m = op->msg;
+
+    if (op->reaps != 0)
+        slice_done(op->nn, op, status, reply);
+    if (m != NULL && m->op_case == DFS__META_REQUEST__OP_CREATE && m->create->open && status == 0 &&
+        reply->status == 0 && reply->result_case == DFS__META_REPLY__RESULT_ENTRY &&
+        reply->entry->attr != NULL)
+        count_open(op, reply->entry->attr->ino);
+    answer(op, status, reply);
 }
 
 /* ---- changes ---- */
@@ -158,17 +187,39 @@ static bool is_read(const Dfs__MetaRequest *m)
     return m->op_case >= DFS__META_REQUEST__OP_LOOKUP && m->op_case <= DFS__META_REQUEST__OP_LAYOUT;
 }
 
+/* As svc_meta.c does. */
+static void look_at_opens(struct nn_op *op, Dfs__MetaReply *reply)
+{
+    struct sessions *sessions = op->nn->sessions;
+    const Dfs__MetaRequest *m = op->msg;
+
+    if (m->op_case == DFS__META_REQUEST__OP_CLOSE && sessions != NULL)
+        sessions_close_inode(sessions, op->from.session, op->from.conn, m->close->inos[0]);
+    if (m->op_case != DFS__META_REQUEST__OP_OPEN || reply->status != 0)
+        return;
+    if (sessions == NULL || sessions_may_open(sessions, m->open->ino, reply->entry->attr->nlink))
+        count_open(op, m->open->ino);
+    else
+        reply->status = -ESTALE;
+}
+
 static void look(struct nn_op *op)
 {
     struct nn *nn = op->nn;
     Dfs__MetaReply *reply;
-    int r = fsm_read(nn->fsm, op->msg, NULL, &reply);
+    int r;
 
+    if (op->msg == NULL) { /* To attach: it has. */
+        answer(op, 0, NULL);
+        return;
+    }
+    r = fsm_read(nn->fsm, op->msg, NULL, &reply);
     if (r < 0) {
         sim_fail(nn->w, "node %u cannot read its store, %d", nn->n->number + 1, r);
         return;
     }
     nn->w->stats->nn_reads++;
+    look_at_opens(op, reply);
     answer(op, 0, reply);
 }
 
@@ -266,11 +317,32 @@ static void serve_known(struct nn *nn, struct nn_op *op)
 
     if (op->from.kind == NN_RENEW) {
         answer(op, 0, NULL);
-    } else if (is_read(op->msg)) {
+    } else if (op->from.kind == NN_ATTACH || is_read(op->msg)) {
         begin_read(op);
     } else {
         serve_change(nn, op);
     }
+}
+
+static void attach(struct nn *nn, const struct nn_envelope *from, const uint8_t *body, size_t count)
+{
+    uint64_t inos[NN_OPENS_MAX];
+
+    if (count > sizeof(inos) / sizeof(inos[0]))
+        sim_fail(nn->w, "client %u has %zu opens", from->client, count);
+    else if (count > 0)
+        memcpy(inos, body, count * sizeof(inos[0]));
+    sessions_attach(nn->sessions, from->session, from->conn, inos, count);
+    nn->w->stats->opens_retold += count > 0;
+}
+
+/* It was sent on a connection before the one that is in use now. */
+static void count_late(struct nn *nn, const struct nn_envelope *from)
+{
+    const struct nn_client *c = &nn_world_of(nn->w)->clients[from->client];
+
+    nn->w->stats->late_opens += from->conn != 0 && from->conn < c->conn &&
+                                from->session == c->session && nn->sessions != NULL;
 }
 
 void nn_serve(struct nn *nn, const struct sim_event *e)
@@ -281,6 +353,7 @@ void nn_serve(struct nn *nn, const struct sim_event *e)
     struct nn_op *op;
 
     memcpy(&from, e->bytes, sizeof(from));
+    count_late(nn, &from);
     op = op_new(nn, &from);
     if (from.kind == NN_META)
         op->msg = dfs__meta_request__unpack(NULL, e->len - sizeof(from), body);
@@ -293,6 +366,8 @@ void nn_serve(struct nn *nn, const struct sim_event *e)
     } else if (from.kind == NN_CLOSE) {
         propose_session_end(nn, from.session, false, op);
     } else if (sessions_renew(nn->sessions, from.session, clock_ns(nn))) {
+        if (from.kind == NN_ATTACH)
+            attach(nn, &from, body, (e->len - sizeof(from)) / sizeof(uint64_t));
         serve_known(nn, op);
     } else {
         op->unknown_session = true;
@@ -398,6 +473,8 @@ static void propose_convert(struct nn *nn)
 static void begin_serving(struct nn *nn)
 {
     nn->sessions = sessions_new();
+    reap_queue_begin(nn->reaps);
+    nn->reaps_in_flight = 0;
     (void)fsm_each_session(nn->fsm, add_session, nn);
 }
 
@@ -458,18 +535,33 @@ static void propose_gc(struct nn *nn)
     gather(nn, &req, own_op(nn));
 }
 
-static void propose_reap(struct nn *nn)
+static void propose_slice(struct nn *nn, const struct reap_slice *slice)
 {
     Dfs__MetaRequest req = DFS__META_REQUEST__INIT;
     Dfs__ReapOp reap = DFS__REAP_OP__INIT;
-    size_t count;
+    struct nn_op *op = own_op(nn);
 
-    if (fsm_list_reap(nn->fsm, 0, 1, &reap.ino, &count) < 0 || count == 0)
-        return;
-    reap.max_chunks = 1 + (uint32_t)sim_below(nn->w, NN_FILE_CHUNKS);
+    reap.ino = op->reaps = slice->ino;
+    reap.max_chunks = slice->max_chunks;
+    op->term = nn->led_term;
+    nn->reaps_in_flight++;
     req.op_case = DFS__META_REQUEST__OP_REAP;
     req.reap = &reap;
-    gather(nn, &req, own_op(nn));
+    gather(nn, &req, op);
+}
+
+/* As svc_reaper.c does. */
+static void reap_some(struct nn *nn)
+{
+    uint32_t chunks = 1 + (uint32_t)sim_below(nn->w, NN_FILE_CHUNKS);
+    struct reap_slice slices[REAP_ROUND_MAX];
+    size_t count;
+
+    if (nn->reaps_in_flight > 0)
+        return;
+    count = reap_queue_round(nn->reaps, nn->fsm, nn->sessions, chunks, slices);
+    for (size_t i = 0; i < count; i++)
+        propose_slice(nn, &slices[i]);
 }
 
 /* Only a leader that is sure of itself may call others dead. */
@@ -498,7 +590,7 @@ static void sweep(struct nn *nn)
     if (fsm_state(nn->fsm)->next_pg == 1 && fsm_cluster(nn->fsm, &cluster) == 0)
         propose_pgs(nn);
     if (sim_percent(nn->w, 30))
-        propose_reap(nn);
+        reap_some(nn);
     if (sim_percent(nn->w, 30))
         propose_gc(nn);
 }

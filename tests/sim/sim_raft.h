@@ -61,6 +61,7 @@ enum {
  * batch, which is there or is not (15 torn ones in 3,500; tears within an entry are real_tears).
  */
 #define SIM_RARE(X)                                                                                \
+    X(opens_too_late, "inodes created open that were gone when their client was told")             \
     X(installs_on_log, "snapshots installed over a log that had their last entry")                 \
     X(torn_writes, "crashes with a write half done")
 
@@ -88,6 +89,11 @@ enum {
     X(exchanges, "renames that exchanged two directories")                                         \
     X(not_empty, "directories not removed because of a file in them")                              \
     X(reaped, "inodes taken apart")                                                                \
+    X(opens, "inodes opened")                                                                      \
+    X(opens_retold, "opens told to another leader, or on another connection")                      \
+    X(opens_refused, "opens refused of what waits for the reaper")                                 \
+    X(late_opens, "opens and closes that arrived on a connection that was given up")               \
+    X(unlinked_reads, "reads of an open inode without links")                                      \
     X(trees_removed, "trees removed in several slices")                                            \
     X(trees_over_crash, "trees removed in several slices, with a crash in between")                \
     X(quota_refusals, "changes refused by a quota")                                                \

@@ -54,7 +54,8 @@ struct world {
     size_t seen_count;
     uint64_t next_session, ended_below; /* sessions below it have ended */
     uint64_t reclaimed[4];
-    size_t reclaimed_count;
+    size_t reclaimed_count, seen_at_reclaim;
+    uint64_t term;
     int meta_status; /* of the MetaReply */
     struct nn *client;
     char addrs[256];
@@ -94,9 +95,11 @@ static void on_renew(struct namenode *n, struct conn *c, const struct rpc_frame 
     struct world *w = n->world;
 
     n->renews++;
+    reply.term = w->term;
     if (m->reclaim) {
         w->reclaimed_count = m->n_open_inos;
         memcpy(w->reclaimed, m->open_inos, m->n_open_inos * sizeof(uint64_t));
+        w->seen_at_reclaim = w->seen_count;
     }
     if (n->elections > 0 && n->elections-- > 0)
         reply_error(c, f, DFS_ENOTLEADER, n->elections == 0 ? n->hint : NULL);
@@ -552,7 +555,24 @@ static void a_lost_session_fails_what_was_sent_and_goes_on_with_the_rest(void **
         assert_int_equal(w->seen[i].session, 6);
         assert_true(w->seen[i].seq <= 1);
     }
-    WAIT(w, w->reclaimed_count == 2); /* The new session is told what is open. */
+    /* Before it asks for anything under the new session: that would be told to be closed. */
+    assert_int_equal(w->reclaimed_count, 2);
+    assert_int_equal(w->seen_at_reclaim, 3);
+}
+
+/*
+ * It remembers opens while it leads, and no longer. Until all have told it again, nothing that is
+ * unlinked can go.
+ */
+static void a_leader_that_has_led_anew_is_told_again_what_is_open(void **state)
+{
+    struct world *w = connected(state);
+
+    w->term++;
+    WAIT(w, w->reclaimed_count == 2);
+    assert_int_equal(w->nn[0].conns, 2);
+    assert_int_equal(w->nn[0].opens, 1);
+    assert_int_equal(w->lost, 0);
 }
 
 /* ---- interrupts and time limits ---- */
@@ -701,6 +721,7 @@ int main(void)
         TEST(a_full_window_is_not_the_applications_error),
         TEST(at_most_256_changes_are_under_way),
         TEST(a_lost_session_fails_what_was_sent_and_goes_on_with_the_rest),
+        TEST(a_leader_that_has_led_anew_is_told_again_what_is_open),
         TEST(an_interrupted_read_ends_at_once),
         TEST(an_interrupted_change_that_was_sent_tells_what_came_of_it),
         TEST(a_change_interrupted_while_disconnected_is_finished_in_the_background),

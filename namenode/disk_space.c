@@ -30,9 +30,14 @@ static uint64_t ballast_of(const struct vfs_space *space)
     return MIN(space->total_bytes / 100, (uint64_t)BALLAST_BYTES_MAX);
 }
 
+bool disk_space_is_below_reserve(const struct vfs_space *space)
+{
+    return space->free_bytes < reserve_of(space);
+}
+
 static void note(struct disk_space *s, const struct vfs_space *space)
 {
-    bool is_short = space->free_bytes < reserve_of(space);
+    bool is_short = disk_space_is_below_reserve(space);
 
     if (is_short && !s->is_short)
         log_error("the disk is nearly full: only deleting is allowed", "dir=%s free=%" PRIu64,

@@ -26,6 +26,8 @@ DEFINE_CLEANUP(disk_space, disk_space_close)
 /* Looks again; puts the ballast (back) in place when there is plenty. */
 void disk_space_look(struct disk_space *s);
 bool disk_space_is_short(const struct disk_space *s);
+/* Below the reserve. Pure. */
+bool disk_space_is_below_reserve(const struct vfs_space *space);
 /* What the last look saw. */
 void disk_space_last(const struct disk_space *s, struct vfs_space *ret_space);
 

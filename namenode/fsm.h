@@ -122,6 +122,12 @@ int fsm_apply(struct fsm *fsm, uint64_t index, uint64_t term, const uint8_t *bat
 int fsm_check_request(const Dfs__MetaRequest *req, bool client);
 /* The format that the log must have for it, see above. */
 uint32_t fsm_format_of(const Dfs__MetaRequest *req);
+/*
+ * Does it need room in the store for good? While a disk is short it is refused. What only changes or
+ * replaces records goes on: a full namenode must let programs end and be emptied, and the reserve is
+ * there for the log of that.
+ */
+bool fsm_takes_space(const Dfs__MetaRequest *req);
 int fsm_check_request_bytes(const uint8_t *data, size_t len, bool client);
 
 /*

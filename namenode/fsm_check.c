@@ -63,6 +63,22 @@ uint32_t fsm_format_of(const Dfs__MetaRequest *req)
     }
 }
 
+bool fsm_takes_space(const Dfs__MetaRequest *m)
+{
+    switch (m->op_case) {
+    case DFS__META_REQUEST__OP_CREATE:
+    case DFS__META_REQUEST__OP_LINK:
+    case DFS__META_REQUEST__OP_SETXATTR:
+    case DFS__META_REQUEST__OP_ALLOC:
+    case DFS__META_REQUEST__OP_SET_QUOTA:
+        return true;
+    case DFS__META_REQUEST__OP_COMMIT:
+        return m->commit->set_inline;
+    default:
+        return false;
+    }
+}
+
 int fsm_check_request_bytes(const uint8_t *data, size_t len, bool client)
 {
     Dfs__MetaRequest *req = dfs__meta_request__unpack(NULL, len, data);

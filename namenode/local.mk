@@ -32,7 +32,7 @@ libraftlog_la_SOURCES = $(RAFT_LOG_SOURCES)
 # Once more with their deliberate bugs, to test the tests.
 check_LTLIBRARIES += libnamenode_mutants.la
 libnamenode_mutants_la_SOURCES = $(FSM_SOURCES) $(RAFT_LOG_SOURCES) namenode/log_keep.c \
-	namenode/proposals.c namenode/reap_queue.c namenode/sessions.c
+	namenode/proposals.c namenode/reap_queue.c namenode/sessions.c namenode/space_view.c namenode/disk_space.c
 libnamenode_mutants_la_CPPFLAGS = $(AM_CPPFLAGS) -DNAMENODE_MUTANTS
 libnamenode_mutants_la_LIBADD = libraft.la libproto.la libcommon.la $(ROCKSDB_LIBS)
 
@@ -49,6 +49,7 @@ libnamenode_la_SOURCES = namenode/cluster_view.c namenode/cluster_view.h namenod
 	namenode/reap_queue.c namenode/reap_queue.h \
 	namenode/restore.c namenode/restore.h \
 	namenode/service.c namenode/service.h namenode/sessions.c namenode/sessions.h \
+	namenode/space_view.c namenode/space_view.h \
 	namenode/snap_files.c namenode/snap_files.h namenode/snap_receiver.c \
 	namenode/snap_sender.c namenode/svc_backup.c namenode/svc_datanode.c namenode/svc_datanode.h namenode/svc_map.c \
 	namenode/svc_map.h namenode/svc_meta.c namenode/svc_meta.h namenode/svc_raft.c \

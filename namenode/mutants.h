@@ -22,6 +22,7 @@ enum namenode_mutant {
     NAMENODE_MUTANT_REAP_BEFORE_TOLD,  /* Not all sessions have told what they have open. */
     NAMENODE_MUTANT_LATE_CLOSE_COUNTS, /* Of a connection that was given up. */
     NAMENODE_MUTANT_OPEN_WHILE_REAPED,
+    NAMENODE_MUTANT_REFUSES_WHAT_IS_DONE, /* Without a look whether it is. */
     /* The state machine. */
     NAMENODE_MUTANT_APPLIED_APART,
     NAMENODE_MUTANT_INSTALL_IN_PLACE, /* Of the rim. */
@@ -38,6 +39,8 @@ enum namenode_mutant {
     NAMENODE_MUTANT_TRUNC_DONE_BY_BYTE,   /* As before marks had versions. */
     NAMENODE_MUTANT_CONVERT_NOT_AT_WRITE, /* Written with a version where none is yet. */
     NAMENODE_MUTANT_CONVERT_IN_RAM,       /* Its position is not in the batch. */
+    NAMENODE_MUTANT_HASH_IGNORED,
+    NAMENODE_MUTANT_SPACE_OF_OTHERS_IGNORED,
     /* The store: test_power_mutants. */
     NAMENODE_MUTANT_FLUSHED_FROM_READ,
     NAMENODE_MUTANT_CHECKPOINT_UNFLUSHED,
@@ -49,6 +52,7 @@ enum namenode_mutant {
     NAMENODE_MUTANT_APPEND_WITHOUT_SYNC,
     NAMENODE_MUTANT_TRUNCATE_EARLY,
     NAMENODE_MUTANT_DAMAGE_IS_TORN,
+    NAMENODE_MUTANT_LOSS_FORGOTTEN, /* Of a replica that had diverged. */
 };
 
 extern unsigned namenode_mutant;

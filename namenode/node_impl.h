@@ -16,6 +16,7 @@
 #include "namenode/proposals.h"
 #include "namenode/raft_log.h"
 #include "namenode/raft_snap.h"
+#include "namenode/space_view.h"
 
 enum {
     APPLY_ENTRIES_MAX = 512,    /* in one loop turn, so that heartbeats keep flowing... */
@@ -44,13 +45,6 @@ struct completion {
     node_read_fn read;
     void *ctx;
     int status;
-};
-
-/* Room on another namenode's disk, as it said. */
-struct peer_space {
-    struct raft_id id;
-    uint64_t total_bytes, free_bytes, heard_ns;
-    bool is_short;
 };
 
 struct node {
@@ -103,8 +97,7 @@ struct node {
     uint64_t applied_bytes, applied_ops; /* since the last flush was begun */
     uint64_t flushed_ns;
     uint64_t space_ns; /* when the disk was looked at last */
-    struct peer_space spaces[RAFT_MEMBERS_MAX];
-    unsigned space_count;
+    struct space_view spaces; /* on the disks of the others */
     bool waits_for_fetch; /* entries to apply are being read from disk */
     bool init_proposed, format_proposed, slice_proposed;
     uint64_t converted_count; /* values, since we began with it */

@@ -210,12 +210,7 @@ int node_open_raft(struct node *n, void (*durable)(void *ctx, uint64_t write_id)
     if (data_dir_is_diverged(n->dir)) {
         log_warn("the metadata of this replica had diverged: it begins anew, by a snapshot",
                  "id=%" PRIu64, n->conf->id.v);
-        boot.faulty_term = boot.faulty_to > 0 ? boot.faulty_term : boot.last_term;
-        boot.faulty_to = MAX(boot.faulty_to, boot.last_index);
-        boot.faulty_from = boot.faulty_to > 0 ? 1 : 0;
-        boot.first_index = 1;
-        boot.last_index = 0;
-        raft_log_lose(n->log, boot.faulty_to, boot.faulty_term);
+        raft_log_lose(n->log, &boot);
     }
     if (boot.faulty_to > 0)
         n->role = RAFT_RECOVERING; /* What the start says of it is a change, if it is another. */

@@ -12,39 +12,22 @@
 #include "rpc/conn.h"
 #include "rpc/node.pb-c.h"
 
-enum { LOOK_S = 2, SILENT_S = 10 };
+enum { LOOK_S = 2 };
 
-static struct peer_space *find_space(struct node *n, struct raft_id id)
+static uint64_t now_ns(void)
 {
-    for (unsigned i = 0; i < n->space_count; i++) {
-        if (n->spaces[i].id.v == id.v)
-            return &n->spaces[i];
-    }
-    return NULL;
-}
-
-/* Of a member now, heard not long ago. */
-static bool counts(const struct node *n, const struct peer_space *s)
-{
-    uint64_t now_ns = clock_monotonic_ns(clock_system());
-
-    return raft_conf_find(raft_conf(n->raft), s->id) != NULL &&
-           now_ns - s->heard_ns < SILENT_S * CLOCK_NS_PER_S;
+    return clock_monotonic_ns(clock_system());
 }
 
 bool node_is_short_of_space(const struct node *n)
 {
-    if (disk_space_is_short(n->space))
-        return true;
-    for (unsigned i = 0; i < n->space_count; i++) {
-        if (n->spaces[i].is_short && counts(n, &n->spaces[i]))
-            return true;
-    }
-    return false;
+    return disk_space_is_short(n->space) ||
+           space_view_is_short(&n->spaces, raft_conf(n->raft), now_ns());
 }
 
 bool node_space_of(const struct node *n, struct raft_id id, struct node_space *ret_space)
 {
+    const struct peer_space *s;
     struct vfs_space own;
 
     if (id.v == n->conf->id.v) {
@@ -53,47 +36,43 @@ bool node_space_of(const struct node *n, struct raft_id id, struct node_space *r
             (struct node_space){own.total_bytes, own.free_bytes, disk_space_is_short(n->space)};
         return true;
     }
-    for (unsigned i = 0; i < n->space_count; i++) {
-        const struct peer_space *s = &n->spaces[i];
-
-        if (s->id.v != id.v || !counts(n, s))
-            continue;
+    s = space_view_find(&n->spaces, raft_conf(n->raft), id, now_ns());
+    if (s)
         *ret_space = (struct node_space){s->total_bytes, s->free_bytes, s->is_short};
-        return true;
-    }
-    return false;
+    return s != NULL;
+}
+
+static void tell_change(const struct node *n, const struct peer_space *told)
+{
+    const struct peer_space *before =
+        space_view_find(&n->spaces, raft_conf(n->raft), told->id, told->heard_ns);
+    bool was_short = before && before->is_short;
+
+    if (!node_is_leader(n) || was_short == told->is_short)
+        return;
+    if (told->is_short)
+        log_error("the disk of a namenode is nearly full: only deleting is allowed",
+                  "id=%" PRIu64 " free=%" PRIu64, told->id.v, told->free_bytes);
+    else
+        log_info("the disk of a namenode has room again", "id=%" PRIu64 " free=%" PRIu64,
+                 told->id.v, told->free_bytes);
 }
 
 void node_on_space(struct node *n, const struct rpc_frame *f)
 {
     Dfs__NodeSpace *m = dfs__node_space__unpack(NULL, f->header.body_len, f->body);
-    struct raft_id id = {m ? m->replica_id : 0};
-    struct peer_space *s = find_space(n, id);
+    struct peer_space told;
 
-    if (m && !s && raft_conf_find(raft_conf(n->raft), id)) {
-        /* The places of those who have left are free again. */
-        for (unsigned i = 0; i < n->space_count && !s; i++)
-            s = counts(n, &n->spaces[i]) ? NULL : &n->spaces[i];
-        if (!s && n->space_count < RAFT_MEMBERS_MAX)
-            s = &n->spaces[n->space_count++];
-        if (s)
-            *s = (struct peer_space){.id = id};
-    }
-    if (m && s) {
-        if (m->is_short && !s->is_short && node_is_leader(n))
-            log_error("the disk of a namenode is nearly full: only deleting is allowed",
-                      "id=%" PRIu64 " free=%" PRIu64, id.v, m->bytes_free);
-        if (!m->is_short && s->is_short && node_is_leader(n))
-            log_info("the disk of a namenode has room again", "id=%" PRIu64 " free=%" PRIu64, id.v,
-                     m->bytes_free);
-        *s = (struct peer_space){.id = id,
-                                 .total_bytes = m->bytes_total,
-                                 .free_bytes = m->bytes_free,
-                                 .is_short = m->is_short,
-                                 .heard_ns = clock_monotonic_ns(clock_system())};
-    }
-    if (m)
-        dfs__node_space__free_unpacked(m, NULL);
+    if (!m)
+        return;
+    told = (struct peer_space){.id = {m->replica_id},
+                               .total_bytes = m->bytes_total,
+                               .free_bytes = m->bytes_free,
+                               .is_short = m->is_short,
+                               .heard_ns = now_ns()};
+    tell_change(n, &told);
+    space_view_note(&n->spaces, raft_conf(n->raft), &told);
+    dfs__node_space__free_unpacked(m, NULL);
 }
 
 void node_care_for_space(struct node *n, uint64_t now_ns)

@@ -593,11 +593,16 @@ void raft_log_reset(struct raft_log *log, uint64_t base)
     kick(log);
 }
 
-void raft_log_lose(struct raft_log *log, uint64_t to, uint64_t term)
+void raft_log_lose(struct raft_log *log, struct raft_log_boot *boot)
 {
+    boot->faulty_term = boot->faulty_to > 0 ? boot->faulty_term : boot->last_term;
+    boot->faulty_to = MUTANT(LOSS_FORGOTTEN) ? 0 : MAX(boot->faulty_to, boot->last_index);
+    boot->faulty_from = boot->faulty_to > 0 ? 1 : 0;
+    boot->first_index = 1;
+    boot->last_index = 0;
     if (log->is_dead)
         return;
-    log_meta_set_faulty(&log->layout.meta, 1, to, term);
+    log_meta_set_faulty(&log->layout.meta, boot->faulty_from, boot->faulty_to, boot->faulty_term);
     reset(log, 0);
     kick(log);
 }

@@ -93,9 +93,11 @@ void raft_log_append_async(struct raft_log *log, const struct raft_update *up);
 /* Drops all entries; the log goes on after base. In order with the appends; nothing tells when. */
 void raft_log_reset(struct raft_log *log, uint64_t base);
 
-/* All entries, which once were durable up to `to` and none of a later term than this, are given up:
- * the log is empty, they are faulty. */
-void raft_log_lose(struct raft_log *log, uint64_t to, uint64_t term);
+/*
+ * The store is given up, and all entries with it: the log is empty, and those that boot tells of were
+ * durable once (I11). boot says then what the replica begins with.
+ */
+void raft_log_lose(struct raft_log *log, struct raft_log_boot *boot);
 
 /* raft_entries_read_fn: ctx is the log. -EAGAIN while it is being fetched; see `fetched`. */
 int raft_log_read(void *log, uint64_t first, size_t entry_max, size_t bytes_max,

@@ -18,6 +18,7 @@ struct open_count {
 struct session {
     uint64_t id;
     uint64_t heard_ns;
+    uint64_t seq_max; /* proposed */
     bool attached;
     uint64_t via; /* where it told last what it has open; 0: it has not */
     struct open_count *opens;
@@ -190,6 +191,21 @@ bool sessions_may_reap(const struct sessions *s, uint64_t ino)
 bool sessions_may_open(const struct sessions *s, uint64_t ino, uint32_t nlink)
 {
     return nlink > 0 || sessions_is_open(s, ino) || MUTANT(OPEN_WHILE_REAPED);
+}
+
+void sessions_note_seq(struct sessions *s, uint64_t session, uint64_t seq)
+{
+    struct session *x = session_find(s, session);
+
+    if (x != NULL && seq > x->seq_max)
+        x->seq_max = seq;
+}
+
+bool sessions_may_be_done(const struct sessions *s, uint64_t session, uint64_t seq)
+{
+    const struct session *x = session_find(s, session);
+
+    return x == NULL || (seq <= x->seq_max && !MUTANT(REFUSES_WHAT_IS_DONE));
 }
 
 size_t sessions_detached_count(const struct sessions *s)

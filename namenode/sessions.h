@@ -55,6 +55,14 @@ bool sessions_is_open(const struct sessions *s, uint64_t ino);
  */
 bool sessions_may_reap(const struct sessions *s, uint64_t ino);
 bool sessions_may_open(const struct sessions *s, uint64_t ino, uint32_t nlink);
+/*
+ * Which requests may have been done already, though their answer was lost: those up to the highest seq
+ * that the log has, or may get. Only the log may answer them; what is said without it, as that there is
+ * no room, is for others. Noted when one is proposed, and of each session when a leader begins.
+ */
+void sessions_note_seq(struct sessions *s, uint64_t session, uint64_t seq);
+bool sessions_may_be_done(const struct sessions *s, uint64_t session, uint64_t seq);
+
 /* Sessions that have not told what they have open. */
 size_t sessions_detached_count(const struct sessions *s);
 size_t sessions_count(const struct sessions *s);

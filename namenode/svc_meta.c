@@ -105,6 +105,37 @@ static void read_done(void *ctx, int status)
 
 /* ---- changes ---- */
 
+static bool opens(const Dfs__MetaRequest *m, const Dfs__MetaReply *reply)
+{
+    return m->op_case == DFS__META_REQUEST__OP_CREATE && m->create->open && reply->status == 0 &&
+           reply->result_case == DFS__META_REPLY__RESULT_ENTRY && reply->entry->attr != NULL;
+}
+
+/*
+ * False: this is the answer of long ago, once more, and another client has removed the file since: who
+ * asks opens it anew.
+ */
+static bool open_created(struct svc_meta *s, const struct meta_op *op, uint64_t ino)
+{
+    struct svc_session *sessions = svc_session_of(s->all);
+    struct inode_rec rec = {0};
+
+    if (fsm_inode_get(node_fsm(s->node), ino, &rec) < 0)
+        rec.nlink = 0;
+    if (!svc_session_may_open(sessions, ino, rec.nlink))
+        return false;
+    svc_session_open_inode(sessions, op->request->conn, op->msg->session, ino);
+    return true;
+}
+
+static void reply_status(struct svc_request *r, int status)
+{
+    Dfs__MetaReply reply = DFS__META_REPLY__INIT;
+
+    reply.status = status;
+    svc_request_reply(r, &reply.base);
+}
+
 static void change_done(void *ctx, int status, const Dfs__MetaReply *reply)
 {
     struct meta_op *op = ctx;
@@ -112,11 +143,9 @@ static void change_done(void *ctx, int status, const Dfs__MetaReply *reply)
 
     if (status < 0) {
         svc_request_fail(op->request, status, "the change was not made");
+    } else if (opens(m, reply) && !open_created(op->svc, op, reply->entry->attr->ino)) {
+        reply_status(op->request, -ESTALE);
     } else {
-        if (m->op_case == DFS__META_REQUEST__OP_CREATE && m->create->open && reply->status == 0 &&
-            reply->result_case == DFS__META_REPLY__RESULT_ENTRY && reply->entry->attr != NULL)
-            svc_session_open_inode(svc_session_of(op->svc->all), op->request->conn, m->session,
-                                   reply->entry->attr->ino);
         svc_request_reply(op->request, &reply->base);
     }
     meta_op_free(op);
@@ -142,14 +171,6 @@ static void slice_start(struct meta_op *op)
         node_propose(s->node, op->msg, slice_done, op);
 }
 
-static void reply_status(struct svc_request *r, int status)
-{
-    Dfs__MetaReply reply = DFS__META_REPLY__INIT;
-
-    reply.status = status;
-    svc_request_reply(r, &reply.base);
-}
-
 /* Which PGs new chunks go to is the leader's choice by load, so it is part of the log entry. */
 static int choose_pgs(struct svc_meta *s, Dfs__AllocOp *alloc)
 {
@@ -170,30 +191,12 @@ static int choose_pgs(struct svc_meta *s, Dfs__AllocOp *alloc)
     return 0;
 }
 
-/* What needs room in the store for good. */
-/* What only changes or replaces records goes on: a full namenode must let programs end and be emptied,
- * and the reserve is there for the log of that. */
-static bool takes_space(const Dfs__MetaRequest *m)
-{
-    switch (m->op_case) {
-    case DFS__META_REQUEST__OP_CREATE:
-    case DFS__META_REQUEST__OP_LINK:
-    case DFS__META_REQUEST__OP_SETXATTR:
-    case DFS__META_REQUEST__OP_ALLOC:
-    case DFS__META_REQUEST__OP_SET_QUOTA:
-        return true;
-    case DFS__META_REQUEST__OP_COMMIT:
-        return m->commit->set_inline;
-    default:
-        return false;
-    }
-}
-
 /* What the leader has not changed goes into the log as it came. */
 static void propose(struct meta_op *op, const struct rpc_frame *f)
 {
     struct node *n = op->svc->node;
 
+    svc_session_note_seq(svc_session_of(op->svc->all), op->msg->session, op->msg->seq);
     if (op->msg->op_case == DFS__META_REQUEST__OP_REMOVE_TREE)
         slice_start(op);
     else if (op->msg->op_case == DFS__META_REQUEST__OP_ALLOC)
@@ -207,7 +210,8 @@ static void change_start(struct meta_op *op, const struct rpc_frame *f)
     struct svc_meta *s = op->svc;
     int r = 0;
 
-    if (node_is_short_of_space(s->node) && takes_space(op->msg))
+    if (node_is_short_of_space(s->node) && fsm_takes_space(op->msg) &&
+        !svc_session_may_be_done(svc_session_of(s->all), op->msg->session, op->msg->seq))
         r = -ENOSPC;
     else if (op->msg->op_case == DFS__META_REQUEST__OP_ALLOC)
         r = choose_pgs(s, op->msg->alloc);

@@ -73,6 +73,17 @@ bool svc_session_may_open(const struct svc_session *s, uint64_t ino, uint32_t nl
     return s->sessions == NULL || sessions_may_open(s->sessions, ino, nlink);
 }
 
+void svc_session_note_seq(struct svc_session *s, uint64_t session, uint64_t seq)
+{
+    if (s->sessions != NULL)
+        sessions_note_seq(s->sessions, session, seq);
+}
+
+bool svc_session_may_be_done(const struct svc_session *s, uint64_t session, uint64_t seq)
+{
+    return s->sessions == NULL || sessions_may_be_done(s->sessions, session, seq);
+}
+
 const struct sessions *svc_session_view(const struct svc_session *s)
 {
     return s->sessions;
@@ -337,6 +348,7 @@ static int add_session(void *ctx, const struct session_rec *rec)
     struct svc_session *s = ctx;
 
     sessions_add(s->sessions, rec->session, false, now_ns(s));
+    sessions_note_seq(s->sessions, rec->session, rec->seq_max);
     return 0;
 }
 

@@ -610,6 +610,10 @@ TESTS += tests/unit/rpc/test_token
 tests_unit_rpc_test_token_CFLAGS = $(TEST_CFLAGS)
 tests_unit_rpc_test_token_LDADD = librpc.la $(CMOCKA_LIBS)
 
+check_PROGRAMS += tests/unit/namenode/test_space_view
+TESTS += tests/unit/namenode/test_space_view
+tests_unit_namenode_test_space_view_CFLAGS = $(TEST_CFLAGS)
+tests_unit_namenode_test_space_view_LDADD = libnamenode.la $(CMOCKA_LIBS)
 check_PROGRAMS += tests/unit/namenode/test_sessions
 TESTS += tests/unit/namenode/test_sessions
 tests_unit_namenode_test_sessions_CFLAGS = $(TEST_CFLAGS)

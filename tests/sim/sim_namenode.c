@@ -13,6 +13,6 @@ int main(int argc, char **argv)
         .block = 50,
     };
 
-    log_init("sim_namenode", LOG_LEVEL_ERROR); /* Damage is warned of, and happens often. */
+    log_init("sim_namenode", LOG_LEVEL_NONE); /* Damage is told of, and happens often. */
     return sim_main(argc, argv, &program);
 }

@@ -250,6 +250,74 @@ static void check_broken(struct nn *nn, const struct raft_entry *e, int r)
     nn->n->broken = true;
 }
 
+/* Is the hash of a state from this entry on committed in its log, so that it will be compared? */
+static bool hash_is_ahead(const struct nn *nn, const struct raft_entry *e)
+{
+    const struct sim_node *n = nn->n;
+    uint64_t known = nn_world_of(nn->w)->applied;
+
+    for (uint64_t i = e->index + 1; i <= n->commit_index && i <= known; i++) {
+        const struct raft_entry *h = sim_log_find(&n->log, i);
+        Dfs__LogBatch *batch;
+        bool covers;
+
+        if (h == NULL || h->type != RAFT_ENTRY_HASH)
+            continue;
+        batch = dfs__log_batch__unpack(NULL, h->buf->len, h->buf->data);
+        covers = batch->ops[0]->hash->index >= e->index;
+        dfs__log_batch__free_unpacked(batch, NULL);
+        if (covers)
+            return true;
+    }
+    return false;
+}
+
+/*
+ * A bit of the entry flips in the memory of one replica, while it is applied: the time, so that the
+ * store holds something else. Only where the others can do without this one, and where it will find
+ * out by the log that it has: who leads before that is believed, and the others begin anew.
+ */
+static bool flips_a_bit(struct nn *nn, const struct raft_entry *e)
+{
+    struct sim_world *w = nn->w;
+
+    return !w->quiet && e->type == RAFT_ENTRY_NORMAL && e->index <= nn_world_of(w)->applied &&
+           nn->n->role == RAFT_FOLLOWER && sim_may_damage(w) && hash_is_ahead(nn, e) &&
+           sim_percent(w, 20);
+}
+
+static int apply_to_state(struct nn *nn, const struct raft_entry *e, bool is_ours,
+                          struct applying *a)
+{
+    CLEANUP_BUF struct buf bad = {0};
+    uint8_t *bytes = is_ours ? e->buf->data : NULL;
+    bool flips = flips_a_bit(nn, e);
+    int r;
+
+    if (flips) {
+        buf_append(&bad, bytes, e->buf->len);
+        bytes = bad.data;
+        bytes[1 + sim_below(nn->w, 4)] ^= (uint8_t)(1 << sim_below(nn->w, 8));
+    }
+    r = fsm_apply(nn->fsm, e->index, e->term, bytes, is_ours ? e->buf->len : 0, on_reply, a);
+    if (flips && fsm_state(nn->fsm)->hash != nn_entry_at(nn_world_of(nn->w), e->index)->state_hash) {
+        nn->n->is_diverged = true;
+        sim_trace(nn->w, "node %u diverges at %lu", nn->n->number + 1, UL(e->index));
+    }
+    return r;
+}
+
+/* The process ends, and its next start begins anew (sim_raft_node.c). */
+static void set_aside(struct nn *nn, const struct raft_entry *e)
+{
+    struct sim_node *n = nn->n;
+
+    n->broken = n->is_set_aside = true;
+    n->flushed.at.conf = n->state.at.conf;
+    nn->w->stats->divergences++;
+    sim_trace(nn->w, "node %u finds at %lu that it has diverged", n->number + 1, UL(e->index));
+}
+
 static void apply_batch(struct nn *nn, const struct raft_entry *e, bool is_ours)
 {
     struct applying a = {.nn = nn, .e = e};
@@ -262,10 +330,11 @@ static void apply_batch(struct nn *nn, const struct raft_entry *e, bool is_ours)
     nn->applies_first = e->index > nn_world_of(nn->w)->applied;
     run_as(nn);
     nn->applying = proposals_take(&nn->proposals, e->index, e->term, fail_waiter, nn);
-    r = fsm_apply(nn->fsm, e->index, e->term, is_ours ? e->buf->data : NULL,
-                  is_ours ? e->buf->len : 0, on_reply, &a);
+    r = apply_to_state(nn, e, is_ours, &a);
     free(STEAL(nn->applying));
-    if (nn->store_fails)
+    if (r == -EUCLEAN && nn->n->is_diverged)
+        set_aside(nn, e);
+    else if (nn->store_fails)
         check_broken(nn, e, r);
     else if (a.batch != NULL && a.batch->n_ops > 0)
         check_time(nn, before_ns, a.batch->time_ns);
@@ -273,7 +342,7 @@ static void apply_batch(struct nn *nn, const struct raft_entry *e, bool is_ours)
         nn->w->stats->batches++;
     if (a.batch != NULL)
         dfs__log_batch__free_unpacked(a.batch, NULL);
-    if (nn->store_fails)
+    if (nn->store_fails || nn->n->broken)
         return;
     if (r == -EUCLEAN)
         sim_fail(nn->w, "I4: node %u finds by entry %lu that its state is another",
@@ -295,6 +364,7 @@ static uint64_t apply(struct sim_world *w, struct sim_node *n, const struct raft
         kv_mem_fail_write_after(nn->kv, 0);
         nn->store_fails = true;
     }
+    flushes = flushes && !n->is_diverged && !hash_is_ahead(nn, e);
     if (flushes)
         kv_mem_flush_at_write(nn->kv);
     apply_batch(nn, e, is_ours);
@@ -305,7 +375,8 @@ static uint64_t apply(struct sim_world *w, struct sim_node *n, const struct raft
         note_own_flush(nn);
     if (e->index % NN_HASH_EVERY == 0)
         nn->hash_due = e->index;
-    nn_check_applied(nn, e);
+    if (!n->is_diverged)
+        nn_check_applied(nn, e);
     return n->state.hash;
 }
 

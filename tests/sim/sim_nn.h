@@ -17,6 +17,7 @@
 #include "namenode/kv.h"
 #include "namenode/proposals.h"
 #include "namenode/sessions.h"
+#include "namenode/space_view.h"
 #include "tests/sim/sim_raft.h"
 
 enum {
@@ -33,7 +34,7 @@ enum {
 };
 
 /* What travels between clients and nodes; a packed body follows. */
-enum nn_kind { NN_META, NN_OPEN, NN_RENEW, NN_ATTACH, NN_CLOSE };
+enum nn_kind { NN_META, NN_OPEN, NN_RENEW, NN_ATTACH, NN_CLOSE, NN_SPACE };
 
 struct nn_envelope {
     uint8_t kind;
@@ -70,6 +71,13 @@ struct nn {
     struct batch *applying;
     struct sessions *sessions; /* NULL unless serving */
     struct nn_op *ops;
+    struct space_view spaces;
+    int64_t looked_ns;
+    struct nn_told { /* God's own: what the leader was last told of whose disk */
+        int64_t at_ns;
+        uint64_t id;
+        bool is_short;
+    } told[SIM_NODES_MAX];
     struct reap_queue *reaps;
     size_t reaps_in_flight;
     bool applies_first; /* ...what nobody has applied before */

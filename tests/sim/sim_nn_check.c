@@ -231,7 +231,12 @@ void nn_check_answer(struct sim_world *w, const struct nn_call *call, int status
 {
     struct nn_act *act = act_at(session_at(nn_world_of(w), call->session), call->seq);
 
-    if (status == DFS_EBUSY_WINDOW || status == DFS_ESTALE_SESSION || status == -EOPNOTSUPP)
+    if (status == -ENOSPC && !fsm_takes_space(call->msg))
+        sim_fail(w, "what frees space is refused because there is none");
+    if (status == -ESTALE && nn_is_of_opens(call->msg))
+        return; /* It was done, and undone by another since. */
+    if (status == DFS_EBUSY_WINDOW || status == DFS_ESTALE_SESSION || status == -EOPNOTSUPP ||
+        status == -ENOSPC)
         return; /* It did not get into the log. */
     if (!act->done || act->reply_hash != hash64(bytes, len, 0))
         sim_fail(w, "I13: (%lu, %lu), %s, is answered %d to the client, which is not its answer",

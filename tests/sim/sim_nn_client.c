@@ -495,6 +495,8 @@ void nn_clients_begin(struct sim_world *w)
     nw->calls_at_once = 1 + (unsigned)sim_below(w, NN_CALLS_MAX);
     nw->names = 2 + (unsigned)sim_below(w, 5);
     nw->client_gap_ns = sim_between(w, 5 * SIM_MS, 150 * SIM_MS);
+    if (w->is_long)
+        nw->client_gap_ns *= 10;
     nw->courtesy_ns = sim_between(w, 1000 * SIM_MS, 4000 * SIM_MS);
     nn_requests_begin(w);
     nw->usage_at_ns = nw->marks_at_ns = sim_between(w, -10000 * SIM_MS, 10000 * SIM_MS);

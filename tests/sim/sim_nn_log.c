@@ -167,6 +167,32 @@ static struct nn_log *log_of(struct sim_world *w, struct sim_node *n)
     return l;
 }
 
+/*
+ * Some call of the start may fail: with EIO, or for lack of room. A start that failed is followed by
+ * another, perhaps after a power cut. A read that failed is damage, if it was one of entries.
+ */
+static int open_on_bad_disk(struct sim_world *w, struct nn_log *l,
+                            const struct raft_log_config *config, struct raft_log_boot *boot)
+{
+    static const enum vfs_fake_op ops[] = {VFS_FAKE_OPEN, VFS_FAKE_WRITE, VFS_FAKE_SYNC,
+                                           VFS_FAKE_READ};
+    uint64_t which = sim_below(w, l->ring_is_whole && sim_may_damage(w) ? 4 : 3);
+    int r;
+
+    if (w->quiet || !(w->faults & SIM_FAULT_SLOW_DISK) || !sim_percent(w, 10))
+        return raft_log_open(config, boot, &l->log);
+    vfs_fake_fail(l->disk, ops[which], sim_below(w, 20), sim_percent(w, 50) ? EIO : ENOSPC, false);
+    r = raft_log_open(config, boot, &l->log);
+    vfs_fake_fail_none(l->disk);
+    l->is_damaged = l->is_damaged || which == 3;
+    if (r >= 0)
+        return r;
+    w->stats->real_failed_starts++;
+    if (w->faults & SIM_FAULT_POWER && sim_percent(w, 50))
+        vfs_fake_crash(l->disk, &l->rng);
+    return raft_log_open(config, boot, &l->log);
+}
+
 static void open_log(struct sim_world *w, struct sim_node *n)
 {
     struct nn_log *l = log_of(w, n);
@@ -186,7 +212,7 @@ static void open_log(struct sim_world *w, struct sim_node *n)
     config.fatal = on_fatal;
     config.ctx = l;
     l->failed = false;
-    r = raft_log_open(&config, &boot, &l->log);
+    r = open_on_bad_disk(w, l, &config, &boot);
     sim_note(w, vfs_fake_hash(l->disk));
     if (r < 0) {
         sim_fail(w, "node %u cannot open its log, %d", n->number + 1, r);
@@ -304,8 +330,20 @@ static int read_log(void *ctx, uint64_t first, size_t entry_max, size_t bytes_ma
                     struct raft_entry *entries)
 {
     struct sim_node *n = ctx;
+    struct sim_world *w = n->world;
     struct nn_log *l = n->storage;
-    int count = raft_log_read(l->log, first, entry_max, bytes_max, entries);
+    bool fails = !w->quiet && w->faults & SIM_FAULT_SLOW_DISK && sim_percent(w, 2);
+    int count;
+
+    if (fails)
+        vfs_fake_fail(l->disk, VFS_FAKE_READ, 0, EIO, false);
+    count = raft_log_read(l->log, first, entry_max, bytes_max, entries);
+    vfs_fake_fail_none(l->disk);
+    if (fails && count == -EIO) {
+        w->stats->read_errors++;
+        n->read_failed = true;
+        return count;
+    }
 
     for (int i = 0; i < count; i++) {
         const struct raft_entry *want = sim_log_find(&n->durable, first + (uint64_t)i);
@@ -328,6 +366,25 @@ static void recovered(struct sim_world *w, struct sim_node *n)
     (void)w;
     raft_log_set_recovered(l->log);
     l->is_recovered = true;
+}
+
+static void lose(struct sim_world *w, struct sim_node *n)
+{
+    struct nn_log *l = n->storage;
+    struct raft_log_boot boot = {.first_index = n->durable.first,
+                                 .last_index = sim_log_last(&n->durable),
+                                 .last_term = n->hard_state.term,
+                                 .faulty_to = n->faulty_to,
+                                 .faulty_term = n->faulty_term};
+
+    if (n->durable.count > 0)
+        boot.last_term = n->durable.entries[n->durable.count - 1].term;
+
+    raft_log_lose(l->log, &boot);
+    pump(w, l, true);
+    n->faulty_to = l->faulty_to = boot.faulty_to;
+    n->faulty_term = boot.faulty_term;
+    sim_log_reset(&n->durable, boot.first_index - 1);
 }
 
 static bool is_whole(const struct sim_node *n)
@@ -354,28 +411,61 @@ static int find_last(void *ctx, const char *name, bool is_dir)
     return 0;
 }
 
+static uint64_t any_sector(struct sim_world *w)
+{
+    uint64_t count = (nn_world_of(w)->segment_bytes - LOG_SEGMENT_DATA) / LOG_SECTOR;
+
+    return LOG_SEGMENT_DATA + sim_below(w, count) * LOG_SECTOR;
+}
+
+static void flip_bits(struct sim_world *w, struct nn_log *l, const char *path)
+{
+    for (unsigned i = 0; i < 3; i++)
+        (void)vfs_fake_flip_bit(l->disk, path, any_sector(w) + sim_below(w, 80),
+                                (unsigned)sim_below(w, 8));
+}
+
+/* What was meant for one place went to another, and that one kept what there was: nothing. */
+static void misdirect(struct sim_world *w, struct nn_log *l, const char *path)
+{
+    CLEANUP(vfs_file) struct vfs_file *f = NULL;
+    static const uint8_t zeros[LOG_SECTOR];
+    uint64_t from = any_sector(w), to = any_sector(w);
+    uint8_t bytes[LOG_SECTOR];
+
+    if (vfs_open(vfs_fake_vfs(l->disk), path, O_RDWR, 0, &f) < 0 ||
+        vfs_pread_all(f, bytes, sizeof(bytes), from) < 0 ||
+        vfs_pwrite(f, zeros, sizeof(zeros), from) < 0 ||
+        vfs_pwrite(f, bytes, sizeof(bytes), to) < 0 || vfs_sync(f) < 0)
+        sim_fail(w, "a write cannot be misdirected");
+    w->stats->real_misdirected++;
+}
+
 /*
- * Flips bits of the newest records. The node is down, and what it had durable was so for more than
- * the 5 ms in which damage cannot be told from a torn write: its ring says so.
+ * Rot, or a lost sector, or a write at the wrong place among the newest records. The node is down, and
+ * what it had durable was so for more than the 5 ms in which damage cannot be told from a torn write:
+ * its ring says so.
  */
 static bool damage(struct sim_world *w, struct sim_node *n)
 {
     struct nn_log *l = n->storage;
     struct last_segment last = {0};
     char path[64];
-    uint64_t sector;
+    uint64_t how = sim_below(w, 4);
 
     if (!l->ring_is_whole || vfs_list(vfs_fake_vfs(l->disk), DIR, find_last, &last) < 0)
         return false;
     (void)snprintf(path, sizeof(path), DIR "/seg-%016lx", (unsigned long)last.seq);
-    for (unsigned i = 0; i < 3; i++) {
-        sector = sim_below(w, (nn_world_of(w)->segment_bytes - LOG_SEGMENT_DATA) / LOG_SECTOR);
-        (void)vfs_fake_flip_bit(l->disk, path,
-                                LOG_SEGMENT_DATA + sector * LOG_SECTOR + sim_below(w, 80),
-                                (unsigned)sim_below(w, 8));
+    if (how == 0) {
+        misdirect(w, l, path);
+    } else if (how == 1) {
+        (void)vfs_fake_spoil(l->disk, path, any_sector(w), LOG_SECTOR);
+        w->stats->real_spoiled++;
+    } else {
+        flip_bits(w, l, path);
     }
     l->is_damaged = true;
-    sim_trace(w, "node %u: bits of its log are flipped", n->number + 1);
+    sim_trace(w, "node %u: its log is damaged, in way %lu", n->number + 1, UL(how));
     return true;
 }
 
@@ -386,6 +476,7 @@ const struct sim_storage nn_log_storage = {
     .crash = crash,
     .compact = compact,
     .read = read_log,
+    .lose = lose,
     .recovered = recovered,
     .is_whole = is_whole,
     .damage = damage,

@@ -158,14 +158,12 @@ static bool is_reaped(const struct nn_world *nw, uint64_t ino)
     return ino < nw->reaped_cap && nw->reaped[ino];
 }
 
-static void opened(struct sim_world *w, struct nn_client *c, uint64_t ino, bool created)
+static void opened(struct sim_world *w, struct nn_client *c, uint64_t ino)
 {
     bool reaped = is_reaped(nn_world_of(w), ino);
     struct nn_open *o = open_of(c, ino);
 
-    /* Made under one leader; told again by the next, when another client had removed it. */
-    w->stats->opens_too_late += created && reaped;
-    if (reaped && !created && is_live(w, c))
+    if (reaped && is_live(w, c))
         sim_fail(w, "client %u is told that it has inode %lu open, which was taken apart",
                  c->number, UL(ino));
     if (o == NULL) {
@@ -174,7 +172,7 @@ static void opened(struct sim_world *w, struct nn_client *c, uint64_t ino, bool 
     }
     o->ino = ino;
     o->owed++;
-    o->held += !reaped; /* Whoever has it open gets ESTALE from now on, and closes it. */
+    o->held++;
     w->stats->opens++;
 }
 
@@ -196,12 +194,15 @@ void nn_open_learn(struct sim_world *w, struct nn_client *c, const struct nn_cal
     if (m->op_case == DFS__META_REQUEST__OP_CLOSE)
         closed(c, m->close->inos[0]);
     else if (m->op_case == DFS__META_REQUEST__OP_OPEN && reply->status == 0)
-        opened(w, c, m->open->ino, false);
+        opened(w, c, m->open->ino);
     else if (m->op_case == DFS__META_REQUEST__OP_OPEN && reply->status == -ESTALE && has_entry)
         w->stats->opens_refused++;
     else if (m->op_case == DFS__META_REQUEST__OP_CREATE && m->create->open && reply->status == 0 &&
              has_entry)
-        opened(w, c, reply->entry->attr->ino, true);
+        opened(w, c, reply->entry->attr->ino);
+    else if (m->op_case == DFS__META_REQUEST__OP_CREATE && m->create->open &&
+             reply->status == -ESTALE)
+        w->stats->opens_too_late += reply->result_case == DFS__META_REPLY__RESULT__NOT_SET;
     if (m->op_case != DFS__META_REQUEST__OP_GETATTR || !call->held)
         return;
     if (reply->status < 0 && is_live(w, c) && nn_holds(c, m->getattr->ino))

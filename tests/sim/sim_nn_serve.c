@@ -10,6 +10,8 @@
 
 #include "common/error.h"
 #include "common/mem.h"
+#include "common/vfs.h"
+#include "namenode/disk_space.h"
 #include "namenode/mutants.h"
 #include "namenode/reap_queue.h"
 #include "tests/sim/sim_nn.h"
@@ -86,17 +88,37 @@ static void count_open(struct nn_op *op, uint64_t ino)
         sessions_open_inode(op->nn->sessions, op->from.session, op->from.conn, ino);
 }
 
+static bool opens(const Dfs__MetaRequest *m, const Dfs__MetaReply *reply)
+{
+    return m->op_case == DFS__META_REQUEST__OP_CREATE && m->create->open && reply->status == 0 &&
+           reply->result_case == DFS__META_REPLY__RESULT_ENTRY && reply->entry->attr != NULL;
+}
+
+static bool open_created(struct nn_op *op, uint64_t ino)
+{
+    struct inode_rec rec = {0};
+
+    if (fsm_inode_get(op->nn->fsm, ino, &rec) < 0)
+        rec.nlink = 0;
+    if (op->nn->sessions != NULL && !sessions_may_open(op->nn->sessions, ino, rec.nlink))
+        return false;
+    count_open(op, ino);
+    return true;
+}
+
 static void change_done(void *ctx, int status, const Dfs__MetaReply *reply)
 {
+    Dfs__MetaReply stale = DFS__META_REPLY__INIT;
     struct nn_op *op = ctx;
     const Dfs__MetaRequest *m = op->msg;
 
     if (op->reaps != 0)
         slice_done(op->nn, op, status, reply);
-    if (m != NULL && m->op_case == DFS__META_REQUEST__OP_CREATE && m->create->open && status == 0 &&
-        reply->status == 0 && reply->result_case == DFS__META_REPLY__RESULT_ENTRY &&
-        reply->entry->attr != NULL)
-        count_open(op, reply->entry->attr->ino);
+    if (status == 0 && m != NULL && opens(m, reply) &&
+        !open_created(op, reply->entry->attr->ino)) {
+        stale.status = -ESTALE;
+        reply = &stale;
+    }
     answer(op, status, reply);
 }
 
@@ -291,10 +313,104 @@ static int choose_pgs(struct nn *nn, Dfs__AllocOp *alloc)
     return 0;
 }
 
+/* ---- room on disks: as node_space.c does, but that each looks more often ---- */
+
+enum { SPACE_LOOK_MS = 300, SPACE_KNOWN_MS = 8000 };
+
+static bool disk_is_short(const struct sim_node *n)
+{
+    struct vfs_space space = {.total_bytes = UINT64_C(1) << 30};
+
+    space.free_bytes = space.total_bytes / (n->world->now_ns < n->disk_short_until_ns ? 21 : 4);
+    return disk_space_is_below_reserve(&space);
+}
+
+static void tell_space(struct nn *nn)
+{
+    struct sim_event e = {.type = SIM_REQUEST};
+    struct peer_space told = {.id = {nn->n->id}, .is_short = disk_is_short(nn->n)};
+    struct nn_envelope head = {.kind = NN_SPACE, .client = OF_NOBODY};
+    CLEANUP_BUF struct buf bytes = {0};
+    struct raft_status st;
+
+    if (nn->w->now_ns - nn->looked_ns < SPACE_LOOK_MS * SIM_MS)
+        return;
+    nn->looked_ns = nn->w->now_ns;
+    nn->n->disk_is_short = told.is_short;
+    raft_status(nn->n->raft, &st);
+    if (st.leader.v == 0 || st.role == RAFT_LEADER || !sim_is_alive(nn->w, st.leader))
+        return;
+    e.node = sim_number_of(st.leader);
+    if (nn->w->cut[nn->n->number][e.node] || (!nn->w->quiet && sim_percent(nn->w, nn->w->loss_percent)))
+        return;
+    buf_append(&bytes, &head, sizeof(head));
+    buf_append(&bytes, &told, sizeof(told));
+    e.bytes = (uint8_t *)mem_memdup(bytes.data, bytes.len);
+    e.len = bytes.len;
+    sim_at(nn->w, sim_net_delay(nn->w), &e);
+}
+
+static void on_space(struct nn *nn, const uint8_t *body)
+{
+    struct peer_space told;
+
+    memcpy(&told, body, sizeof(told));
+    told.heard_ns = clock_ns(nn);
+    space_view_note(&nn->spaces, raft_conf(nn->n->raft), &told);
+    if (raft_conf_find(raft_conf(nn->n->raft), told.id) != NULL)
+        nn->told[sim_number_of(told.id)] =
+            (struct nn_told){.at_ns = nn->w->now_ns, .id = told.id.v, .is_short = told.is_short};
+}
+
+static bool is_short_of_space(const struct nn *nn)
+{
+    return nn->n->disk_is_short ||
+           space_view_is_short(&nn->spaces, raft_conf(nn->n->raft), clock_ns(nn));
+}
+
+/* D2: nothing that takes room while a disk is known to be short, whosever. */
+static void check_space(struct nn *nn, const Dfs__MetaRequest *m)
+{
+    bool is_short = nn->n->disk_is_short;
+
+    for (unsigned i = 0; i < SIM_NODES_MAX; i++) {
+        const struct nn_told *t = &nn->told[i];
+
+        is_short = is_short ||
+                   (t->is_short && nn->w->now_ns - t->at_ns < SPACE_KNOWN_MS * SIM_MS &&
+                    raft_conf_find(raft_conf(nn->n->raft), (struct raft_id){t->id}) != NULL);
+    }
+    if (is_short && m->op_case == DFS__META_REQUEST__OP_CREATE)
+        sim_fail(nn->w, "D2: node %u takes what needs room, and a disk is nearly full",
+                 nn->n->number + 1);
+    nn->w->stats->freed_while_short += is_short && m->op_case == DFS__META_REQUEST__OP_UNLINK;
+}
+
+static bool refuse_for_space(struct nn *nn, const Dfs__MetaRequest *m)
+{
+    if (sessions_may_be_done(nn->sessions, m->session, m->seq)) {
+        nn->w->stats->done_while_short += is_short_of_space(nn) && fsm_takes_space(m);
+        return false;
+    }
+    if (!is_short_of_space(nn) || !fsm_takes_space(m)) {
+        check_space(nn, m);
+        return false;
+    }
+    nn->w->stats->space_refusals++;
+    nn->w->stats->space_of_others += !nn->n->disk_is_short;
+    return true;
+}
+
 static void serve_change(struct nn *nn, struct nn_op *op)
 {
     Dfs__MetaReply refusal = DFS__META_REPLY__INIT;
     int r = 0;
+
+    if (refuse_for_space(nn, op->msg)) {
+        refusal.status = -ENOSPC;
+        answer(op, 0, &refusal);
+        return;
+    }
 
     if (op->msg->op_case == DFS__META_REQUEST__OP_ALLOC)
         r = choose_pgs(nn, op->msg->alloc);
@@ -305,6 +421,7 @@ static void serve_change(struct nn *nn, struct nn_op *op)
     r = fsm_check_request(op->msg, true);
     if (r < 0)
         sim_fail(nn->w, "a client's request is refused, %d", r);
+    sessions_note_seq(nn->sessions, op->msg->session, op->msg->seq);
     refusal.status = -EOPNOTSUPP;
     if (fsm_format_of(op->msg) > fsm_state(nn->fsm)->format)
         answer(op, 0, &refusal);
@@ -353,6 +470,10 @@ void nn_serve(struct nn *nn, const struct sim_event *e)
     struct nn_op *op;
 
     memcpy(&from, e->bytes, sizeof(from));
+    if (from.kind == NN_SPACE) {
+        on_space(nn, body);
+        return;
+    }
     count_late(nn, &from);
     op = op_new(nn, &from);
     if (from.kind == NN_META)
@@ -404,6 +525,9 @@ void nn_serve_stop(struct nn *nn)
         op_free(nn->ops);
     sessions_free(STEAL(nn->sessions));
     nn->led = false;
+    nn->spaces = (struct space_view){0}; /* And what it had heard. */
+    memset(nn->told, 0, sizeof(nn->told));
+    nn->n->disk_is_short = false;
 }
 
 /* ---- the end of a turn ---- */
@@ -413,6 +537,7 @@ static int add_session(void *ctx, const struct session_rec *rec)
     struct nn *nn = ctx;
 
     sessions_add(nn->sessions, rec->session, false, clock_ns(nn));
+    sessions_note_seq(nn->sessions, rec->session, rec->seq_max);
     return 0;
 }
 
@@ -553,7 +678,7 @@ static void propose_slice(struct nn *nn, const struct reap_slice *slice)
 /* As svc_reaper.c does. */
 static void reap_some(struct nn *nn)
 {
-    uint32_t chunks = 1 + (uint32_t)sim_below(nn->w, NN_FILE_CHUNKS);
+    uint32_t chunks = sim_percent(nn->w, 60) ? 1 : 1 + (uint32_t)sim_below(nn->w, NN_FILE_CHUNKS);
     struct reap_slice slices[REAP_ROUND_MAX];
     size_t count;
 
@@ -605,6 +730,7 @@ void nn_serve_turn(struct nn *nn)
         begin_serving(nn);
     if (serving && nn->w->now_ns - nn->swept_ns > 200 * (int64_t)SWEEP_NS_PER_MS)
         sweep(nn);
+    tell_space(nn);
     proposals_durable(&nn->proposals, nn->n->durable_write);
     if (proposals_is_due(&nn->proposals) && !nn->transferring)
         flush_batch(nn);

@@ -51,6 +51,13 @@ enum {
     X(damages, "durable entries damaged")                                                          \
     X(repairs, "damaged replicas repaired")                                                        \
     X(disk_reads, "entries read back from disk")                                                   \
+    X(read_errors, "reads of the log that failed")                                                 \
+    X(stalls, "disks that stood still for seconds to minutes")                                     \
+    X(mutes, "nodes that said nothing for a while")                                                \
+    X(slow_applies, "nodes that applied one entry at a time")                                      \
+    X(hidden_entries, "logs whose older entries were not at hand for a while")                     \
+    X(forced_cuts, "logs cut behind a flush, whoever needed them")                                 \
+    X(narrow_windows, "nodes with windows of one message")                                         \
     X(proposals_full, "proposals refused as too many")                                             \
     X(proposals, "proposals taken")                                                                \
     X(higher_terms, "old leaders told of a newer term")
@@ -61,7 +68,6 @@ enum {
  * batch, which is there or is not (15 torn ones in 3,500; tears within an entry are real_tears).
  */
 #define SIM_RARE(X)                                                                                \
-    X(opens_too_late, "inodes created open that were gone when their client was told")             \
     X(installs_on_log, "snapshots installed over a log that had their last entry")                 \
     X(torn_writes, "crashes with a write half done")
 
@@ -117,6 +123,15 @@ enum {
     X(real_tears, "power cuts within a write of the log")                                          \
     X(real_segments_cut, "log segments cut away")                                                  \
     X(real_damages, "damage found in a log's files, and told from a torn write")                   \
+    X(real_failed_starts, "starts that failed because the disk did")                               \
+    X(real_misdirected, "records written at another's place")                                      \
+    X(real_spoiled, "sectors of a log that could not be read")                                     \
+    X(divergences, "replicas that found that they had diverged, and began anew")                   \
+    X(space_refusals, "changes refused because a disk was nearly full")                            \
+    X(space_of_others, "changes refused because of the disk of another namenode")                  \
+    X(done_while_short, "what may be done already, asked again while a disk was nearly full")      \
+    X(opens_too_late, "inodes created open that were gone when their client was told")             \
+    X(freed_while_short, "removals while a disk was nearly full")                                  \
     X(real_disk_errors, "processes ended by a disk error")                                         \
     X(store_errors, "processes ended by a failed write of the store")                              \
     X(cut_requests, "requests that a partition kept from a namenode")                              \
@@ -152,7 +167,10 @@ enum sim_fault {
     SIM_FAULT_DAMAGE = 1 << 11,
     SIM_FAULT_CLOCKS = 1 << 12,
     SIM_FAULT_SMALL = 1 << 13, /* Windows, caches and messages of the smallest sizes. */
-    SIM_FAULT_ALL = (1 << 14) - 1,
+    SIM_FAULT_ODD = 1 << 14,   /* What is legal, but seldom. */
+    SIM_FAULT_SPACE = 1 << 15, /* Disks that are nearly full. */
+    SIM_FAULT_COUNT = 16,
+    SIM_FAULT_ALL = (1 << SIM_FAULT_COUNT) - 1,
 };
 
 struct sim_world;
@@ -206,6 +224,8 @@ struct sim_storage {
     /* Cuts up to index, or less; returns the first that is left. */
     uint64_t (*compact)(struct sim_world *w, struct sim_node *n, uint64_t index);
     raft_entries_read_fn *read; /* ctx: the node */
+    /* All entries are given up, with the store; durable and faulty_to say so then. */
+    void (*lose)(struct sim_world *w, struct sim_node *n);
     void (*recovered)(struct sim_world *w, struct sim_node *n);
     /* ...and that is on the disk. */
     bool (*is_whole)(const struct sim_node *n);
@@ -297,6 +317,10 @@ struct sim_node {
     int64_t started_ns;     /* By its clock. */
     int64_t paused_until_ns;
     bool broken; /* Its machine's store has failed: it ends at the end of its turn. */
+    bool read_failed; /* So did a read of its log, as the disk was asked to. */
+    bool is_diverged;  /* Its state in memory is another than the log's, and it does not know yet. */
+    bool is_set_aside; /* It knew: what it has on disk is worth nothing, until it is whole again. */
+    int64_t mute_until_ns, slow_apply_until_ns, hidden_until_ns;
 
     /* Disk: what a power cut leaves, and what is on its way there. */
     struct raft_hard_state hard_state;
@@ -308,7 +332,9 @@ struct sim_node {
     struct sim_write *writes;
     size_t write_count, write_cap;
     size_t syncing; /* So many of them. */
-    int64_t disk_slow_until_ns;
+    int64_t disk_slow_until_ns, disk_stalled_until_ns;
+    bool disk_is_short; /* nearly full */
+    int64_t disk_short_until_ns;
 
     /* Memory. */
     struct sim_log log; /* As it will be on disk. */
@@ -366,6 +392,7 @@ struct sim_world {
     unsigned faults;
     bool quiet; /* Trouble is over. */
     bool read_lease;
+    bool is_long; /* Of minutes, with everything slower. */
     int64_t sync_max_ns, trouble_max_ns;
     unsigned loss_percent, duplicate_percent, delay_percent;
     unsigned node_count;
@@ -437,7 +464,9 @@ void sim_node_crash(struct sim_world *w, struct sim_node *n, bool power);
 int sim_node_step(struct sim_world *w, struct sim_node *n, struct raft_event *ev,
                   struct raft_update *up);
 void sim_node_event(struct sim_world *w, const struct sim_event *e);
-void sim_node_compact(struct sim_world *w, struct sim_node *n);
+void sim_node_compact(struct sim_world *w, struct sim_node *n, bool forced);
+/* Nobody is damaged, or about to be: one replica may lose what it has. */
+bool sim_may_damage(const struct sim_world *w);
 /* Who has, or had, that id. */
 unsigned sim_number_of(struct raft_id id);
 struct sim_node *sim_node_of(struct sim_world *w, struct raft_id id);

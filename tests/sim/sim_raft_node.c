@@ -46,8 +46,16 @@ static int read_entries(void *ctx, uint64_t first, size_t entry_max, size_t byte
 
     if (w->faults & SIM_FAULT_SMALL && sim_percent(w, 20))
         return -EAGAIN;
+    if (w->now_ns < n->hidden_until_ns)
+        return -EAGAIN;
     if (first < n->durable.first)
         return -ENOENT;
+    if (w->faults & SIM_FAULT_SLOW_DISK && !w->quiet && w->storage == NULL &&
+        sim_below(w, 100) == 0) {
+        w->stats->read_errors++;
+        n->read_failed = true;
+        return -EIO;
+    }
     if (w->storage != NULL && sim_log_find(&n->durable, first) != NULL) {
         w->stats->disk_reads++;
         return w->storage->read(n, first, entry_max, bytes_max, entries);
@@ -90,6 +98,10 @@ static struct raft_config make_config(struct sim_world *w, struct sim_node *n)
         c.inflight_bytes_max = 1 + sim_below(w, 200);
         c.uncommitted_bytes_max = 50 + sim_below(w, 300);
     }
+    if (w->faults & SIM_FAULT_ODD && sim_percent(w, 20)) {
+        c.inflight_messages_max = 1;
+        w->stats->narrow_windows++;
+    }
 #ifdef RAFT_MUTANTS
     c.mutant = w->mutant;
 #endif
@@ -124,6 +136,7 @@ static void note_role(struct sim_world *w, struct sim_node *n, const struct raft
             w->storage->recovered(w, n);
         check_repaired(w, n);
         n->faulty_to = 0;
+        n->is_set_aside = false;
         w->stats->repairs++;
     }
     n->role = up->role;
@@ -167,7 +180,8 @@ static void send_all(struct sim_world *w, struct sim_node *n, const struct raft_
             n->transfer_campaign = msg->vote.transfer;
         if (msg->type == RAFT_MSG_HIGHER_TERM)
             w->stats->higher_terms++;
-        sim_send(w, msg);
+        if (w->now_ns >= n->mute_until_ns)
+            sim_send(w, msg);
     }
 }
 
@@ -262,14 +276,36 @@ int sim_node_step(struct sim_world *w, struct sim_node *n, struct raft_event *ev
     return r;
 }
 
+/* As data_dir.c and node_open.c do, at each start until all is there again. */
+static void begin_anew(struct sim_world *w, struct sim_node *n)
+{
+    uint64_t last = sim_log_last(&n->durable);
+    uint64_t term = n->durable.count > 0 ? n->durable.entries[n->durable.count - 1].term
+                                         : n->hard_state.term;
+
+    n->lost_term = n->faulty_to > 0 ? n->lost_term : term;
+    n->flushed = (struct sim_state){.at.conf = n->flushed.at.conf};
+    w->machine->wipe(w, n);
+    if (w->storage != NULL) {
+        w->storage->lose(w, n);
+        return;
+    }
+    n->faulty_term = n->faulty_to > 0 ? n->faulty_term : term;
+    n->faulty_to = last > n->faulty_to ? last : n->faulty_to;
+    sim_log_reset(&n->durable, 0);
+}
+
 void sim_node_start(struct sim_world *w, struct sim_node *n)
 {
     struct raft_config config = make_config(w, n);
-    struct raft_boot boot = {.applied = n->flushed.at};
+    struct raft_boot boot = {0};
     struct raft_update up;
 
     if (w->storage != NULL)
         w->storage->open(w, n);
+    if (n->is_set_aside)
+        begin_anew(w, n);
+    boot.applied = n->flushed.at;
     boot.hard_state = n->hard_state;
     if (n->durable.count > 0)
         boot.log_first = n->durable.first;
@@ -282,7 +318,8 @@ void sim_node_start(struct sim_world *w, struct sim_node *n)
     }
     n->life++;
     n->up = true;
-    n->broken = false;
+    n->broken = n->read_failed = n->is_diverged = false;
+    n->mute_until_ns = n->slow_apply_until_ns = n->hidden_until_ns = 0;
     n->started_ns = sim_clock(w, n);
     n->state = n->flushed;
     n->checkpoint = (struct sim_state){0};
@@ -311,6 +348,7 @@ void sim_node_start(struct sim_world *w, struct sim_node *n)
     w->stats->boot_resets += up.log_reset;
     n->role = n->faulty_to > 0 ? RAFT_RECOVERING : up.role; /* Until the update says another. */
     n->term = up.term;
+    n->is_set_aside = n->is_set_aside && n->faulty_to > 0;
     sim_trace(w, "node %u starts: term %lu, log %lu..%lu, applied %lu%s", n->number + 1,
               UL(up.term), UL(n->durable.first), UL(sim_log_last(&n->durable)),
               UL(n->flushed.at.index), n->faulty_to > 0 ? ", damaged" : "");
@@ -341,6 +379,7 @@ void sim_node_wipe(struct sim_world *w, struct sim_node *n)
     n->hard_state = (struct raft_hard_state){0};
     n->flushed = (struct sim_state){0};
     n->faulty_to = 0;
+    n->is_set_aside = false;
     n->id += SIM_NODES_MAX;
     if (w->storage != NULL)
         w->storage->done(w, n);
@@ -382,7 +421,7 @@ static void apply_one(struct sim_world *w, struct sim_node *n, const struct raft
             w->stats->leaders_removed++;
     }
     n->state.hash = w->machine->apply(w, n, e); /* It may flush, the members of this point too. */
-    if (!n->broken)
+    if (!n->broken && !n->is_diverged)
         check_applied(w, n, e);
     sim_note(w, e->index ^ (uint64_t)n->number << 56);
     sim_note(w, n->state.hash);
@@ -404,12 +443,18 @@ static void on_apply(struct sim_world *w, struct sim_node *n)
     struct raft_update up;
     int r = 0;
 
-    n->apply_scheduled = false;
+    n->apply_scheduled = n->read_failed = false;
     while (n->state.at.index < n->commit_index && !w->failed && !n->broken) {
         r = raft_entry_get(n->raft, n->state.at.index + 1, &e);
         if (r < 0)
             break;
         apply_one(w, n, e);
+        if (w->now_ns < n->slow_apply_until_ns)
+            break;
+    }
+    if (r == -EIO && n->read_failed) { /* As node_propose.c: it cannot do without. */
+        die(w, n);
+        return;
     }
     if (r < 0 && r != -EAGAIN)
         sim_fail(w, "node %u cannot read entry %lu to apply", n->number + 1,
@@ -419,6 +464,7 @@ static void on_apply(struct sim_world *w, struct sim_node *n)
         return;
     }
     ev.index = n->state.at.index;
+    schedule_apply(w, n);
     if (sim_node_step(w, n, &ev, &up) < 0)
         sim_fail(w, "node %u: applied beyond the commit", n->number + 1);
 }
@@ -458,6 +504,12 @@ static void on_synced(struct sim_world *w, struct sim_node *n)
     struct raft_event ev = {.type = RAFT_EV_DURABLE};
     struct raft_update up;
 
+    if (w->now_ns < n->disk_stalled_until_ns && !w->quiet) {
+        struct sim_event again = {.type = SIM_SYNCED, .node = n->number, .life = n->life};
+
+        sim_at(w, sim_between(w, 50 * SIM_MS, 200 * SIM_MS), &again);
+        return;
+    }
     if (w->storage != NULL) {
         n->syncing = n->write_count;   /* All that waits goes with it. */
         if (!w->storage->sync(w, n)) { /* A write or sync failed. */
@@ -475,7 +527,7 @@ static void on_snapshot_made(struct sim_world *w, struct sim_node *n, struct raf
     struct raft_event ev = {.type = RAFT_EV_SNAPSHOT_READY};
     struct raft_update up;
 
-    if (!w->quiet && sim_percent(w, 10)) {
+    if (n->is_diverged || (!w->quiet && sim_percent(w, 10))) {
         ev.type = RAFT_EV_SNAPSHOT_FAILED;
         ev.peer = peer;
     } else {
@@ -533,6 +585,7 @@ static void on_snapshot_fetched(struct sim_world *w, struct sim_node *n, const s
     sim_trace(w, "node %u installs a snapshot at %lu", n->number + 1, UL(e->point.index));
     n->state = source->checkpoint;
     n->flushed = n->state;
+    n->is_diverged = false;
     if (w->machine->install != NULL)
         w->machine->install(w, n, source);
     check_state(w, n);
@@ -556,16 +609,18 @@ static void on_snapshot_fetched(struct sim_world *w, struct sim_node *n, const s
 
 static void flush(struct sim_world *w, struct sim_node *n)
 {
+    if (n->is_diverged) /* What differs is in memory alone when it is found. */
+        return;
     n->flushed = n->state;
     if (w->machine->flush != NULL)
         w->machine->flush(w, n);
 }
 
 /* As node_care.c: the state machine is flushed now and then, and the log cut behind it. */
-void sim_node_compact(struct sim_world *w, struct sim_node *n)
+void sim_node_compact(struct sim_world *w, struct sim_node *n, bool forced)
 {
     struct log_keep keep = {
-        .log_bytes_max = sim_percent(w, 50) ? UINT64_MAX : 0, /* Room for followers, or none. */
+        .log_bytes_max = !forced && sim_percent(w, 50) ? UINT64_MAX : 0, /* Room for followers, or none. */
         .log_bytes = 1,
         .now_ns = sim_clock(w, n),
         .live_ns = 1000 * SIM_MS,
@@ -574,7 +629,7 @@ void sim_node_compact(struct sim_world *w, struct sim_node *n)
     struct raft_status status;
     struct raft_update up;
 
-    if (sim_percent(w, 70))
+    if (forced || sim_percent(w, 70))
         flush(w, n);
     raft_status(n->raft, &status);
     keep.flushed_index = n->flushed.at.index;

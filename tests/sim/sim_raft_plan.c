@@ -177,7 +177,8 @@ static bool may_lose_disk(const struct sim_world *w, const struct sim_node *n)
         n->id + SIM_NODES_MAX >= SIM_IDS_MAX)
         return false;
     for (unsigned i = 0; i < w->node_count; i++) {
-        if (!w->nodes[i].up || w->nodes[i].faulty_to > 0 || w->nodes[i].term > leader->term)
+        if (!w->nodes[i].up || w->nodes[i].faulty_to > 0 || w->nodes[i].is_diverged ||
+            w->nodes[i].is_set_aside || w->nodes[i].term > leader->term)
             return false;
     }
     return same_members(raft_conf(leader->raft), &leader->state.at.conf) &&
@@ -196,16 +197,23 @@ static const struct raft_member *find_dead(const struct sim_world *w, const stru
 }
 
 /* Only if enough whole replicas remain: two damaged ones may be one too many. */
+bool sim_may_damage(const struct sim_world *w)
+{
+    for (unsigned i = 0; i < w->node_count; i++) {
+        const struct sim_node *n = &w->nodes[i];
+
+        if (n->faulty_to > 0 || n->is_diverged || n->is_set_aside ||
+            (w->storage != NULL && !w->storage->is_whole(n)))
+            return false;
+    }
+    return w->faults & SIM_FAULT_DAMAGE && !w->disk_is_lost;
+}
+
 static void damage(struct sim_world *w, struct sim_node *n)
 {
     uint64_t last = sim_log_last(&n->durable), term, from;
 
-    for (unsigned i = 0; i < w->node_count; i++) {
-        if (w->nodes[i].faulty_to > 0 ||
-            (w->storage != NULL && !w->storage->is_whole(&w->nodes[i])))
-            return;
-    }
-    if (n->durable.count == 0 || w->disk_is_lost)
+    if (n->durable.count == 0 || !sim_may_damage(w))
         return;
     term = n->durable.entries[n->durable.count - 1].term;
     if (w->storage != NULL) {
@@ -367,7 +375,54 @@ static void trouble_compact(struct sim_world *w)
     struct sim_node *n = sim_percent(w, 50) ? sim_some_leader(w) : any_up(w);
 
     if (n != NULL)
-        sim_node_compact(w, n);
+        sim_node_compact(w, n, false);
+}
+
+static void trouble_slow_disk(struct sim_world *w)
+{
+    struct sim_node *n = any_node(w);
+
+    n->disk_slow_until_ns = w->now_ns + sim_between(w, 0, 2000 * SIM_MS);
+    if (!sim_percent(w, 5))
+        return;
+    n->disk_stalled_until_ns = w->now_ns + sim_between(w, 1000 * SIM_MS, 180000 * SIM_MS);
+    w->stats->stalls++;
+    sim_trace(w, "the disk of node %u stands still", n->number + 1);
+}
+
+static void trouble_space(struct sim_world *w)
+{
+    struct sim_node *n = leader_or_any(w, 40);
+
+    n->disk_short_until_ns = w->now_ns + sim_between(w, 200 * SIM_MS, 5000 * SIM_MS);
+    sim_trace(w, "the disk of node %u is nearly full", n->number + 1);
+}
+
+/* What a correct node may do, though it seldom does. */
+static void trouble_odd(struct sim_world *w)
+{
+    struct sim_node *n = leader_or_any(w, 40);
+    int64_t until_ns = w->now_ns + sim_between(w, 10 * SIM_MS, 1500 * SIM_MS);
+
+    if (!n->up || n->paused_until_ns > w->now_ns)
+        return;
+    switch (sim_below(w, 4)) {
+    case 0: /* Of a leader: another will be elected, and this one step down. */
+        n->mute_until_ns = until_ns;
+        w->stats->mutes++;
+        break;
+    case 1:
+        n->slow_apply_until_ns = until_ns;
+        w->stats->slow_applies++;
+        break;
+    case 2:
+        n->hidden_until_ns = until_ns;
+        w->stats->hidden_entries++;
+        break;
+    default: /* Who lags gets a snapshot instead of the log. */
+        sim_node_compact(w, n, true);
+        w->stats->forced_cuts++;
+    }
 }
 
 static void trouble_unreachable(struct sim_world *w)
@@ -384,12 +439,12 @@ static void trouble_unreachable(struct sim_world *w)
 
 static void make_trouble(struct sim_world *w)
 {
-    enum sim_fault fault = 1u << sim_below(w, 14);
+    enum sim_fault fault = 1u << sim_below(w, SIM_FAULT_COUNT);
 
     if (w->quiet)
         return;
     for (unsigned tries = 0; tries < 8 && !(w->faults & fault); tries++)
-        fault = 1u << sim_below(w, 14);
+        fault = 1u << sim_below(w, SIM_FAULT_COUNT);
     sim_again(w, SIM_TROUBLE, 5 * SIM_MS, w->trouble_max_ns);
     if (w->cut_until_ns > 0 && w->now_ns >= w->cut_until_ns)
         heal_cuts(w);
@@ -402,7 +457,11 @@ static void make_trouble(struct sim_world *w)
     else if (fault == SIM_FAULT_PAUSE)
         trouble_pause(w);
     else if (fault == SIM_FAULT_SLOW_DISK)
-        any_node(w)->disk_slow_until_ns = w->now_ns + sim_between(w, 0, 2000 * SIM_MS);
+        trouble_slow_disk(w);
+    else if (fault == SIM_FAULT_SPACE)
+        trouble_space(w);
+    else if (fault == SIM_FAULT_ODD)
+        trouble_odd(w);
     else if (fault == SIM_FAULT_COMPACT)
         trouble_compact(w);
     else if (fault == SIM_FAULT_CONF)
@@ -422,7 +481,10 @@ static void begin_quiet(struct sim_world *w)
     sim_trace(w, "quiet");
     for (unsigned i = 0; i < w->node_count; i++) {
         w->nodes[i].paused_until_ns = 0;
-        w->nodes[i].disk_slow_until_ns = 0;
+        w->nodes[i].disk_slow_until_ns = w->nodes[i].disk_stalled_until_ns = 0;
+        w->nodes[i].disk_short_until_ns = 0;
+        w->nodes[i].mute_until_ns = w->nodes[i].slow_apply_until_ns = 0;
+        w->nodes[i].hidden_until_ns = 0;
         if (!w->nodes[i].up)
             sim_node_start(w, &w->nodes[i]);
     }
@@ -601,6 +663,9 @@ static void set_up(struct sim_world *w)
         w->duplicate_percent = 1 + (unsigned)sim_below(w, 20);
     w->sync_max_ns = sim_percent(w, 50) ? 2 * SIM_MS : sim_between(w, 2 * SIM_MS, 40 * SIM_MS);
     w->trouble_max_ns = sim_between(w, 50 * SIM_MS, 500 * SIM_MS);
+    w->is_long = sim_percent(w, 1);
+    if (w->is_long)
+        w->trouble_max_ns *= 10;
     if (w->machine->set_up != NULL)
         w->machine->set_up(w);
     set_up_group(w);
@@ -638,7 +703,7 @@ void sim_run(const struct sim_options *options, struct sim_stats *stats, struct 
 #endif
     w->stats = stats;
     set_up(w);
-    run_until(w, sim_between(w, 3000 * SIM_MS, 20000 * SIM_MS), NULL);
+    run_until(w, sim_between(w, 3000 * SIM_MS, 20000 * SIM_MS) * (w->is_long ? 10 : 1), NULL);
     if (!w->failed)
         check_liveness(w);
     if (!w->failed && w->machine->check_end != NULL)

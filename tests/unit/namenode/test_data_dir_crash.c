@@ -168,7 +168,9 @@ static int set_aside(struct replica *p)
     r = open_dir(p);
     if (r < 0)
         return r;
-    raft_log_lose(p->log, last, p->boot.last_term);
+    raft_log_lose(p->log, &(struct raft_log_boot){.first_index = 1,
+                                                  .last_index = last,
+                                                  .last_term = p->boot.last_term});
     raft_log_pump(p->log, true);
     return p->is_dead ? -EIO : 0;
 }

@@ -101,6 +101,17 @@ static void what_waits_for_the_reaper_is_not_opened_any_more(void **state)
     assert_true(sessions_may_open(*state, 7, 0));
 }
 
+/* A request whose answer was lost must not be told now that there is no room for it. */
+static void what_was_proposed_may_be_done(void **state)
+{
+    sessions_note_seq(*state, 1, 5);
+    sessions_note_seq(*state, 1, 4);
+    assert_true(sessions_may_be_done(*state, 1, 5));
+    assert_true(sessions_may_be_done(*state, 1, 3));
+    assert_false(sessions_may_be_done(*state, 1, 6));
+    assert_false(sessions_may_be_done(*state, 2, 1));
+}
+
 static void a_detached_session_that_ends_blocks_nobody(void **state)
 {
     sessions_add(*state, 3, false, 100);
@@ -129,6 +140,7 @@ int main(void)
         TEST(attaching_replaces_what_was_known),
         TEST(what_was_held_up_on_an_old_connection_does_not_count),
         TEST(what_waits_for_the_reaper_is_not_opened_any_more),
+        TEST(what_was_proposed_may_be_done),
         TEST(a_detached_session_that_ends_blocks_nobody),
         TEST(silence_is_counted_from_the_last_renewal),
     };

@@ -31,7 +31,7 @@ libraftlog_la_SOURCES = $(RAFT_LOG_SOURCES)
 
 # Once more with their deliberate bugs, to test the tests.
 check_LTLIBRARIES += libnamenode_mutants.la
-libnamenode_mutants_la_SOURCES = $(FSM_SOURCES) $(RAFT_LOG_SOURCES) namenode/log_keep.c \
+libnamenode_mutants_la_SOURCES = $(FSM_SOURCES) $(RAFT_LOG_SOURCES) namenode/formats.c namenode/log_keep.c \
 	namenode/proposals.c namenode/reap_queue.c namenode/sessions.c namenode/space_view.c namenode/disk_space.c
 libnamenode_mutants_la_CPPFLAGS = $(AM_CPPFLAGS) -DNAMENODE_MUTANTS
 libnamenode_mutants_la_LIBADD = libraft.la libproto.la libcommon.la $(ROCKSDB_LIBS)
@@ -40,7 +40,7 @@ libnamenode_mutants_la_LIBADD = libraft.la libproto.la libcommon.la $(ROCKSDB_LI
 noinst_LTLIBRARIES += libnamenode.la
 libnamenode_la_SOURCES = namenode/cluster_view.c namenode/cluster_view.h namenode/data_dir.c \
 	namenode/data_dir.h namenode/datanodes.c namenode/datanodes.h namenode/disk_space.c namenode/disk_space.h \
-	namenode/log_keep.c namenode/log_keep.h \
+	namenode/formats.c namenode/formats.h namenode/log_keep.c namenode/log_keep.h \
 	namenode/node.c \
 	namenode/node.h namenode/node_care.c namenode/node_conf.c namenode/node_conf.h namenode/node_convert.c \
 	namenode/node_impl.h namenode/node_open.c namenode/node_propose.c namenode/node_scrub.c namenode/node_snap.c \

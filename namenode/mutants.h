@@ -40,6 +40,7 @@ enum namenode_mutant {
     NAMENODE_MUTANT_CONVERT_NOT_AT_WRITE, /* Written with a version where none is yet. */
     NAMENODE_MUTANT_CONVERT_IN_RAM,       /* Its position is not in the batch. */
     NAMENODE_MUTANT_HASH_IGNORED,
+    NAMENODE_MUTANT_FORMAT_OF_VOTERS, /* Learners are not asked. */
     NAMENODE_MUTANT_SPACE_OF_OTHERS_IGNORED,
     /* The store: test_power_mutants. */
     NAMENODE_MUTANT_FLUSHED_FROM_READ,

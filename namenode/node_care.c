@@ -12,6 +12,7 @@
 #include "common/mem.h"
 #include "common/rng.h"
 #include "common/uuid.h"
+#include "namenode/formats.h"
 #include "namenode/log_keep.h"
 #include "namenode/node_impl.h"
 #include "rpc/conn.h"
@@ -229,22 +230,9 @@ static void on_format_reply(void *ctx, int status, const Dfs__MetaReply *reply)
         log_info("the metadata have a new format", "format=%u", fsm_state(n->fsm)->format);
 }
 
-/* The newest that every replica of the group knows, voter or learner; *ret_slowest: who knows least. */
-static uint32_t common_format(struct node *n, const struct raft_member **ret_slowest)
+static uint32_t format_of(const void *ctx, struct raft_id id)
 {
-    const struct raft_conf *conf = raft_conf(n->raft);
-    uint32_t format = n->conf->format;
-
-    *ret_slowest = NULL;
-    for (unsigned i = 0; i < conf->count; i++) {
-        uint32_t its = node_format_of(n, conf->members[i].id);
-
-        if (its < format) {
-            format = its;
-            *ret_slowest = &conf->members[i];
-        }
-    }
-    return format;
+    return node_format_of(ctx, id);
 }
 
 /* While the group comes up that is nothing to tell. */
@@ -271,7 +259,7 @@ static void care_for_format(struct node *n)
 
     if (n->format_proposed || fsm_state(n->fsm)->format >= n->conf->format)
         return;
-    op.format = common_format(n, &slowest);
+    op.format = format_common(raft_conf(n->raft), n->conf->format, format_of, n, &slowest);
     if (slowest)
         tell_who_is_older(n, slowest);
     if (op.format <= fsm_state(n->fsm)->format)

@@ -37,6 +37,7 @@ static const struct sim_mutant mutants[] = {
     {0, NAMENODE_MUTANT_REFUSES_WHAT_IS_DONE, false,
      "no room, said of a request that was done and is asked again"},
     {0, NAMENODE_MUTANT_SPACE_OF_OTHERS_IGNORED, false, "room on the leader's own disk is enough"},
+    {0, NAMENODE_MUTANT_FORMAT_OF_VOTERS, true, "a new format that not all learners know"},
     {0, NAMENODE_MUTANT_HASH_IGNORED, false, "a replica that differs from the leader goes on"},
     {0, NAMENODE_MUTANT_LOSS_FORGOTTEN, true,
      "a replica that had diverged begins anew, and votes at once"},

@@ -175,12 +175,31 @@ static void open_state(struct nn *nn)
     fsm_set_events(nn->fsm, on_event, nn);
 }
 
+/*
+ * No release gets what it does not know: the group has waited for its members. Who joins with an older
+ * one is refused with a sentence, and gets a newer one.
+ */
+static void check_format(struct nn *nn)
+{
+    const struct raft_conf *asked = &nn_world_of(nn->w)->format_conf;
+
+    if (fsm_state(nn->fsm)->format <= nn_known_format(nn))
+        return;
+    if (raft_conf_find(asked, (struct raft_id){nn->n->id}) != NULL)
+        sim_fail(nn->w, "node %u gets format %u, and knows %u", nn->n->number + 1,
+                 fsm_state(nn->fsm)->format, nn_known_format(nn));
+    for (uint32_t format = 0; format <= fsm_state(nn->fsm)->format; format++)
+        nn->format_at_ns[format] = MIN(nn->format_at_ns[format], nn->w->now_ns);
+    nn->w->stats->older_joiners++;
+}
+
 /* The state that is there is the one that the simulator thinks is there. */
 static void look_at_state(struct nn *nn)
 {
     struct fsm_pos pos = fsm_applied(nn->fsm);
 
     nn->n->state.hash = fsm_state(nn->fsm)->hash;
+    check_format(nn);
     nn_check_bytes(nn);
     if (pos.index != nn->n->state.at.index || pos.term != nn->n->state.at.term)
         sim_fail(nn->w, "D1: the store of node %u is at %lu, not at %lu", nn->n->number + 1,
@@ -371,6 +390,7 @@ static uint64_t apply(struct sim_world *w, struct sim_node *n, const struct raft
     if (n->broken)
         return 0;
     n->state.hash = fsm_state(nn->fsm)->hash;
+    check_format(nn);
     if (flushes)
         note_own_flush(nn);
     if (e->index % NN_HASH_EVERY == 0)

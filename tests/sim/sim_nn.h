@@ -71,6 +71,8 @@ struct nn {
     struct batch *applying;
     struct sessions *sessions; /* NULL unless serving */
     struct nn_op *ops;
+    int64_t format_at_ns[FSM_FORMAT + 1]; /* when it runs a release that knows this format */
+    uint32_t heard_formats[SIM_NODES_MAX];
     struct space_view spaces;
     int64_t looked_ns;
     struct nn_told { /* God's own: what the leader was last told of whose disk */
@@ -202,8 +204,8 @@ struct nn_world {
     struct nn_area areas[NN_AREAS_MAX];
     unsigned area_count;
     int64_t client_gap_ns;
-    int64_t courtesy_ns;                            /* silence after which a session is evicted */
-    int64_t usage_at_ns, marks_at_ns, values_at_ns; /* when all know these formats */
+    int64_t courtesy_ns;              /* silence after which a session is evicted */
+    struct raft_conf format_conf; /* whose formats the last FormatOp rests on */
     unsigned calls_at_once, names;
     unsigned data_percent, tree_percent, quota_percent; /* of changes */
     unsigned open_percent;                              /* of requests */
@@ -235,6 +237,7 @@ struct nn_world *nn_world_of(const struct sim_world *w);
 extern const struct sim_storage nn_log_storage;
 
 /* sim_nn_serve.c: requests at a node */
+uint32_t nn_known_format(const struct nn *nn);
 void nn_serve(struct nn *nn, const struct sim_event *e);
 void nn_serve_turn(struct nn *nn);
 void nn_serve_read(struct nn *nn, const struct raft_read *read);

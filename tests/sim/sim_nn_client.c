@@ -446,6 +446,7 @@ static void answered(struct sim_world *w, struct nn_client *c, uint32_t number,
             c->attached = false; /* It has led anew since, and forgotten. */
         if (call->kind == NN_CLOSE) {
             c->session = 0;
+            nn_drop_opens(c);
             w->stats->sessions_closed++;
         }
         call_end(call);
@@ -486,6 +487,26 @@ bool nn_clients_idle(const struct sim_world *w)
     return nw->unlinked == 0;
 }
 
+/* When each namenode gets a newer release: in half of the schedules before the cluster is made. */
+static void upgrade_nodes(struct sim_world *w)
+{
+    struct nn_world *nw = nn_world_of(w);
+    int64_t at_ns = sim_between(w, -10000 * SIM_MS, 10000 * SIM_MS);
+    int64_t apart_ns = sim_percent(w, 60) ? sim_between(w, 0, 6000 * SIM_MS) : 0;
+
+    for (uint32_t format = FSM_FORMAT_FIRST + 1; format <= FSM_FORMAT; format++) {
+        for (unsigned i = 0; i < SIM_NODES_MAX; i++)
+            nw->nodes[i].format_at_ns[format] = at_ns;
+        at_ns += sim_percent(w, 50) ? sim_between(w, 0, 5000 * SIM_MS) : 0;
+    }
+    for (unsigned i = 0; i < SIM_NODES_MAX; i++) {
+        int64_t late_ns = sim_between(w, 0, apart_ns);
+
+        for (uint32_t format = FSM_FORMAT_FIRST + 1; format <= FSM_FORMAT; format++)
+            nw->nodes[i].format_at_ns[format] += late_ns;
+    }
+}
+
 void nn_clients_begin(struct sim_world *w)
 {
     struct nn_world *nw = nn_world_of(w);
@@ -499,12 +520,7 @@ void nn_clients_begin(struct sim_world *w)
         nw->client_gap_ns *= 10;
     nw->courtesy_ns = sim_between(w, 1000 * SIM_MS, 4000 * SIM_MS);
     nn_requests_begin(w);
-    nw->usage_at_ns = nw->marks_at_ns = sim_between(w, -10000 * SIM_MS, 10000 * SIM_MS);
-    if (sim_percent(w, 50))
-        nw->marks_at_ns += sim_between(w, 0, 5000 * SIM_MS);
-    nw->values_at_ns = nw->marks_at_ns;
-    if (sim_percent(w, 50))
-        nw->values_at_ns += sim_between(w, 0, 10000 * SIM_MS);
+    upgrade_nodes(w);
     for (unsigned i = 0; i < nw->client_count; i++) {
         struct nn_client *c = &nw->clients[i];
 

@@ -185,6 +185,7 @@ static int open_on_bad_disk(struct sim_world *w, struct nn_log *l,
     r = raft_log_open(config, boot, &l->log);
     vfs_fake_fail_none(l->disk);
     l->is_damaged = l->is_damaged || which == 3;
+    w->stats->real_unread += which == 3;
     if (r >= 0)
         return r;
     w->stats->real_failed_starts++;
@@ -442,7 +443,7 @@ static void misdirect(struct sim_world *w, struct nn_log *l, const char *path)
 }
 
 /*
- * Rot, or a lost sector, or a write at the wrong place among the newest records. The node is down, and
+ * Rot, or a write at the wrong place, among the newest records. The node is down, and
  * what it had durable was so for more than the 5 ms in which damage cannot be told from a torn write:
  * its ring says so.
  */
@@ -451,19 +452,15 @@ static bool damage(struct sim_world *w, struct sim_node *n)
     struct nn_log *l = n->storage;
     struct last_segment last = {0};
     char path[64];
-    uint64_t how = sim_below(w, 4);
+    uint64_t how = sim_below(w, 3);
 
     if (!l->ring_is_whole || vfs_list(vfs_fake_vfs(l->disk), DIR, find_last, &last) < 0)
         return false;
     (void)snprintf(path, sizeof(path), DIR "/seg-%016lx", (unsigned long)last.seq);
-    if (how == 0) {
+    if (how == 0)
         misdirect(w, l, path);
-    } else if (how == 1) {
-        (void)vfs_fake_spoil(l->disk, path, any_sector(w), LOG_SECTOR);
-        w->stats->real_spoiled++;
-    } else {
+    else
         flip_bits(w, l, path);
-    }
     l->is_damaged = true;
     sim_trace(w, "node %u: its log is damaged, in way %lu", n->number + 1, UL(how));
     return true;

@@ -191,6 +191,8 @@ void nn_open_learn(struct sim_world *w, struct nn_client *c, const struct nn_cal
     bool has_entry =
         reply->result_case == DFS__META_REPLY__RESULT_ENTRY && reply->entry->attr != NULL;
 
+    if (call->session != c->session)
+        return; /* Closed since. */
     if (m->op_case == DFS__META_REQUEST__OP_CLOSE)
         closed(c, m->close->inos[0]);
     else if (m->op_case == DFS__META_REQUEST__OP_OPEN && reply->status == 0)

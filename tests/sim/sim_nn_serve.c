@@ -12,6 +12,7 @@
 #include "common/mem.h"
 #include "common/vfs.h"
 #include "namenode/disk_space.h"
+#include "namenode/formats.h"
 #include "namenode/mutants.h"
 #include "namenode/reap_queue.h"
 #include "tests/sim/sim_nn.h"
@@ -317,6 +318,21 @@ static int choose_pgs(struct nn *nn, Dfs__AllocOp *alloc)
 
 enum { SPACE_LOOK_MS = 300, SPACE_KNOWN_MS = 8000 };
 
+uint32_t nn_known_format(const struct nn *nn)
+{
+    uint32_t format = FSM_FORMAT_FIRST;
+
+    while (format < FSM_FORMAT && nn->w->now_ns >= nn->format_at_ns[format + 1])
+        format++;
+    return format;
+}
+
+/* What namenodes tell the leader of themselves; production says the format when they connect. */
+struct telling {
+    struct peer_space space;
+    uint64_t format;
+};
+
 static bool disk_is_short(const struct sim_node *n)
 {
     struct vfs_space space = {.total_bytes = UINT64_C(1) << 30};
@@ -328,7 +344,7 @@ static bool disk_is_short(const struct sim_node *n)
 static void tell_space(struct nn *nn)
 {
     struct sim_event e = {.type = SIM_REQUEST};
-    struct peer_space told = {.id = {nn->n->id}, .is_short = disk_is_short(nn->n)};
+    struct telling told = {.format = nn_known_format(nn)};
     struct nn_envelope head = {.kind = NN_SPACE, .client = OF_NOBODY};
     CLEANUP_BUF struct buf bytes = {0};
     struct raft_status st;
@@ -336,7 +352,10 @@ static void tell_space(struct nn *nn)
     if (nn->w->now_ns - nn->looked_ns < SPACE_LOOK_MS * SIM_MS)
         return;
     nn->looked_ns = nn->w->now_ns;
-    nn->n->disk_is_short = told.is_short;
+    memset(&told.space, 0, sizeof(told.space)); /* Padding is compared between two runs. */
+    told.space.id.v = nn->n->id;
+    told.space.is_short = disk_is_short(nn->n);
+    nn->n->disk_is_short = told.space.is_short;
     raft_status(nn->n->raft, &st);
     if (st.leader.v == 0 || st.role == RAFT_LEADER || !sim_is_alive(nn->w, st.leader))
         return;
@@ -352,10 +371,13 @@ static void tell_space(struct nn *nn)
 
 static void on_space(struct nn *nn, const uint8_t *body)
 {
+    struct telling telling;
     struct peer_space told;
 
-    memcpy(&told, body, sizeof(told));
+    memcpy(&telling, body, sizeof(telling));
+    told = telling.space;
     told.heard_ns = clock_ns(nn);
+    nn->heard_formats[sim_number_of(told.id)] = (uint32_t)telling.format;
     space_view_note(&nn->spaces, raft_conf(nn->n->raft), &told);
     if (raft_conf_find(raft_conf(nn->n->raft), told.id) != NULL)
         nn->told[sim_number_of(told.id)] =
@@ -526,6 +548,7 @@ void nn_serve_stop(struct nn *nn)
     sessions_free(STEAL(nn->sessions));
     nn->led = false;
     nn->spaces = (struct space_view){0}; /* And what it had heard. */
+    memset(nn->heard_formats, 0, sizeof(nn->heard_formats));
     memset(nn->told, 0, sizeof(nn->told));
     nn->n->disk_is_short = false;
 }
@@ -557,25 +580,30 @@ static void propose_cluster(struct nn *nn)
     gather(nn, &req, own_op(nn));
 }
 
-static uint32_t known_format(const struct nn *nn)
+static uint32_t heard_format(const void *ctx, struct raft_id id)
 {
-    const struct nn_world *nw = nn_world_of(nn->w);
+    const struct nn *nn = ctx;
 
-    if (nn->w->now_ns < nw->usage_at_ns)
-        return FSM_FORMAT_FIRST;
-    if (nn->w->now_ns < nw->marks_at_ns)
-        return FSM_FORMAT_USAGE;
-    return nn->w->now_ns < nw->values_at_ns ? FSM_FORMAT_MARKS : FSM_FORMAT;
+    return id.v == nn->n->id ? nn_known_format(nn) : nn->heard_formats[sim_number_of(id)];
 }
 
-/* As when the last of them runs the new release: the counters of directories begin in a tree that is
- * there. In half of the schedules that is before the cluster is made. */
-static void propose_format(struct nn *nn)
+/*
+ * As node_care.c does, when the last of them runs the new release: the counters of directories begin in
+ * a tree that is there.
+ */
+static void care_for_format(struct nn *nn)
 {
+    const struct raft_conf *conf = raft_conf(nn->n->raft);
     Dfs__MetaRequest req = DFS__META_REQUEST__INIT;
     Dfs__FormatOp op = DFS__FORMAT_OP__INIT;
+    const struct raft_member *slowest;
 
-    op.format = known_format(nn);
+    op.format = format_common(conf, nn_known_format(nn), heard_format, nn, &slowest);
+    nn->w->stats->format_waits += slowest != NULL && nn_known_format(nn) > op.format &&
+                                  fsm_state(nn->fsm)->format < nn_known_format(nn);
+    if (op.format <= fsm_state(nn->fsm)->format)
+        return;
+    nn_world_of(nn->w)->format_conf = *conf;
     req.op_case = DFS__META_REQUEST__OP_FORMAT;
     req.format = &op;
     gather(nn, &req, own_op(nn));
@@ -699,8 +727,7 @@ static void sweep(struct nn *nn)
     size_t n;
 
     nn->swept_ns = nn->w->now_ns;
-    if (fsm_state(nn->fsm)->format < known_format(nn))
-        propose_format(nn);
+    care_for_format(nn);
     if (fsm_state(nn->fsm)->convert.kind != 0)
         propose_convert(nn);
     if (fsm_cluster(nn->fsm, &cluster) == -ENOENT)

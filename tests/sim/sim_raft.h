@@ -104,6 +104,8 @@ enum {
     X(trees_over_crash, "trees removed in several slices, with a crash in between")                \
     X(quota_refusals, "changes refused by a quota")                                                \
     X(quota_byte_refusals, "bytes refused by a quota")                                             \
+    X(format_waits, "formats that wait for a member of an older release")                          \
+    X(older_joiners, "members of an older release that joined, and had to be upgraded")            \
     X(format_refusals, "changes refused until all know the format")                                \
     X(chunks_allocated, "chunks allocated")                                                        \
     X(chunks_deleted, "chunks deleted for good")                                                   \
@@ -125,7 +127,7 @@ enum {
     X(real_damages, "damage found in a log's files, and told from a torn write")                   \
     X(real_failed_starts, "starts that failed because the disk did")                               \
     X(real_misdirected, "records written at another's place")                                      \
-    X(real_spoiled, "sectors of a log that could not be read")                                     \
+    X(real_unread, "starts that could not read a part of the log")                                 \
     X(divergences, "replicas that found that they had diverged, and began anew")                   \
     X(space_refusals, "changes refused because a disk was nearly full")                            \
     X(space_of_others, "changes refused because of the disk of another namenode")                  \

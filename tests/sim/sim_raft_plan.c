@@ -506,6 +506,8 @@ static void tell_state(struct sim_world *w)
     struct raft_status s;
 
     for (unsigned i = 0; i < w->node_count; i++) {
+        if (!w->nodes[i].up)
+            continue;
         raft_status(w->nodes[i].raft, &s);
         sim_trace(w, "node %u: %s of term %lu, log %lu..%lu, durable %lu, commit %lu, applied %lu",
                   i + 1, raft_role_name(s.role), UL(s.term), UL(s.base_index), UL(s.last_index),

@@ -16,7 +16,13 @@
 #include "common/compiler.h"
 
 /* NONE: of a simulator, in which errors are what is wanted. */
-enum log_level { LOG_LEVEL_NONE = -1, LOG_LEVEL_ERROR, LOG_LEVEL_WARN, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG };
+enum log_level {
+    LOG_LEVEL_NONE = -1,
+    LOG_LEVEL_ERROR,
+    LOG_LEVEL_WARN,
+    LOG_LEVEL_INFO,
+    LOG_LEVEL_DEBUG
+};
 
 /* Once, at the start, before there are threads. Until then: program "dfs", level info. program is
  * kept, not copied. */

@@ -96,7 +96,7 @@ struct node {
     uint64_t hash_due;                   /* index to propose a hash for; 0: none */
     uint64_t applied_bytes, applied_ops; /* since the last flush was begun */
     uint64_t flushed_ns;
-    uint64_t space_ns; /* when the disk was looked at last */
+    uint64_t space_ns;        /* when the disk was looked at last */
     struct space_view spaces; /* on the disks of the others */
     bool waits_for_fetch; /* entries to apply are being read from disk */
     bool init_proposed, format_proposed, slice_proposed;

@@ -36,7 +36,7 @@ enum {
     TICK_MS = 100,
     REAP_CHUNKS = 256, /* of a round */
     REAP_PAUSE_MS = 10,
-    LOOKS_PER_TICK = 64,        /* PGs looked at for garbage */
+    LOOKS_PER_TICK = 64, /* PGs looked at for garbage */
     DELETIONS_IN_FLIGHT = 16,
     DELETE_CHUNKS = 256,
     DELETE_TIMEOUT_MS = 30000,

@@ -319,7 +319,8 @@ static int apply_to_state(struct nn *nn, const struct raft_entry *e, bool is_our
         bytes[1 + sim_below(nn->w, 4)] ^= (uint8_t)(1 << sim_below(nn->w, 8));
     }
     r = fsm_apply(nn->fsm, e->index, e->term, bytes, is_ours ? e->buf->len : 0, on_reply, a);
-    if (flips && fsm_state(nn->fsm)->hash != nn_entry_at(nn_world_of(nn->w), e->index)->state_hash) {
+    if (flips &&
+        fsm_state(nn->fsm)->hash != nn_entry_at(nn_world_of(nn->w), e->index)->state_hash) {
         nn->n->is_diverged = true;
         sim_trace(nn->w, "node %u diverges at %lu", nn->n->number + 1, UL(e->index));
     }

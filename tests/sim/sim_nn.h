@@ -22,7 +22,7 @@
 
 enum {
     NN_CLIENTS_MAX = 6,
-    NN_CALLS_MAX = 4,   /* of one client, at once */
+    NN_CALLS_MAX = 4, /* of one client, at once */
     NN_CALL_SLOTS = NN_CALLS_MAX + 1,
     NN_OPENS_MAX = 12,  /* inodes that one client has open */
     NN_AREAS_MAX = 3,   /* directories of their own, so that histories stay short */
@@ -39,10 +39,11 @@ enum nn_kind { NN_META, NN_OPEN, NN_RENEW, NN_ATTACH, NN_CLOSE, NN_SPACE };
 struct nn_envelope {
     uint8_t kind;
     uint8_t client;
-    uint16_t conn;   /* of the client, for what is about opens: in the order in which they were made */
-    uint32_t call;   /* number of the client's call */
-    int32_t status;  /* replies: 0, or why there is no body */
-    uint32_t leader; /* replies: number of the node that may lead, plus 1 */
+    uint16_t
+        conn; /* of the client, for what is about opens: in the order in which they were made */
+    uint32_t call;    /* number of the client's call */
+    int32_t status;   /* replies: 0, or why there is no body */
+    uint32_t leader;  /* replies: number of the node that may lead, plus 1 */
     uint64_t session; /* answers to RENEW and ATTACH: the leader's term */
 };
 
@@ -204,7 +205,7 @@ struct nn_world {
     struct nn_area areas[NN_AREAS_MAX];
     unsigned area_count;
     int64_t client_gap_ns;
-    int64_t courtesy_ns;              /* silence after which a session is evicted */
+    int64_t courtesy_ns;          /* silence after which a session is evicted */
     struct raft_conf format_conf; /* whose formats the last FormatOp rests on */
     unsigned calls_at_once, names;
     unsigned data_percent, tree_percent, quota_percent; /* of changes */
@@ -221,7 +222,7 @@ struct nn_world {
     uint64_t ino_max, session_max, chunk_max;
     bool *reaped; /* by inode: a slice of it, at least */
     size_t reaped_cap;
-    uint64_t unlinked; /* inodes that wait for the reaper */
+    uint64_t unlinked;        /* inodes that wait for the reaper */
     struct nn_zeroed *zeroed; /* in the order of applied */
     size_t zeroed_count, zeroed_cap;
     struct lin_history *history; /* NULL: empty */

@@ -143,7 +143,8 @@ void nn_history_end(struct sim_world *w, const struct nn_client *c, struct nn_ca
     /* Answers that come after the end may rest on what is not in the history. */
     if (reply != NULL && a->history_ended && w->now_ns > a->history_end_ns)
         reply = NULL;
-    if (reply != NULL && (reply->status == -EDQUOT || reply->status == -ENOSPC || !as_found(call->msg, reply, &op)))
+    if (reply != NULL &&
+        (reply->status == -EDQUOT || reply->status == -ENOSPC || !as_found(call->msg, reply, &op)))
         return;
     if (nw->history == NULL)
         nw->history = lin_history_new();

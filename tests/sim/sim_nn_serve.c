@@ -115,8 +115,7 @@ static void change_done(void *ctx, int status, const Dfs__MetaReply *reply)
 
     if (op->reaps != 0)
         slice_done(op->nn, op, status, reply);
-    if (status == 0 && m != NULL && opens(m, reply) &&
-        !open_created(op, reply->entry->attr->ino)) {
+    if (status == 0 && m != NULL && opens(m, reply) && !open_created(op, reply->entry->attr->ino)) {
         stale.status = -ESTALE;
         reply = &stale;
     }
@@ -360,7 +359,8 @@ static void tell_space(struct nn *nn)
     if (st.leader.v == 0 || st.role == RAFT_LEADER || !sim_is_alive(nn->w, st.leader))
         return;
     e.node = sim_number_of(st.leader);
-    if (nn->w->cut[nn->n->number][e.node] || (!nn->w->quiet && sim_percent(nn->w, nn->w->loss_percent)))
+    if (nn->w->cut[nn->n->number][e.node] ||
+        (!nn->w->quiet && sim_percent(nn->w, nn->w->loss_percent)))
         return;
     buf_append(&bytes, &head, sizeof(head));
     buf_append(&bytes, &told, sizeof(told));
@@ -398,9 +398,9 @@ static void check_space(struct nn *nn, const Dfs__MetaRequest *m)
     for (unsigned i = 0; i < SIM_NODES_MAX; i++) {
         const struct nn_told *t = &nn->told[i];
 
-        is_short = is_short ||
-                   (t->is_short && nn->w->now_ns - t->at_ns < SPACE_KNOWN_MS * SIM_MS &&
-                    raft_conf_find(raft_conf(nn->n->raft), (struct raft_id){t->id}) != NULL);
+        is_short =
+            is_short || (t->is_short && nn->w->now_ns - t->at_ns < SPACE_KNOWN_MS * SIM_MS &&
+                         raft_conf_find(raft_conf(nn->n->raft), (struct raft_id){t->id}) != NULL);
     }
     if (is_short && m->op_case == DFS__META_REQUEST__OP_CREATE)
         sim_fail(nn->w, "D2: node %u takes what needs room, and a disk is nearly full",

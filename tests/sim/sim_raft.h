@@ -318,9 +318,9 @@ struct sim_node {
     int64_t wall_offset_ns; /* Of the time that people read, against the clock above. */
     int64_t started_ns;     /* By its clock. */
     int64_t paused_until_ns;
-    bool broken; /* Its machine's store has failed: it ends at the end of its turn. */
+    bool broken;      /* Its machine's store has failed: it ends at the end of its turn. */
     bool read_failed; /* So did a read of its log, as the disk was asked to. */
-    bool is_diverged;  /* Its state in memory is another than the log's, and it does not know yet. */
+    bool is_diverged; /* Its state in memory is another than the log's, and it does not know yet. */
     bool is_set_aside; /* It knew: what it has on disk is worth nothing, until it is whole again. */
     int64_t mute_until_ns, slow_apply_until_ns, hidden_until_ns;
 

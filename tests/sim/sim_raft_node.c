@@ -620,7 +620,8 @@ static void flush(struct sim_world *w, struct sim_node *n)
 void sim_node_compact(struct sim_world *w, struct sim_node *n, bool forced)
 {
     struct log_keep keep = {
-        .log_bytes_max = !forced && sim_percent(w, 50) ? UINT64_MAX : 0, /* Room for followers, or none. */
+        .log_bytes_max =
+            !forced && sim_percent(w, 50) ? UINT64_MAX : 0, /* Room for followers, or none. */
         .log_bytes = 1,
         .now_ns = sim_clock(w, n),
         .live_ns = 1000 * SIM_MS,

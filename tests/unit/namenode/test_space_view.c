@@ -65,7 +65,8 @@ static void the_places_of_those_who_left_are_used_again(void **state)
     for (uint64_t id = 1; id < 4 * RAFT_MEMBERS_MAX; id++) {
         struct raft_conf now = {.count = 1, .members = {{.id = {id}}}};
 
-        space_view_note(&v, &now, &(struct peer_space){.id = {id}, .is_short = true, .heard_ns = 1});
+        space_view_note(&v, &now,
+                        &(struct peer_space){.id = {id}, .is_short = true, .heard_ns = 1});
         assert_true(space_view_is_short(&v, &now, 1));
     }
 }

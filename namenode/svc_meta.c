@@ -205,15 +205,47 @@ static void propose(struct meta_op *op, const struct rpc_frame *f)
         node_propose_packed(n, f->body, f->header.body_len, change_done, op);
 }
 
+/* No room for it; and it is certain not to have been done, if we lead. */
+static bool lacks_space(const struct meta_op *op)
+{
+    struct svc_meta *s = op->svc;
+
+    return node_is_short_of_space(s->node) && fsm_takes_space(op->msg) &&
+           !svc_session_may_be_done(svc_session_of(s->all), op->msg->session, op->msg->seq);
+}
+
+static void refuse_done(void *ctx, int status)
+{
+    struct meta_op *op = ctx;
+
+    if (status == 0 && !lacks_space(op))
+        status = -EAGAIN; /* By now there is room, or it is on its way. */
+    if (status < 0)
+        svc_request_fail(op->request, status, "nobody knows whether the change was made");
+    else
+        reply_status(op->request, -ENOSPC);
+    meta_op_free(op);
+}
+
+/* One who was deposed and does not know it has not heard of what others did since. */
+static void refuse_start(struct meta_op *op)
+{
+    if (node_read_now(op->svc->node))
+        refuse_done(op, 0);
+    else
+        node_read(op->svc->node, refuse_done, op);
+}
+
 static void change_start(struct meta_op *op, const struct rpc_frame *f)
 {
     struct svc_meta *s = op->svc;
     int r = 0;
 
-    if (node_is_short_of_space(s->node) && fsm_takes_space(op->msg) &&
-        !svc_session_may_be_done(svc_session_of(s->all), op->msg->session, op->msg->seq))
-        r = -ENOSPC;
-    else if (op->msg->op_case == DFS__META_REQUEST__OP_ALLOC)
+    if (lacks_space(op)) {
+        refuse_start(op);
+        return;
+    }
+    if (op->msg->op_case == DFS__META_REQUEST__OP_ALLOC)
         r = choose_pgs(s, op->msg->alloc);
     if (r == 0)
         r = fsm_check_request(op->msg, true);

@@ -190,7 +190,6 @@ static void check_format(struct nn *nn)
                  fsm_state(nn->fsm)->format, nn_known_format(nn));
     for (uint32_t format = 0; format <= fsm_state(nn->fsm)->format; format++)
         nn->format_at_ns[format] = MIN(nn->format_at_ns[format], nn->w->now_ns);
-    nn->w->stats->older_joiners++;
 }
 
 /* The state that is there is the one that the simulator thinks is there. */
@@ -302,7 +301,7 @@ static bool flips_a_bit(struct nn *nn, const struct raft_entry *e)
 
     return !w->quiet && e->type == RAFT_ENTRY_NORMAL && e->index <= nn_world_of(w)->applied &&
            nn->n->role == RAFT_FOLLOWER && sim_may_damage(w) && hash_is_ahead(nn, e) &&
-           sim_percent(w, 20);
+           sim_percent(w, 10);
 }
 
 static int apply_to_state(struct nn *nn, const struct raft_entry *e, bool is_ours,

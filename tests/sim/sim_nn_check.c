@@ -243,6 +243,13 @@ void nn_check_answer(struct sim_world *w, const struct nn_call *call, int status
                  UL(call->session), UL(call->seq), act->done ? "done" : "not done", status);
 }
 
+void nn_check_refusal(struct nn *nn, const Dfs__MetaRequest *req)
+{
+    if (act_at(session_at(nn_world_of(nn->w), req->session), req->seq)->done)
+        FAIL(nn, "I13: (%lu, %lu) is refused for lack of room, and was done", UL(req->session),
+             UL(req->seq));
+}
+
 void nn_check_applied(struct nn *nn, const struct raft_entry *e)
 {
     struct nn_world *nw = nn_world_of(nn->w);

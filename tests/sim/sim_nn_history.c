@@ -133,9 +133,9 @@ void nn_history_end(struct sim_world *w, const struct nn_client *c, struct nn_ca
     if (!call->recorded)
         return;
     call->recorded = false;
-    /* It was done, and undone; or a copy that is held up may do what was refused. */
-    if (reply != NULL && ((reply->status == -ESTALE && nn_is_of_opens(call->msg)) ||
-                          (reply->status == -ENOSPC && w->faults & SIM_FAULT_DUPLICATE)))
+    /* It was done, and undone; or an older copy of it, held up so far, will do what was refused. */
+    if (reply != NULL &&
+        ((reply->status == -ESTALE && nn_is_of_opens(call->msg)) || reply->status == -ENOSPC))
         reply = NULL;
     if (reply == NULL && ++a->unknown_count == UNKNOWN_MAX)
         end_area(w, a);
@@ -143,8 +143,7 @@ void nn_history_end(struct sim_world *w, const struct nn_client *c, struct nn_ca
     /* Answers that come after the end may rest on what is not in the history. */
     if (reply != NULL && a->history_ended && w->now_ns > a->history_end_ns)
         reply = NULL;
-    if (reply != NULL &&
-        (reply->status == -EDQUOT || reply->status == -ENOSPC || !as_found(call->msg, reply, &op)))
+    if (reply != NULL && (reply->status == -EDQUOT || !as_found(call->msg, reply, &op)))
         return;
     if (nw->history == NULL)
         nw->history = lin_history_new();

@@ -179,7 +179,7 @@ static int open_on_bad_disk(struct sim_world *w, struct nn_log *l,
     uint64_t which = sim_below(w, l->ring_is_whole && sim_may_damage(w) ? 4 : 3);
     int r;
 
-    if (w->quiet || !(w->faults & SIM_FAULT_SLOW_DISK) || !sim_percent(w, 10))
+    if (w->quiet || !(w->faults & SIM_FAULT_SLOW_DISK) || !sim_percent(w, 20))
         return raft_log_open(config, boot, &l->log);
     vfs_fake_fail(l->disk, ops[which], sim_below(w, 20), sim_percent(w, 50) ? EIO : ENOSPC, false);
     r = raft_log_open(config, boot, &l->log);

@@ -202,117 +202,6 @@ static void propose_session_end(struct nn *nn, uint64_t session, bool evicted, s
     gather(nn, &req, op);
 }
 
-/* ---- reads ---- */
-
-static bool is_read(const Dfs__MetaRequest *m)
-{
-    return m->op_case >= DFS__META_REQUEST__OP_LOOKUP && m->op_case <= DFS__META_REQUEST__OP_LAYOUT;
-}
-
-/* As svc_meta.c does. */
-static void look_at_opens(struct nn_op *op, Dfs__MetaReply *reply)
-{
-    struct sessions *sessions = op->nn->sessions;
-    const Dfs__MetaRequest *m = op->msg;
-
-    if (m->op_case == DFS__META_REQUEST__OP_CLOSE && sessions != NULL)
-        sessions_close_inode(sessions, op->from.session, op->from.conn, m->close->inos[0]);
-    if (m->op_case != DFS__META_REQUEST__OP_OPEN || reply->status != 0)
-        return;
-    if (sessions == NULL || sessions_may_open(sessions, m->open->ino, reply->entry->attr->nlink))
-        count_open(op, m->open->ino);
-    else
-        reply->status = -ESTALE;
-}
-
-static void look(struct nn_op *op)
-{
-    struct nn *nn = op->nn;
-    Dfs__MetaReply *reply;
-    int r;
-
-    if (op->msg == NULL) { /* To attach: it has. */
-        answer(op, 0, NULL);
-        return;
-    }
-    r = fsm_read(nn->fsm, op->msg, NULL, &reply);
-    if (r < 0) {
-        sim_fail(nn->w, "node %u cannot read its store, %d", nn->n->number + 1, r);
-        return;
-    }
-    nn->w->stats->nn_reads++;
-    look_at_opens(op, reply);
-    answer(op, 0, reply);
-}
-
-/* Ends in nn_serve_read(), perhaps before this returns. */
-static void begin_read(struct nn_op *op)
-{
-    struct nn *nn = op->nn;
-
-    if (MUTANT(READ_UNPROVED) && !op->unknown_session) {
-        look(op);
-        return;
-    }
-    op->reads = true;
-    op->read_id = nn->w->read_count;
-    if (sim_read_at(nn->w, nn->n, &(uint64_t){0}) < 0)
-        answer(op, -EAGAIN, NULL);
-}
-
-void nn_serve_read(struct nn *nn, const struct raft_read *read)
-{
-    struct nn_op *op;
-
-    DL_FOREACH (nn->ops, op) {
-        if (op->reads && op->read_id == read->id)
-            break;
-    }
-    if (op == NULL)
-        return;
-    op->reads = false;
-    if (read->result < 0)
-        answer(op, DFS_ENOTLEADER, NULL);
-    else if (!op->unknown_session)
-        look(op);
-    else if (nn->sessions != NULL && sessions_renew(nn->sessions, op->from.session, clock_ns(nn)))
-        answer(op, -EAGAIN, NULL); /* Known by now. */
-    else
-        answer(op, DFS_ESTALE_SESSION, NULL);
-}
-
-/* ---- requests ---- */
-
-static struct nn_op *op_new(struct nn *nn, const struct nn_envelope *from)
-{
-    struct nn_op *op = MEM_NEW(struct nn_op);
-
-    op->nn = nn;
-    op->from = *from;
-    DL_APPEND(nn->ops, op);
-    return op;
-}
-
-static struct nn_op *own_op(struct nn *nn)
-{
-    return op_new(nn, &(struct nn_envelope){.client = OF_NOBODY});
-}
-
-/* As svc_meta.c does: which groups new chunks go to is part of the request that is logged. */
-static int choose_pgs(struct nn *nn, Dfs__AllocOp *alloc)
-{
-    uint32_t next = fsm_state(nn->fsm)->next_pg;
-
-    if (next <= 1)
-        return -EAGAIN;
-    free(alloc->pgs);
-    alloc->pgs = mem_zalloc(alloc->count, sizeof(*alloc->pgs));
-    alloc->n_pgs = alloc->count;
-    for (uint32_t i = 0; i < alloc->count; i++)
-        alloc->pgs[i] = 1 + (uint32_t)sim_below(nn->w, next - 1);
-    return 0;
-}
-
 /* ---- room on disks: as node_space.c does, but that each looks more often ---- */
 
 enum { SPACE_LOOK_MS = 300, SPACE_KNOWN_MS = 8000 };
@@ -402,25 +291,154 @@ static void check_space(struct nn *nn, const Dfs__MetaRequest *m)
             is_short || (t->is_short && nn->w->now_ns - t->at_ns < SPACE_KNOWN_MS * SIM_MS &&
                          raft_conf_find(raft_conf(nn->n->raft), (struct raft_id){t->id}) != NULL);
     }
-    if (is_short && m->op_case == DFS__META_REQUEST__OP_CREATE)
+    if (is_short && m->op_case == DFS__META_REQUEST__OP_CREATE &&
+        !sessions_may_be_done(nn->sessions, m->session, m->seq))
         sim_fail(nn->w, "D2: node %u takes what needs room, and a disk is nearly full",
                  nn->n->number + 1);
     nn->w->stats->freed_while_short += is_short && m->op_case == DFS__META_REQUEST__OP_UNLINK;
 }
 
-static bool refuse_for_space(struct nn *nn, const Dfs__MetaRequest *m)
+/* As svc_meta.c does. */
+static bool lacks_space(struct nn *nn, const Dfs__MetaRequest *m)
 {
-    if (sessions_may_be_done(nn->sessions, m->session, m->seq)) {
-        nn->w->stats->done_while_short += is_short_of_space(nn) && fsm_takes_space(m);
+    bool is_short = is_short_of_space(nn) && fsm_takes_space(m);
+
+    if (!is_short)
         return false;
+    nn->w->stats->done_while_short += sessions_may_be_done(nn->sessions, m->session, m->seq);
+    return !sessions_may_be_done(nn->sessions, m->session, m->seq);
+}
+
+/* That we lead is certain. */
+static void refuse(struct nn_op *op)
+{
+    Dfs__MetaReply refusal = DFS__META_REPLY__INIT;
+    struct nn *nn = op->nn;
+
+    if (nn->sessions == NULL || !lacks_space(nn, op->msg)) {
+        answer(op, -EAGAIN, NULL);
+        return;
     }
-    if (!is_short_of_space(nn) || !fsm_takes_space(m)) {
-        check_space(nn, m);
-        return false;
-    }
+    nn_check_refusal(nn, op->msg);
     nn->w->stats->space_refusals++;
     nn->w->stats->space_of_others += !nn->n->disk_is_short;
-    return true;
+    refusal.status = -ENOSPC;
+    answer(op, 0, &refusal);
+}
+
+/* ---- reads ---- */
+
+static bool is_read(const Dfs__MetaRequest *m)
+{
+    return m->op_case >= DFS__META_REQUEST__OP_LOOKUP && m->op_case <= DFS__META_REQUEST__OP_LAYOUT;
+}
+
+/* As svc_meta.c does. */
+static void look_at_opens(struct nn_op *op, Dfs__MetaReply *reply)
+{
+    struct sessions *sessions = op->nn->sessions;
+    const Dfs__MetaRequest *m = op->msg;
+
+    if (m->op_case == DFS__META_REQUEST__OP_CLOSE && sessions != NULL)
+        sessions_close_inode(sessions, op->from.session, op->from.conn, m->close->inos[0]);
+    if (m->op_case != DFS__META_REQUEST__OP_OPEN || reply->status != 0)
+        return;
+    if (sessions == NULL || sessions_may_open(sessions, m->open->ino, reply->entry->attr->nlink))
+        count_open(op, m->open->ino);
+    else
+        reply->status = -ESTALE;
+}
+
+static void look(struct nn_op *op)
+{
+    struct nn *nn = op->nn;
+    Dfs__MetaReply *reply;
+    int r;
+
+    if (op->msg == NULL) { /* To attach: it has. */
+        answer(op, 0, NULL);
+        return;
+    }
+    if (op->refuses) {
+        refuse(op);
+        return;
+    }
+    r = fsm_read(nn->fsm, op->msg, NULL, &reply);
+    if (r < 0) {
+        sim_fail(nn->w, "node %u cannot read its store, %d", nn->n->number + 1, r);
+        return;
+    }
+    nn->w->stats->nn_reads++;
+    look_at_opens(op, reply);
+    answer(op, 0, reply);
+}
+
+/* Ends in nn_serve_read(), perhaps before this returns. */
+static void begin_read(struct nn_op *op)
+{
+    struct nn *nn = op->nn;
+
+    if (MUTANT(READ_UNPROVED) && !op->unknown_session) {
+        look(op);
+        return;
+    }
+    op->reads = true;
+    op->read_id = nn->w->read_count;
+    if (sim_read_at(nn->w, nn->n, &(uint64_t){0}) < 0)
+        answer(op, -EAGAIN, NULL);
+}
+
+void nn_serve_read(struct nn *nn, const struct raft_read *read)
+{
+    struct nn_op *op;
+
+    DL_FOREACH (nn->ops, op) {
+        if (op->reads && op->read_id == read->id)
+            break;
+    }
+    if (op == NULL)
+        return;
+    op->reads = false;
+    if (read->result < 0)
+        answer(op, DFS_ENOTLEADER, NULL);
+    else if (!op->unknown_session)
+        look(op);
+    else if (nn->sessions != NULL && sessions_renew(nn->sessions, op->from.session, clock_ns(nn)))
+        answer(op, -EAGAIN, NULL); /* Known by now. */
+    else
+        answer(op, DFS_ESTALE_SESSION, NULL);
+}
+
+/* ---- requests ---- */
+
+static struct nn_op *op_new(struct nn *nn, const struct nn_envelope *from)
+{
+    struct nn_op *op = MEM_NEW(struct nn_op);
+
+    op->nn = nn;
+    op->from = *from;
+    DL_APPEND(nn->ops, op);
+    return op;
+}
+
+static struct nn_op *own_op(struct nn *nn)
+{
+    return op_new(nn, &(struct nn_envelope){.client = OF_NOBODY});
+}
+
+/* As svc_meta.c does: which groups new chunks go to is part of the request that is logged. */
+static int choose_pgs(struct nn *nn, Dfs__AllocOp *alloc)
+{
+    uint32_t next = fsm_state(nn->fsm)->next_pg;
+
+    if (next <= 1)
+        return -EAGAIN;
+    free(alloc->pgs);
+    alloc->pgs = mem_zalloc(alloc->count, sizeof(*alloc->pgs));
+    alloc->n_pgs = alloc->count;
+    for (uint32_t i = 0; i < alloc->count; i++)
+        alloc->pgs[i] = 1 + (uint32_t)sim_below(nn->w, next - 1);
+    return 0;
 }
 
 static void serve_change(struct nn *nn, struct nn_op *op)
@@ -428,11 +446,12 @@ static void serve_change(struct nn *nn, struct nn_op *op)
     Dfs__MetaReply refusal = DFS__META_REPLY__INIT;
     int r = 0;
 
-    if (refuse_for_space(nn, op->msg)) {
-        refusal.status = -ENOSPC;
-        answer(op, 0, &refusal);
+    if (lacks_space(nn, op->msg)) {
+        op->refuses = true;
+        begin_read(op);
         return;
     }
+    check_space(nn, op->msg);
 
     if (op->msg->op_case == DFS__META_REQUEST__OP_ALLOC)
         r = choose_pgs(nn, op->msg->alloc);

@@ -105,7 +105,6 @@ enum {
     X(quota_refusals, "changes refused by a quota")                                                \
     X(quota_byte_refusals, "bytes refused by a quota")                                             \
     X(format_waits, "formats that wait for a member of an older release")                          \
-    X(older_joiners, "members of an older release that joined, and had to be upgraded")            \
     X(format_refusals, "changes refused until all know the format")                                \
     X(chunks_allocated, "chunks allocated")                                                        \
     X(chunks_deleted, "chunks deleted for good")                                                   \

@@ -394,7 +394,9 @@ static void trouble_space(struct sim_world *w)
 {
     struct sim_node *n = leader_or_any(w, 40);
 
-    n->disk_short_until_ns = w->now_ns + sim_between(w, 200 * SIM_MS, 5000 * SIM_MS);
+    if (!sim_percent(w, 20))
+        return;
+    n->disk_short_until_ns = w->now_ns + sim_between(w, 200 * SIM_MS, 3000 * SIM_MS);
     sim_trace(w, "the disk of node %u is nearly full", n->number + 1);
 }
 

@@ -176,7 +176,8 @@ static int open_on_bad_disk(struct sim_world *w, struct nn_log *l,
 {
     static const enum vfs_fake_op ops[] = {VFS_FAKE_OPEN, VFS_FAKE_WRITE, VFS_FAKE_SYNC,
                                            VFS_FAKE_READ};
-    uint64_t which = sim_below(w, l->ring_is_whole && sim_may_damage(w) ? 4 : 3);
+    bool may_damage = l->ring_is_whole && sim_may_damage(w);
+    uint64_t which = may_damage && sim_percent(w, 60) ? 3 : sim_below(w, 3);
     int r;
 
     if (w->quiet || !(w->faults & SIM_FAULT_SLOW_DISK) || !sim_percent(w, 20))

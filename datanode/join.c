@@ -51,6 +51,12 @@ static bool bit_get(const uint64_t *map, uint32_t i)
     return (map[i / 64] >> (i % 64)) & 1;
 }
 
+static void bits_clear(uint64_t *map, uint32_t from, uint32_t to)
+{
+    for (uint32_t i = from; i < to; i++)
+        map[i / 64] &= ~(UINT64_C(1) << (i % 64));
+}
+
 static void bits_set(uint64_t *map, uint32_t from, uint32_t to)
 {
     for (uint32_t i = from; i < to; i++)
@@ -164,7 +170,8 @@ static void compare_start(struct join *j, struct join_actions *out)
     j->state = JOIN_COMPARING;
     j->have_theirs = j->have_own = false;
     j->own_missing = j->theirs_missing = false;
-    j->any_touched = j->fix_length = j->deleting = false;
+    j->any_touched = j->any_cut = j->fix_length = j->look_again = j->deleting = false;
+    j->live_end = 0;
     j->scan = 0;
     j->copy_failed = false;
     memset(j->differs, 0, sizeof(j->differs));
@@ -338,6 +345,7 @@ static bool differ(struct join *j)
             continue;
         bit_set(j->differs, i);
         any = true;
+        j->look_again |= !bit_get(j->touched, i) || is_bad_there(j, i);
     }
     return any;
 }
@@ -380,6 +388,8 @@ static void ask_data(struct join *j, struct join_actions *out)
         j->scan = to;
         if (from == to)
             break;
+        bits_clear(j->differs, from, to);
+        bits_clear(j->raced, from, to);
         if (is_bad_there(j, from)) {
             take_bad(j, from, to, out);
             continue;
@@ -400,17 +410,18 @@ static void copying_on(struct join *j, struct join_actions *out)
         join_fail(j, -EIO, out);
         return;
     }
-    /* Copies are whole blocks: the length is set behind them, unless it is moving. */
-    if (j->fix_length && !j->any_touched) {
+    /* Copies are whole blocks: the length is set behind them. What came live has made it longer, unless
+     * it was cut: then it may be any. */
+    if (j->fix_length && !j->any_cut) {
         j->fix_length = false;
         j->in_hand++;
-        join_emit(out, JOIN_ACT_TRUNCATE, j->now)->offset = j->their_state.len;
+        join_emit(out, JOIN_ACT_TRUNCATE, j->now)->offset = MAX(j->their_state.len, j->live_end);
         return;
     }
-    if (JOIN_MUTANT(j, MUTANT_COPY_OVER_LIVE))
-        mark_complete(j, out);
-    else
+    if ((j->look_again || j->any_cut) && !JOIN_MUTANT(j, MUTANT_COPY_OVER_LIVE))
         compare_start(j, out); /* Until both are equal: the copy is checked by the same look. */
+    else
+        mark_complete(j, out);
 }
 
 /* We zeroed a tail for a mark that the source knows nothing of: it must be zeroed again. */
@@ -430,6 +441,7 @@ static void compared(struct join *j, struct join_actions *out)
         absent_there(j, out);
         return;
     }
+    j->look_again = j->own_missing || is_ahead(j);
     any = differ(j);
     j->fix_length = j->own_missing || j->their_state.len != j->own_state.len;
     if (!any && !j->fix_length && !is_ahead(j)) {
@@ -545,9 +557,21 @@ static void copy_run(struct join *j, const struct join_event *ev, uint32_t from,
             a->slots = ev->slots + (from - first);
         }
         j->in_hand++;
+        j->fix_length |= a->offset + a->len > j->their_state.len;
         j->progress.bytes_copied += a->len;
         j->copied += a->len;
         from = end;
+    }
+}
+
+/* What was overwritten meanwhile is equal by that. */
+static void ask_again(struct join *j, uint32_t from, uint32_t to)
+{
+    for (uint32_t i = from; i < to; i++) {
+        if (bit_get(j->overwritten, i))
+            continue;
+        bit_set(j->differs, i);
+        j->scan = MIN(j->scan, i);
     }
 }
 
@@ -566,13 +590,16 @@ static void on_data(struct join *j, const struct join_event *ev, struct join_act
         return;
     }
     /* Deleted meanwhile, or gone bad: the next look will find that. */
+    j->look_again |= ev->status < 0;
     end = ev->status < 0 ? 0 : (ev->offset + ev->len) / CHUNK_BLOCK_SIZE;
     for (i = ev->offset / CHUNK_BLOCK_SIZE; i < end; i = from) {
-        take = !bit_get(j->touched, i) || JOIN_MUTANT(j, MUTANT_COPY_OVER_LIVE);
-        for (from = i + 1; from < end && bit_get(j->touched, from) == bit_get(j->touched, i);)
+        take = !bit_get(j->raced, i) || JOIN_MUTANT(j, MUTANT_COPY_OVER_LIVE);
+        for (from = i + 1; from < end && bit_get(j->raced, from) == bit_get(j->raced, i);)
             from++;
         if (take)
             copy_run(j, ev, i, from, out);
+        else
+            ask_again(j, i, from);
     }
     copying_on(j, out);
 }
@@ -645,7 +672,12 @@ static void touch_now(struct join *j, const struct chain_op *op)
     if (op->kind == CHAIN_DELETE)
         from = 0;
     bits_set(j->touched, from, to);
+    bits_set(j->raced, from, to);
     j->any_touched = true;
+    if (op->kind == CHAIN_WRITE || op->kind == CHAIN_REPAIR)
+        j->live_end = MAX(j->live_end, op->offset + op->len);
+    else
+        j->any_cut = true;
     if (op->kind == CHAIN_WRITE)
         bits_set(j->overwritten, (op->offset + CHUNK_BLOCK_SIZE - 1) / CHUNK_BLOCK_SIZE,
                  (op->offset + op->len) / CHUNK_BLOCK_SIZE);

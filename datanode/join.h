@@ -17,7 +17,14 @@
  * Why comparing is enough under live operations: the source does our requests after the operations
  * it has sent us. A block that was equal once stays equal, since both apply the same operations to
  * it; what a live operation touched while a copy was on its way is not taken from the copy, and is
- * looked at again.
+ * asked for again.
+ *
+ * Why it ends however much is written meanwhile: new writes come here by themselves, so only old
+ * blocks are copied, and each once. A whole chunk is looked at again only while it differs in blocks
+ * that no live operation touched during the look: those that were copied do not any more. A block
+ * that is touched all the time cannot be compared; it was copied in a moment in which it was not, and
+ * a moment is one round trip for one block. Only a chunk that is cut during each look, of all of
+ * it, is looked at for longer.
  */
 #ifndef DATANODE_JOIN_H
 #define DATANODE_JOIN_H

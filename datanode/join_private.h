@@ -57,9 +57,13 @@ struct join {
     uint64_t differs[CHUNK_BLOCKS / 64];     /* to be fetched */
     uint64_t touched[CHUNK_BLOCKS / 64];     /* by live operations since the lists were asked for */
     uint64_t overwritten[CHUNK_BLOCKS / 64]; /* wholly: the copy has nothing to add */
+    uint64_t raced[CHUNK_BLOCKS / 64];       /* touched since it was asked for */
     bool any_touched, fix_length, deleting;
-    uint32_t scan;    /* blocks before it were asked for */
-    unsigned in_hand; /* requests and stores under way */
+    bool any_cut;      /* by a live operation: the length may be any */
+    uint32_t live_end; /* of the writes that came live */
+    bool look_again;   /* it differs by more than live operations account for */
+    uint32_t scan;     /* blocks before it were asked for, or need not be */
+    unsigned in_hand;  /* requests and stores under way */
     bool copy_failed;
     uint64_t copied;  /* bytes of it that came over, also twice */
     unsigned refused; /* questions for data that met a block that had just become bad */

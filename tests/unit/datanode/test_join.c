@@ -176,6 +176,111 @@ static void a_truncation_that_the_source_knows_of_is_taken_over(void **state)
     end(&s);
 }
 
+static void write_live(struct story *s, uint32_t offset, uint32_t len, uint64_t seq)
+{
+    struct chain_op *op = chain_op_new(CHAIN_WRITE);
+
+    op->chunk.v = 100;
+    op->offset = offset;
+    op->len = len;
+    join_actions_clear(&s->acts);
+    join_live(s->j, op, (struct chunk_ver){3, seq}, &s->acts);
+    chain_op_unref(op);
+}
+
+static void send_block(struct story *s, uint32_t block)
+{
+    static const uint8_t bytes[BLOCK] = {0};
+
+    step(s, &(struct join_event){.kind = JOIN_EV_DATA,
+                                 .offset = block * BLOCK,
+                                 .len = BLOCK,
+                                 .slots = SLOTS + block,
+                                 .count = 1,
+                                 .bytes = bytes});
+}
+
+/*
+ * Somebody writes a few bytes into one block all the time, and appends: no two looks at both sides
+ * will ever find them equal, and the join ends all the same.
+ */
+static void a_block_that_is_written_all_the_time_does_not_keep_it_from_ending(void **state)
+{
+    const uint64_t own_hashes[BLOCKS] = {1, 8, 3, 4};
+    const struct chunk_state theirs = state_of(CHUNK_DIRTY, 6);
+    struct chunk_state own = state_of(CHUNK_DIRTY, 5);
+    const struct join_action *a;
+    struct story s;
+
+    (void)state;
+    own.len -= 10;
+    begin(&s, own, theirs);
+    write_live(&s, BLOCK + 10, 10, 7);
+    write_live(&s, BLOCKS * BLOCK, 20, 8);
+    compare(&s, theirs, SLOTS, HASHES, own, SLOTS, own_hashes, NULL);
+    a = &s.acts.items[s.acts.count - 1];
+    assert_int_equal(a->kind, JOIN_ACT_ASK_DATA);
+    for (uint64_t seq = 9; seq < 15; seq++) { /* It comes too late, again and again. */
+        assert_int_equal(a->offset, BLOCK);
+        assert_int_equal(a->len, BLOCK);
+        write_live(&s, BLOCK + 10, 10, seq);
+        send_block(&s, 1);
+        a = only(&s, JOIN_ACT_ASK_DATA);
+    }
+    send_block(&s, 1);
+    (void)only(&s, JOIN_ACT_COPY);
+    step(&s, &(struct join_event){.kind = JOIN_EV_STORED});
+    assert_int_equal(only(&s, JOIN_ACT_TRUNCATE)->offset, BLOCKS * BLOCK + 20);
+    step(&s, &(struct join_event){.kind = JOIN_EV_STORED});
+    assert_int_equal(only(&s, JOIN_ACT_MARK_COMPLETE)->ver.seq, 14);
+    end(&s);
+}
+
+/* A copy is of whole blocks: who ends within one gets its length back. */
+static void the_length_is_set_behind_a_copy(void **state)
+{
+    const uint64_t own_hashes[BLOCKS] = {1, 2, 3, 8};
+    struct chunk_state theirs = state_of(CHUNK_DIRTY, 6), own;
+    struct story s;
+
+    (void)state;
+    theirs.len -= 100;
+    own = theirs;
+    begin(&s, own, theirs);
+    write_live(&s, 3 * BLOCK + 10, 10, 7);
+    compare(&s, theirs, SLOTS, HASHES, own, SLOTS, own_hashes, NULL);
+    send_block(&s, 3);
+    (void)only(&s, JOIN_ACT_COPY);
+    step(&s, &(struct join_event){.kind = JOIN_EV_STORED});
+    assert_int_equal(only(&s, JOIN_ACT_TRUNCATE)->offset, BLOCKS * BLOCK - 100);
+    step(&s, &(struct join_event){.kind = JOIN_EV_STORED});
+    (void)only(&s, JOIN_ACT_MARK_COMPLETE);
+    end(&s);
+}
+
+/* What no live operation explains is looked at once more, when it is copied. */
+static void what_differed_by_itself_is_looked_at_again(void **state)
+{
+    const uint64_t own_hashes[BLOCKS] = {9, 8, 3, 4};
+    const struct chunk_state theirs = state_of(CHUNK_DIRTY, 6), own = state_of(CHUNK_DIRTY, 5);
+    struct story s;
+
+    (void)state;
+    begin(&s, own, theirs);
+    write_live(&s, BLOCK + 10, 10, 7);
+    compare(&s, theirs, SLOTS, HASHES, own, SLOTS, own_hashes, NULL);
+    step(&s, &(struct join_event){.kind = JOIN_EV_DATA,
+                                  .offset = 0,
+                                  .len = 2 * BLOCK,
+                                  .slots = SLOTS,
+                                  .count = 2,
+                                  .bytes = (const uint8_t[2 * BLOCK]){0}});
+    (void)only(&s, JOIN_ACT_COPY);
+    step(&s, &(struct join_event){.kind = JOIN_EV_STORED});
+    (void)only(&s, JOIN_ACT_ASK_CRCS);
+    end(&s);
+}
+
 /* The same version, at rest on both sides: then what ours is, theirs was. */
 static void our_good_block_of_the_same_version_stays(void **state)
 {
@@ -309,6 +414,9 @@ int main(void)
         cmocka_unit_test(a_live_write_is_not_made_bad),
         cmocka_unit_test(a_truncation_that_the_source_knows_nothing_of_is_forgotten),
         cmocka_unit_test(a_truncation_that_the_source_knows_of_is_taken_over),
+        cmocka_unit_test(a_block_that_is_written_all_the_time_does_not_keep_it_from_ending),
+        cmocka_unit_test(the_length_is_set_behind_a_copy),
+        cmocka_unit_test(what_differed_by_itself_is_looked_at_again),
         cmocka_unit_test(our_good_block_of_the_same_version_stays),
         cmocka_unit_test(a_block_that_goes_bad_under_way_is_looked_at_again),
         cmocka_unit_test(what_is_lost_there_is_lost_here_unless_it_is_the_same),

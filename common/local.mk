@@ -13,6 +13,7 @@ libcommon_la_SOURCES = \
 	common/hash.c common/hash.h \
 	common/http.c common/http.h \
 	common/ids.h common/limits.h \
+	common/latency.c common/latency.h \
 	common/log.c common/log.h \
 	common/loop.c common/loop.h \
 	common/mem.c common/mem.h \

@@ -4,7 +4,8 @@
  * A round asks each SERVING member once, best first, until one gives bytes whose CRCs fit. After a
  * round without success: the map is asked for again, a pause, another round, until the deadline
  * (or, when every member answered and none has good bytes, DN_BAD_ROUNDS rounds). A member that is
- * slow gets company: a second one is asked at the same time (hedge), the first good answer wins.
+ * slow gets company: a second one is asked at the same time (hedge.h), the first good answer wins, and
+ * the one that was late is asked last for a while.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -23,13 +24,15 @@
 #include "libdfs/pgmap.h"
 #include "rpc/chunk.pb-c.h"
 
+enum { AVOIDED = 1 << 20 };
+
 static void read_step(struct chunk_read *r);
 
 /* ---- which member ---- */
 
 /*
- * The lower the better: few requests in flight, this machine before others, and for equals the
- * same member for the same chunk, so that its pages are cached once.
+ * The lower the better: who kept nobody waiting of late, few requests in flight, this machine before
+ * others, and for equals the same member for the same chunk, so that its pages are cached once.
  */
 static unsigned score(struct dn_pool *p, const struct chunk_read *r, const struct pg_info *pg,
                       unsigned member, const struct dn *dn)
@@ -38,7 +41,9 @@ static unsigned score(struct dn_pool *p, const struct chunk_read *r, const struc
     unsigned rotation = (unsigned)((r->chunk.v + member) % pg->serving_count);
     bool local = t != NULL && t->host[0] != '\0' && strcmp(t->host, p->host) == 0;
 
-    return (dn->reads_flying / 8) * 16 + (local ? 0 : 8) + rotation;
+    bool late = loop_now_ns(p->ll->loop) < dn->avoid_until_ns;
+
+    return (late ? AVOIDED : 0) + (dn->reads_flying / 8) * 16 + (local ? 0 : 8) + rotation;
 }
 
 static struct dn *pick_member(struct chunk_read *r, const struct pg_info *pg, unsigned *ret_member)
@@ -95,19 +100,39 @@ static void end_read(struct chunk_read *r, int status)
     dn_pool_end_read(p, r, status);
 }
 
-static void note_latency(struct dn *dn, uint64_t ns)
+/* It answers: what was held against it is over. */
+static void note_answer(struct dn *dn, uint64_t took_ns)
 {
-    uint64_t off = ns > dn->latency_ns ? ns - dn->latency_ns : dn->latency_ns - ns;
+    hedge_took(&dn->hedge, took_ns);
+    dn->avoid_ns = 0;
+    dn->avoid_until_ns = 0;
+}
 
-    if (dn->latency_ns == 0) {
-        dn->latency_ns = ns;
-        dn->deviation_ns = ns / 2;
-        return;
+/*
+ * It kept a read waiting that another one answered, or nobody. It is asked last for a while, and then
+ * again: each time costs a hedge, so the while grows.
+ */
+static void note_late(const struct dn_try *t, uint64_t now_ns)
+{
+    struct dn *dn = t->dn;
+
+    hedge_took(&dn->hedge, now_ns - t->sent_ns);
+    if (now_ns < dn->avoid_until_ns)
+        return; /* Of the same moment. */
+    dn->avoid_ns = MIN(MAX(2 * dn->avoid_ns, DN_AVOID_MIN_MS * CLOCK_NS_PER_MS),
+                       DN_AVOID_MAX_MS * CLOCK_NS_PER_MS);
+    dn->avoid_until_ns = now_ns + dn->avoid_ns;
+}
+
+/* The read has its bytes: those that were asked before the one that gave them are late. */
+static void note_losers(const struct chunk_read *r, uint64_t winner_sent_ns, uint64_t now_ns)
+{
+    const struct dn_try *t;
+
+    LL_FOREACH (r->tries, t) {
+        if (t->sent_ns < winner_sent_ns)
+            note_late(t, now_ns);
     }
-    dn->deviation_ns += off / 8;
-    dn->deviation_ns -= dn->deviation_ns / 8;
-    dn->latency_ns += ns / 8;
-    dn->latency_ns -= dn->latency_ns / 8;
 }
 
 /*
@@ -152,18 +177,20 @@ static void on_bytes(struct dn_try *t, const struct rpc_frame *f)
     struct chunk_read *r = t->read;
     struct dn_pool *p = r->pool;
     struct dn *dn = t->dn;
+    uint64_t now = loop_now_ns(p->ll->loop), sent_ns = t->sent_ns;
     Dfs__ChunkReadReply *reply = dfs__chunk_read_reply__unpack(NULL, f->header.body_len, f->body);
     unsigned member = t->member;
     bool verified = t->verify;
     int status = reply != NULL ? take_bytes(r, reply, f) : -EPROTO;
 
-    note_latency(dn, loop_now_ns(p->ll->loop) - t->sent_ns);
+    note_answer(dn, now - sent_ns);
     dn->backoff_ms = 0;
     if (reply != NULL)
         pgmap_saw_epoch(p->ll->pgmap, r->pg, reply->epoch);
     dfs__chunk_read_reply__free_unpacked(reply, NULL);
     end_try(t);
     if (status == 0) {
+        note_losers(r, sent_ns, now);
         p->ll->stats.chunk_reads++;
         p->ll->stats.bytes_read += r->got;
         end_read(r, 0);
@@ -192,6 +219,8 @@ static void on_reply(void *ctx, int status, const struct rpc_frame *f)
         return;
     }
     dn_pool_learn_error(r->pool, f);
+    if (status == -ETIMEDOUT)
+        note_late(t, loop_now_ns(r->pool->ll->loop));
     if (status == DFS_ENOCHUNK || status == -ENOENT)
         r->absent_count++;
     else if (status == DFS_EBADBLOCK || status == -EIO || status == -EBADMSG)
@@ -311,6 +340,7 @@ void chunk_read_submit(struct dn_pool *p, struct chunk_read *r)
         return;
     }
     DL_APPEND(p->reads, r);
+    hedge_budget_earn(&p->hedges);
     read_step(r);
 }
 
@@ -331,16 +361,26 @@ void chunk_read_cancel(struct chunk_read *r)
     r->pool = NULL;
 }
 
-/* One request only, and it takes much longer than this datanode usually does. */
+/* One request only, and it takes longer than nearly all do there. */
 static bool wants_hedge(const struct chunk_read *r, uint64_t now_ns)
 {
     const struct dn_try *t = r->tries;
-    uint64_t late;
 
-    if (t == NULL || t->next != NULL)
-        return false;
-    late = (t->dn->latency_ns + 2 * t->dn->deviation_ns) * 3;
-    return now_ns - t->sent_ns > MAX(late, DN_HEDGE_MIN_MS * CLOCK_NS_PER_MS);
+    return t != NULL && t->next == NULL && now_ns - t->sent_ns > hedge_after_ns(&t->dn->hedge);
+}
+
+/* A second member, if there is one, and if the budget allows. */
+static void hedge(struct chunk_read *r)
+{
+    struct dn_pool *p = r->pool;
+    const struct pg_info *pg = pgmap_find_pg(p->ll->pgmap, r->pg);
+    unsigned member = 0;
+    struct dn *dn = pg != NULL ? pick_member(r, pg, &member) : NULL;
+
+    if (dn == NULL || !hedge_budget_spend(&p->hedges))
+        return;
+    p->ll->stats.read_hedges++;
+    send_try(r, dn, member, false);
 }
 
 void chunk_reads_tick(struct dn_pool *p, uint64_t now_ns)
@@ -356,14 +396,7 @@ void chunk_reads_tick(struct dn_pool *p, uint64_t now_ns)
         } else if (!r->waiting && r->tries == NULL) {
             read_step(r);
         } else if (wants_hedge(r, now_ns)) {
-            const struct pg_info *pg = pgmap_find_pg(p->ll->pgmap, r->pg);
-            unsigned member = 0;
-            struct dn *dn = pg != NULL ? pick_member(r, pg, &member) : NULL;
-
-            if (dn != NULL) {
-                p->ll->stats.read_hedges++;
-                send_try(r, dn, member, false);
-            }
+            hedge(r);
         }
     }
 }

@@ -242,6 +242,7 @@ struct dn_pool *dn_pool_new(struct ll *ll)
     struct dn_pool *p = MEM_NEW(struct dn_pool);
 
     p->ll = ll;
+    hedge_budget_init(&p->hedges);
     p->tick = loop_timer_new(ll->loop, on_tick, p);
     if (gethostname(p->host, sizeof(p->host) - 1) < 0)
         p->host[0] = '\0';

@@ -5,6 +5,7 @@
 #include <uthash.h>
 
 #include "libdfs/dn.h"
+#include "libdfs/hedge.h"
 #include "libdfs/ll_internal.h"
 #include "rpc/conn.h"
 
@@ -14,7 +15,9 @@ enum {
     DN_BACKOFF_MAX_MS = 200,
     DN_OP_TIMEOUT_MS = 5000,   /* then the op is sent again: perhaps the head has changed */
     DN_READ_TIMEOUT_MS = 5000, /* then the next member is asked */
-    DN_HEDGE_MIN_MS = 50,
+    DN_AVOID_MIN_MS =
+        500, /* one that kept a read waiting is not asked first, at first so long... */
+    DN_AVOID_MAX_MS = 8000, /* ...and in the end, each time it does so again */
     DN_PG_FLYING_MAX = 256, /* ops of one PG in flight, well below DEDUP_WINDOW */
     DN_REFRESH_MS = 100,    /* not oftener is the map asked for because of refusals */
     DN_BAD_ROUNDS = 3,      /* times all members are asked for bytes that none has good */
@@ -28,7 +31,8 @@ struct dn {
     uint64_t retry_at_ns;
     unsigned backoff_ms;
     unsigned reads_flying;
-    uint64_t latency_ns, deviation_ns; /* of reads: moving averages */
+    struct hedge_member hedge;
+    uint64_t avoid_ns, avoid_until_ns; /* another one was faster by far: asked last until then */
 };
 
 struct dn_pg {
@@ -57,6 +61,7 @@ struct dn_pool {
     struct dn *dns;
     struct dn_pg *pgs;
     struct chunk_read *reads;
+    struct hedge_budget hedges;
     struct chunk_op *ended_ops;
     struct chunk_read *ended_reads;
     size_t busy;

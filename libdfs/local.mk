@@ -8,7 +8,7 @@ libdfs_core_la_SOURCES = \
 	libdfs/dn.c libdfs/dn.h libdfs/dn_internal.h \
 	libdfs/errseq.h \
 	libdfs/extent.c libdfs/extent.h \
-	libdfs/fallocate.c libdfs/file.c libdfs/file.h \
+	libdfs/fallocate.c libdfs/file.c libdfs/file.h libdfs/hedge.c libdfs/hedge.h \
 	libdfs/inode.c libdfs/inode.h \
 	libdfs/layout.c libdfs/layout.h \
 	libdfs/ll.c libdfs/ll_internal.h \

@@ -70,7 +70,7 @@ static const char *target_state(const Dfs__TargetInfo *t)
 {
     switch (t->state) {
     case DFS__TARGET_STATE__TARGET_ACTIVE:
-        return t->alive ? "active" : "silent";
+        return !t->alive ? "silent" : t->slow != NULL ? "slow" : "active";
     case DFS__TARGET_STATE__TARGET_FAILED:
         return "failed";
     case DFS__TARGET_STATE__TARGET_DRAINING:
@@ -138,14 +138,25 @@ static json_t *scrub_json(const Dfs__ScrubStatus *s)
                      "differing", (json_int_t)s->differing);
 }
 
+static json_t *slow_json(const Dfs__TargetSlow *s)
+{
+    if (s == NULL)
+        return json_null();
+    return json_pack("{s:i, s:I, s:I, s:I}", "times", (int)s->times, "p99_us",
+                     (json_int_t)s->p99_us, "peers_us", (json_int_t)s->peers_us, "left_s",
+                     (json_int_t)s->left_s);
+}
+
 static json_t *target_json(const Dfs__TargetInfo *t)
 {
-    return json_pack("{s:i, s:o, s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:o}", "target",
-                     (int)t->target, "uuid", uuid_json(&t->uuid), "node", t->node, "host", t->host,
-                     "rack", t->rack, "addr", t->addr, "state", target_state(t), "bytes_total",
-                     (json_int_t)t->bytes_total, "bytes_free", (json_int_t)t->bytes_free, "chunks",
-                     (json_int_t)t->chunk_count, "maintenance_until_ns",
-                     (json_int_t)t->maintenance_until_ns, "scrub", scrub_json(t->scrub));
+    return json_pack("{s:i, s:o, s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:o, s:I, s:I, s:o}",
+                     "target", (int)t->target, "uuid", uuid_json(&t->uuid), "node", t->node, "host",
+                     t->host, "rack", t->rack, "addr", t->addr, "state", target_state(t),
+                     "bytes_total", (json_int_t)t->bytes_total, "bytes_free",
+                     (json_int_t)t->bytes_free, "chunks", (json_int_t)t->chunk_count,
+                     "maintenance_until_ns", (json_int_t)t->maintenance_until_ns, "scrub",
+                     scrub_json(t->scrub), "p50_us", (json_int_t)t->p50_us, "p99_us",
+                     (json_int_t)t->p99_us, "slow", slow_json(t->slow));
 }
 
 static json_t *report_json(const Dfs__ReportReply *r)

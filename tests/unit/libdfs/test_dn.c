@@ -10,6 +10,7 @@
 #include "common/error.h"
 #include "common/slab.h"
 #include "libdfs/dn.h"
+#include "libdfs/hedge.h"
 #include "libdfs/pgmap.h"
 #include "tests/unit/libdfs/fake_cluster.h"
 
@@ -370,6 +371,43 @@ static void silent_member_is_hedged(void **state)
     assert_int_equal(c->ll.stats.read_hedges, 1);
 }
 
+/* One that stands still costs one read its hedge, not each. */
+static void who_kept_a_read_waiting_is_asked_last(void **state)
+{
+    struct cluster *c = *state;
+
+    assert_int_equal(finish(c, submit(c, 9, 0, 8192, 5)), 0);
+    assert_int_equal(read_chunk(c, 9, true).status, 0);
+    for (unsigned k = 0; k < FAKE_DNS; k++)
+        c->dns[k].silent_reads = c->dns[k].reads > 0;
+    for (unsigned i = 0; i < 50; i++)
+        assert_int_equal(read_chunk(c, 9, true).status, 0);
+    assert_in_range(c->ll.stats.read_hedges, 1, 2);
+}
+
+/* All stand still, and it may be because of us: what is asked in vain is not asked twice as often. */
+static void hedges_have_a_budget(void **state)
+{
+    struct cluster *c = *state;
+    enum { READS = 2 * HEDGE_SAVED * HEDGE_SHARE };
+    static struct test_read reads[READS];
+
+    assert_int_equal(finish(c, submit(c, 9, 0, 8192, 5)), 0);
+    for (unsigned k = 0; k < 3; k++)
+        assert_int_equal(read_chunk(c, 9, true).status, 0);
+    for (unsigned k = 0; k < FAKE_DNS; k++)
+        c->dns[k].silent_reads = true;
+    for (unsigned i = 0; i < READS; i++) {
+        reads[i] =
+            (struct test_read){.rd = {.pg = {1}, .chunk = {9}, .len = 4096, .done = on_read_done}};
+        chunk_read_submit(c->ll.dns, &reads[i].rd);
+    }
+    cluster_pass(c, 300);
+    for (unsigned i = 0; i < READS; i++)
+        chunk_read_cancel(&reads[i].rd);
+    assert_in_range(c->ll.stats.read_hedges, 1, HEDGE_SAVED + 1);
+}
+
 static void cancelled_read_never_calls_back(void **state)
 {
     struct cluster *c = *state;
@@ -408,6 +446,8 @@ int main(void)
         T(absent_chunk_is_zeros_only_when_never_written),
         T(dead_member_costs_no_error),
         T(silent_member_is_hedged),
+        T(who_kept_a_read_waiting_is_asked_last),
+        T(hedges_have_a_budget),
         T(cancelled_read_never_calls_back),
     };
 

@@ -377,6 +377,42 @@ static void a_new_target_gets_its_share_and_no_copy_moves_in_vain(void **state)
     done(f);
 }
 
+/* PGs that have more copies than they need, or are getting them. */
+static unsigned moving(const struct fixture *f)
+{
+    unsigned n = 0;
+
+    for (unsigned p = 0; p < f->pg_count; p++)
+        n += f->pgs[p].member_count > COPIES;
+    return n;
+}
+
+/*
+ * What a target that is added costs: of N targets then, one copy of N moves there, and at most one
+ * more between others whose shares were uneven; and never more PGs at once than the operator allows.
+ */
+static void the_moves_for_a_new_target_are_bounded(void **state)
+{
+    (void)state;
+    for (unsigned before = 3; before < TARGETS_MAX; before++) {
+        for (uint32_t at_once = 1; at_once <= 4; at_once++) {
+            struct fixture *f = cluster_of(before, at_once);
+            unsigned share = f->pg_count * COPIES / (before + 1);
+
+            add_target(f, before + 1, before + 1);
+            for (unsigned i = 0; i < 6000; i++) {
+                pass(f, STEP_MS);
+                assert_true(moving(f) <= at_once);
+            }
+            assert_in_range(pgs_of(f, before + 1), share - 1, share + 1);
+            assert_in_range(f->joins, pgs_of(f, before + 1), pgs_of(f, before + 1) + 1);
+            assert_int_equal(f->serving_min, COPIES);
+            assert_whole(f);
+            done(f);
+        }
+    }
+}
+
 static void a_full_target_gets_none(void **state)
 {
     struct fixture *f = cluster_of(3, 2);
@@ -556,6 +592,7 @@ int main(void)
         cmocka_unit_test(a_target_in_maintenance_is_waited_for),
         cmocka_unit_test(maintenance_does_not_stop_writes),
         cmocka_unit_test(a_new_target_gets_its_share_and_no_copy_moves_in_vain),
+        cmocka_unit_test(the_moves_for_a_new_target_are_bounded),
         cmocka_unit_test(a_full_target_gets_none),
         cmocka_unit_test(nothing_moves_for_balance_while_copies_are_missing),
         cmocka_unit_test(fewer_copies),

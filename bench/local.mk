@@ -18,4 +18,4 @@ bench_meta_fill_LDADD = libnamenode.la
 noinst_PROGRAMS += bench/meta_clients
 bench_meta_clients_LDADD = libdfs_core.la libcommon.la
 
-EXTRA_DIST += bench/run bench/failover bench/meta_memory bench/meta_scale bench/rmtree bench/README.md
+EXTRA_DIST += bench/run bench/failover bench/meta_memory bench/meta_scale bench/repair bench/rmtree bench/README.md

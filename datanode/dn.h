@@ -8,6 +8,8 @@
  *   read.c     reads of clients and joiners
  *   joiner.c   copying from the source
  *   scrub.c    what nobody reads is looked at
+ *   lateness.c who takes long, for the leader
+ *   copying.c  whose turn it is to copy, when clients leave room
  *   holdings.c what is here, for a namenode that has to find out
  *   strays.c   what was left here when another target took our place
  *   heartbeat.c the leader
@@ -21,8 +23,10 @@
 
 #include <uthash.h>
 
+#include "common/latency.h"
 #include "common/uuid.h"
 #include "datanode/chain.h"
+#include "datanode/copying.h"
 #include "datanode/dn_conf.h"
 #include "datanode/service.h"
 #include "datanode/store.h"
@@ -59,6 +63,14 @@ struct dn_repair {
     bool left;  /* its file was gone, and we left the chain for that: once is enough */
 };
 
+/* What goes on at one of our targets, beside its store. */
+struct dn_disk {
+    struct target *target;
+    struct copying *copying;
+    struct latency_window own; /* operations of clients, see lateness.c */
+    struct dn_link *links;     /* by successor */
+};
+
 /* One placement group at one of our targets. */
 struct dn_pg {
     struct {
@@ -66,6 +78,7 @@ struct dn_pg {
     } key;
     struct dn *dn;
     struct target *target;
+    struct dn_disk *disk;
     struct chain *chain;
     struct chain_actions actions;
     bool is_stepping;
@@ -85,6 +98,8 @@ struct dn_pg {
     uint64_t *marked; /* INCOMPLETE by attempts that broke off */
     size_t marked_count;
     uint64_t told_free;
+    uint64_t timed_seq, timed_ns; /* an operation of which the acknowledgement is timed; 0: none */
+    struct target_id timed_target;
     UT_hash_handle hh;
 };
 
@@ -104,8 +119,10 @@ struct dn_waiter {
     struct chunk_id chunk; /* READ */
     uint32_t offset, len;
     bool verify;
-    struct chain_op *op; /* OP, before it is in the chain: a reference */
-    uint64_t epoch;
+    uint64_t since_ns;                     /* READ of a client: when the store was asked */
+    struct copy_turn turn;                 /* READ of a joiner */
+    struct chain_op *op;                   /* OP, before it is in the chain: a reference */
+    uint64_t epoch;                        /* OP, READ of a joiner */
     void (*called)(void *ctx, int status); /* CALL */
     void *ctx;
     UT_hash_handle hh;
@@ -124,6 +141,7 @@ struct dn_metrics {
     struct metric *reads, *read_bytes, *syncs, *stale, *bad_blocks, *accusations, *registered;
     struct metric *pgs_serving, *pgs_syncing, *joins, *join_bytes, *strays;
     struct metric *scrub_chunks, *scrub_bytes, *scrub_bad;
+    struct metric *copy_rate, *copies_waiting;
 };
 
 struct dn {
@@ -149,9 +167,12 @@ struct dn {
     void *stopped_ctx;
 
     struct store *store;
+    struct dn_disk disks[TARGETS_PER_NODE_MAX];
     struct server *server;
     struct loop_timer *tick;
     uint64_t tick_count;
+    uint64_t ticked_ns; /* the last tick; 0: none yet */
+    struct latency_window stalls;
 
     struct dn_pg *pgs;
     struct dn_peer *peers;
@@ -182,6 +203,8 @@ void pg_tick_all(struct dn *dn);
 void pg_target_failed(struct dn *dn, struct target *t);
 void pg_free_all(struct dn *dn);
 uint64_t pg_epoch(const struct dn_pg *pg);
+/* One good copy is left of what it holds. */
+bool pg_is_last_copy(const struct dn_pg *pg);
 
 struct dn_waiter *waiter_new(struct dn *dn, enum dn_waiter_kind kind, struct conn *c,
                              const struct rpc_frame *f, struct dn_pg *pg);
@@ -190,6 +213,20 @@ struct dn_waiter *waiter_find(struct dn *dn, uint64_t id);
 /* An Error with the configuration that the other side should have; pg may be NULL. */
 void dn_reply_error(struct dn *dn, struct conn *c, uint16_t type, uint64_t rpc_id, struct dn_pg *pg,
                     int code, const char *text);
+
+/* ---- lateness.c ---- */
+/* Is it an operation that somebody waits for? */
+bool lateness_counts(const struct chain_op *op);
+/* One is done on the disk. since_ns: when the store was asked. */
+void lateness_client_took(struct dn_pg *pg, uint64_t since_ns);
+void lateness_tick(struct dn *dn);
+void lateness_sent(struct dn_pg *pg, const struct chain_action *a);
+void lateness_acked(struct dn_pg *pg, uint64_t seq);
+void lateness_own(struct dn_disk *disk, struct dn *dn, uint64_t *ret_p50_ns, uint64_t *ret_p99_ns);
+/* lateness_links_done() releases them. */
+void lateness_links(struct dn *dn, Dfs__HeartbeatRequest *m);
+void lateness_links_done(Dfs__HeartbeatRequest *m);
+void lateness_free(struct dn_disk *disk);
 
 /* ---- holdings.c ---- */
 /* What our targets hold of each group; holdings_done() releases it. */
@@ -207,6 +244,7 @@ void dn_learn_targets(struct dn *dn, Dfs__TargetInfo *const *infos, size_t count
 void dn_learn_pgs(struct dn *dn, Dfs__Pg *const *pgs, size_t count, const uint64_t *fences,
                   size_t fence_count, uint64_t lowest_session);
 void dn_fail(struct dn *dn, const char *text);
+struct dn_disk *dn_disk(struct dn *dn, const struct target *t);
 
 /* ---- write.c ---- */
 void write_on_request(struct dn *dn, struct conn *c, const struct rpc_frame *f,

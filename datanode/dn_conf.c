@@ -7,8 +7,10 @@
 #include "common/conf.h"
 #include "common/mem.h"
 #include "common/strutil.h"
+#include "datanode/copying.h"
 
 static const char *const section = "datanode";
+#define REPAIR_RATE_MIN (UINT64_C(4) << 20)
 #define SCRUB_PERIOD_MS (UINT64_C(14) * 24 * 3600 * 1000)
 
 /* Words between commas and blanks; each goes to `take`. */
@@ -97,6 +99,17 @@ static char *file_of(struct conf *conf, const char *path, const char *key)
     return joined;
 }
 
+static uint64_t repair_rate_of(struct conf *conf)
+{
+    const char *text = conf_str(conf, section, "repair_rate", "adaptive");
+
+    if (strcmp(text, "adaptive") == 0)
+        return 0;
+    if (strcmp(text, "off") == 0)
+        return COPYING_UNPACED;
+    return conf_size(conf, section, "repair_rate", 0, REPAIR_RATE_MIN, UINT64_C(1) << 40);
+}
+
 static void read_datanode(struct conf *conf, struct dn_conf *c)
 {
     struct reading r = {.conf = conf, .c = c};
@@ -126,6 +139,7 @@ static void read_datanode(struct conf *conf, struct dn_conf *c)
     c->direct_io = conf_bool(conf, section, "direct_io", true);
     c->scrub_period_ms = conf_duration_ms(conf, section, "scrub_period", SCRUB_PERIOD_MS, 0,
                                           UINT64_C(366) * 24 * 3600 * 1000);
+    c->repair_rate = repair_rate_of(conf);
 }
 
 int dn_conf_read(struct conf *conf, const char *path, struct dn_conf *c)

@@ -14,6 +14,8 @@
  *               capacity    0                bytes of each target, when less than the disk's
  *               direct_io   on               big writes go to the disk past the page cache
  *               scrub_period 14d             all data is read and compared once in this; 0s: never
+ *               repair_rate adaptive         at most so many bytes a second are read or written on each
+ *                                            disk to copy; adaptive: what clients leave; off: all at once
  *   [tls]       ca, cert, key (required)     PEM files
  *   [data]      tls         on               off: chunk traffic in plain text
  *   [log]       level       info             error, warn, info, debug
@@ -43,7 +45,8 @@ struct dn_conf {
     uint64_t capacity_bytes;
     bool direct_io;
     uint64_t scrub_period_ms;
-    bool rebuild; /* of the command line: see store_options */
+    uint64_t repair_rate; /* see copying_new() */
+    bool rebuild;         /* of the command line: see store_options */
     char *tls_ca, *tls_cert, *tls_key;
     bool data_tls;
     enum log_level log_level;

@@ -223,6 +223,7 @@ void forward_hello(struct dn_pg *pg, const struct chain_action *a)
     struct hello_call *call;
     struct wire_pg config;
 
+    pg->timed_seq = 0; /* It may be sent again. */
     pg->succ_peer = place != NULL ? forward_peer(dn, place->addr) : NULL;
     if (pg->succ_peer == NULL || pg->succ_peer->conn == NULL) {
         nn_hurry(dn);
@@ -268,6 +269,7 @@ void forward_op(struct dn_pg *pg, const struct chain_action *a)
     m.epoch = a->epoch;
     conn_send_oneway(pg->succ_peer->conn, MSG_CHAIN_OP, &m.base, &payload);
     metric_inc(pg->dn->m.chain_ops_sent);
+    lateness_sent(pg, a);
 }
 
 void forward_on_ack(struct dn *dn, const struct rpc_frame *f)
@@ -282,6 +284,7 @@ void forward_on_ack(struct dn *dn, const struct rpc_frame *f)
     if (pg == NULL)
         return;
     metric_inc(dn->m.acks_received);
+    lateness_acked(pg, m->seq);
     pg_step(pg, &(struct chain_event){.kind = CHAIN_EV_ACK,
                                       .from = {m->from_target},
                                       .epoch = m->epoch,

@@ -205,6 +205,9 @@ static void report_target(struct dn *dn, unsigned index, Dfs__ScrubStatus *scrub
     m->chunk_count = s.chunk_count - s.tombstone_count;
     m->bad_chunks = s.bad_count;
     m->target = target_id(t).v;
+    lateness_own(&dn->disks[index], dn, &m->p50_us, &m->p99_us);
+    m->p50_us /= 1000;
+    m->p99_us /= 1000;
     scrub_status(dn->scrub, index, &at);
     if (at.began_ns == 0)
         return;
@@ -418,12 +421,14 @@ static void beat(void *ctx)
         accusation_ptrs[m.n_accusations++] = &accusations[i];
     }
     l->accusation_count = 0;
+    lateness_links(dn, &m);
     if (l->survey)
         holdings_make(dn, &m);
     l->survey = false;
     l->beat_waits = true;
     (void)conn_call(l->conn, MSG_HEARTBEAT, &m.base, NULL, ANSWER_TIMEOUT_MS, on_beat, l);
     holdings_done(&m);
+    lateness_links_done(&m);
     free(pgs);
     free(pg_ptrs);
 }

@@ -20,9 +20,9 @@
 
 enum {
     ASK_TIMEOUT_MS = 30000,
-    /* The source reads the whole chunk, behind those of all other PGs that join. That it died is told
-     * by the connection. */
-    CRCS_TIMEOUT_MS = 600000,
+    /* What is copied waits for its turn at the source (copying.h), also behind whole chunks of all
+     * other PGs that join. That it died is told by the connection. */
+    COPY_TIMEOUT_MS = 3600000,
     LIST_LIMIT = 4096,
     OWN_PAGE = 4096,
 };
@@ -42,6 +42,8 @@ struct join_call {
     struct chunk_id chunk;
     uint32_t offset, len;
     bool forget;
+    struct copying *copying; /* of the target that joins */
+    struct copy_turn turn;
 };
 
 static void joiner_unref(struct joiner *j)
@@ -61,6 +63,7 @@ static struct join_call *call_new(struct joiner *j, const struct join_action *a)
     call->chunk = a->chunk;
     call->offset = a->offset;
     call->len = a->len;
+    call->copying = j->pg->disk->copying;
     j->refs++;
     return call;
 }
@@ -141,8 +144,10 @@ static void own_crcs(void *ctx, int status, const struct store_crcs *c)
 {
     struct join_call *call = ctx;
     struct join_event ev = {.kind = JOIN_EV_OWN, .status = status, .state = {.id = call->chunk}};
-    struct joiner *j = call_end(call);
+    struct joiner *j;
 
+    copying_checked(call->copying);
+    j = call_end(call);
     if (j == NULL)
         return;
     if (status == 0) {
@@ -370,25 +375,62 @@ static void ask_crcs(struct joiner *j, const struct join_action *a)
     m.pg = j->pg->key.pg;
     m.epoch = pg_epoch(j->pg);
     m.chunk_id = a->chunk.v;
-    (void)conn_call(j->conn, MSG_SYNC_CRCS, &m.base, NULL, CRCS_TIMEOUT_MS, on_crcs,
+    (void)conn_call(j->conn, MSG_SYNC_CRCS, &m.base, NULL, COPY_TIMEOUT_MS, on_crcs,
                     call_new(j, a));
+}
+
+/* What is read or written here waits until clients leave room for it. */
+static void wait_for_turn(struct join_call *call, enum copy_kind kind, uint64_t bytes,
+                          void (*run)(struct copy_turn *t, bool is_ended))
+{
+    call->turn = (struct copy_turn){
+        .kind = kind, .bytes = bytes, .is_urgent = pg_is_last_copy(call->j->pg), .run = run};
+    copying_enter(call->copying, &call->turn);
+}
+
+static void data_turn(struct copy_turn *t, bool is_ended)
+{
+    struct join_call *call = CONTAINER_OF(t, struct join_call, turn);
+    struct joiner *j = call->j;
+    Dfs__SyncReadRequest m = DFS__SYNC_READ_REQUEST__INIT;
+
+    if (is_ended || j->pg == NULL) {
+        (void)call_end(call);
+        return;
+    }
+    m.pg = j->pg->key.pg;
+    m.epoch = pg_epoch(j->pg);
+    m.chunk_id = call->chunk.v;
+    m.offset = call->offset;
+    m.len = call->len;
+    (void)conn_call(j->conn, MSG_SYNC_READ, &m.base, NULL, COPY_TIMEOUT_MS, on_data, call);
 }
 
 static void ask_data(struct joiner *j, const struct join_action *a)
 {
-    Dfs__SyncReadRequest m = DFS__SYNC_READ_REQUEST__INIT;
+    wait_for_turn(call_new(j, a), COPY_DATA, a->len, data_turn);
+}
 
-    m.pg = j->pg->key.pg;
-    m.epoch = pg_epoch(j->pg);
-    m.chunk_id = a->chunk.v;
-    m.offset = a->offset;
-    m.len = a->len;
-    (void)conn_call(j->conn, MSG_SYNC_READ, &m.base, NULL, ASK_TIMEOUT_MS, on_data, call_new(j, a));
+static void own_crcs_turn(struct copy_turn *t, bool is_ended)
+{
+    struct join_call *call = CONTAINER_OF(t, struct join_call, turn);
+    struct joiner *j = call->j;
+
+    if (!is_ended && j->pg != NULL) {
+        store_crcs(j->pg->target, call->chunk, true, own_crcs, call);
+        return;
+    }
+    if (!is_ended)
+        copying_checked(call->copying);
+    (void)call_end(call);
 }
 
 static void ask_own_crcs(struct joiner *j, const struct join_action *a)
 {
-    store_crcs(j->pg->target, a->chunk, true, own_crcs, call_new(j, a));
+    struct chunk_state state = {0};
+
+    (void)store_chunk_state(j->pg->target, a->chunk, &state);
+    wait_for_turn(call_new(j, a), COPY_CHECK, state.len, own_crcs_turn);
 }
 
 static void remove_chunk(struct joiner *j, const struct join_action *a)

@@ -38,8 +38,8 @@ libdatanode_la_LIBADD = libcommon.la
 
 # Around them: connections, the leader, the disk.
 noinst_LTLIBRARIES += libdnservice.la
-libdnservice_la_SOURCES = datanode/dn.h datanode/dn_conf.c datanode/dn_conf.h datanode/forward.c \
-	datanode/heartbeat.c datanode/holdings.c datanode/inventory.c datanode/joiner.c datanode/pg.c \
+libdnservice_la_SOURCES = datanode/copying.c datanode/copying.h datanode/dn.h datanode/dn_conf.c datanode/dn_conf.h datanode/forward.c \
+	datanode/heartbeat.c datanode/holdings.c datanode/inventory.c datanode/joiner.c datanode/lateness.c datanode/pace.c datanode/pace.h datanode/pg.c \
 	datanode/read.c datanode/repair.c datanode/scrub.c datanode/scrub.h datanode/service.c datanode/service.h datanode/strays.c \
 	datanode/wire.c datanode/wire.h \
 	datanode/write.c

@@ -83,6 +83,7 @@ struct dn_pg *pg_get(struct dn *dn, uint32_t pg, struct target *t)
     p->key.target = target_id(t).v;
     p->dn = dn;
     p->target = t;
+    p->disk = dn_disk(dn, t);
     p->chain = chain_new(&o);
     p->told_free = UINT64_MAX;
     chain_actions_init(&p->actions);
@@ -111,6 +112,16 @@ struct dn_pg *pg_local(struct dn *dn, uint32_t pg)
 uint64_t pg_epoch(const struct dn_pg *pg)
 {
     return chain_config_of(pg->chain)->epoch;
+}
+
+bool pg_is_last_copy(const struct dn_pg *pg)
+{
+    const struct chain_config *c = chain_config_of(pg->chain);
+    uint32_t serving = 0;
+
+    for (uint32_t i = 0; i < c->member_count; i++)
+        serving += c->members[i].state == MEMBER_SERVING;
+    return serving <= 1;
 }
 
 /* ---- answers ---- */

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "common/error.h"
+#include "common/loop.h"
 #include "common/mem.h"
 #include "common/metrics.h"
 #include "common/slab.h"
@@ -52,6 +53,8 @@ static void read_done(void *ctx, int status, struct store_read_result *r)
     struct dn_waiter *w = ctx;
     struct dn *dn = w->pg->dn;
 
+    if (w->since_ns != 0)
+        lateness_client_took(w->pg, w->since_ns);
     if (status < 0) {
         metric_add(dn->m.bad_blocks, status == DFS_EBADBLOCK);
         if (status == DFS_EBADBLOCK || status == DFS_EDIRTY)
@@ -119,10 +122,16 @@ void read_now(struct dn *dn, struct dn_waiter *w, const struct chain_action *a)
         waiter_free(dn, w);
         return;
     }
+    w->since_ns = loop_now_ns(dn->loop);
     store_read(w->pg->target, &rd, read_done, w);
 }
 
 /* ---- a joiner ---- */
+
+static bool is_source(const struct dn_pg *pg, uint64_t epoch)
+{
+    return chain_place_of(pg->chain)->role == CHAIN_SERVING && pg_epoch(pg) == epoch;
+}
 
 /* Only a serving member of the same epoch is a source. */
 static struct dn_pg *source(struct dn *dn, struct conn *c, const struct rpc_frame *f, uint32_t id,
@@ -130,7 +139,7 @@ static struct dn_pg *source(struct dn *dn, struct conn *c, const struct rpc_fram
 {
     struct dn_pg *pg = pg_local(dn, id);
 
-    if (pg != NULL && chain_place_of(pg->chain)->role == CHAIN_SERVING && pg_epoch(pg) == epoch)
+    if (pg != NULL && is_source(pg, epoch))
         return pg;
     dn_reply_error(dn, c, f->header.type, f->header.rpc_id, pg, DFS_ESTALE_EPOCH, NULL);
     return NULL;
@@ -238,6 +247,29 @@ void read_on_sync_list(struct dn *dn, struct conn *c, const struct rpc_frame *f)
     free(pointers);
 }
 
+/*
+ * What a joiner asks waits for its turn. That it is done later than it came changes nothing for the
+ * joiner: it comes after more of our operations.
+ */
+static void wait_for_turn(struct dn_waiter *w, enum copy_kind kind, uint64_t epoch, uint64_t bytes,
+                          void (*run)(struct copy_turn *t, bool is_ended))
+{
+    w->epoch = epoch;
+    w->turn = (struct copy_turn){
+        .kind = kind, .bytes = bytes, .is_urgent = pg_is_last_copy(w->pg), .run = run};
+    copying_enter(w->pg->disk->copying, &w->turn);
+}
+
+/* Is the joiner still there, and are we still its source? Else the waiter is gone. */
+static bool may_go_on(struct dn_waiter *w, bool is_ended)
+{
+    if (!is_ended && !conn_is_closed(w->conn) && is_source(w->pg, w->epoch))
+        return true;
+    dn_reply_error(w->pg->dn, w->conn, w->type, w->rpc_id, w->pg, DFS_ESTALE_EPOCH, NULL);
+    waiter_free(w->pg->dn, w);
+    return false;
+}
+
 static void crcs_done(void *ctx, int status, const struct store_crcs *crcs)
 {
     struct dn_waiter *w = ctx;
@@ -245,6 +277,7 @@ static void crcs_done(void *ctx, int status, const struct store_crcs *crcs)
     Dfs__SyncCrcsReply m = DFS__SYNC_CRCS_REPLY__INIT;
     struct rpc_payload p = {.file_fd = -1};
 
+    copying_checked(w->pg->disk->copying);
     /* We lost its file: whatever the joiner has is better than our nothing. */
     if (status == 0 && crcs->state.flags & CHUNK_INCOMPLETE)
         status = DFS_EBADBLOCK;
@@ -273,10 +306,22 @@ static void crcs_done(void *ctx, int status, const struct store_crcs *crcs)
     waiter_free(dn, w);
 }
 
+static void crcs_turn(struct copy_turn *t, bool is_ended)
+{
+    struct dn_waiter *w = CONTAINER_OF(t, struct dn_waiter, turn);
+    struct copying *copying = w->pg->disk->copying;
+
+    if (may_go_on(w, is_ended))
+        store_crcs(w->pg->target, w->chunk, true, crcs_done, w);
+    else if (!is_ended)
+        copying_checked(copying);
+}
+
 void read_on_sync_crcs(struct dn *dn, struct conn *c, const struct rpc_frame *f)
 {
     CLEANUP_MSG struct msg_arena arena;
     Dfs__SyncCrcsRequest *m;
+    struct chunk_state state = {0};
     struct dn_waiter *w;
     struct dn_pg *pg;
 
@@ -291,14 +336,23 @@ void read_on_sync_crcs(struct dn *dn, struct conn *c, const struct rpc_frame *f)
         return;
     w = waiter_new(dn, WAITER_READ, c, f, pg);
     w->chunk.v = m->chunk_id;
-    store_crcs(pg->target, w->chunk, true, crcs_done, w);
+    (void)store_chunk_state(pg->target, w->chunk, &state);
+    wait_for_turn(w, COPY_CHECK, m->epoch, state.len, crcs_turn);
+}
+
+static void read_turn(struct copy_turn *t, bool is_ended)
+{
+    struct dn_waiter *w = CONTAINER_OF(t, struct dn_waiter, turn);
+    struct store_read rd = {.chunk = w->chunk, .offset = w->offset, .len = w->len, .verify = true};
+
+    if (may_go_on(w, is_ended))
+        store_read(w->pg->target, &rd, read_done, w);
 }
 
 void read_on_sync_read(struct dn *dn, struct conn *c, const struct rpc_frame *f)
 {
     CLEANUP_MSG struct msg_arena arena;
     Dfs__SyncReadRequest *m;
-    struct store_read rd = {.verify = true};
     struct dn_waiter *w;
     struct dn_pg *pg;
 
@@ -312,8 +366,8 @@ void read_on_sync_read(struct dn *dn, struct conn *c, const struct rpc_frame *f)
     if (pg == NULL)
         return;
     w = waiter_new(dn, WAITER_READ, c, f, pg);
-    rd.chunk.v = w->chunk.v = m->chunk_id;
-    rd.offset = w->offset = m->offset;
-    rd.len = w->len = m->len;
-    store_read(pg->target, &rd, read_done, w);
+    w->chunk.v = m->chunk_id;
+    w->offset = m->offset;
+    w->len = m->len;
+    wait_for_turn(w, COPY_DATA, m->epoch, m->len, read_turn);
 }

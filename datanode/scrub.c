@@ -41,6 +41,7 @@ struct target_scrub {
     uint32_t len; /* of the chunk that is looked at, since */
     uint64_t since_ns;
     uint64_t next_ns, save_ns;
+    struct copy_turn turn;
     char path[PATH_BYTES_MAX + 1];
     atomic_bool is_saving; /* what follows is the worker's meanwhile */
     struct work work;
@@ -242,6 +243,7 @@ static void on_checked(void *ctx, int status, const struct store_crcs *c)
     struct chunk_id chunk = {t->place.chunk};
 
     t->is_busy = false;
+    copying_checked(dn_disk(dn, t->target)->copying);
     if (status == DFS_ECLOSED || dn->is_stopping)
         return;
     t->place.bytes_done += t->len + CHUNK_COST;
@@ -311,6 +313,16 @@ static void pass_end(struct target_scrub *t, int64_t wall_ns)
     save(t, now_ns(t));
 }
 
+static void look(struct copy_turn *turn, bool is_ended)
+{
+    struct target_scrub *t = CONTAINER_OF(turn, struct target_scrub, turn);
+
+    if (is_ended)
+        return;
+    t->since_ns = now_ns(t);
+    store_crcs(t->target, (struct chunk_id){t->place.chunk}, true, on_checked, t);
+}
+
 static void step(struct target_scrub *t)
 {
     int64_t wall = clock_wall_ns(t->scrub->dn->clock);
@@ -334,9 +346,9 @@ static void step(struct target_scrub *t)
         return;
     }
     t->is_busy = true;
-    t->since_ns = now;
     t->len = state.len;
-    store_crcs(t->target, state.id, true, on_checked, t);
+    t->turn = (struct copy_turn){.kind = COPY_SCRUB, .bytes = state.len + CHUNK_COST, .run = look};
+    copying_enter(dn_disk(t->scrub->dn, t->target)->copying, &t->turn);
     if (now >= t->save_ns)
         save(t, now);
 }

@@ -2,7 +2,7 @@
  * Looks at every byte of every chunk of a target, again and again, a full pass in scrub_period: what
  * nobody reads rots unnoticed otherwise. What is bad begins to be healed (repair.c); a chunk that is
  * good is compared with what the other members found of theirs. Slowly: each chunk has its share of
- * the period. Where it is, is kept on the disk, so that restarts do not begin from the start.
+ * the period, and waits for its turn behind all that is copied (copying.h). Where it is, is kept on the disk, so that restarts do not begin from the start.
  * Loop thread only.
  */
 #ifndef DATANODE_SCRUB_H

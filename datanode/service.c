@@ -110,6 +110,15 @@ static void on_target_failed(void *ctx, struct target *t, int why)
     nn_hurry(dn);
 }
 
+struct dn_disk *dn_disk(struct dn *dn, const struct target *t)
+{
+    unsigned i = 0;
+
+    while (dn->disks[i].target != t)
+        i++;
+    return &dn->disks[i];
+}
+
 int dn_open_store(struct dn *dn, const struct uuid *cluster)
 {
     struct store_options o = {
@@ -143,6 +152,8 @@ int dn_open_store(struct dn *dn, const struct uuid *cluster)
             dn_fail(dn, text);
             return r;
         }
+        dn->disks[i].target = t;
+        dn->disks[i].copying = copying_new(dn->loop, dn->conf->repair_rate);
         log_info("target open", "dir=%s target=%" PRIu32, target_dir(t), target_id(t).v);
     }
     dn->cluster = *cluster;
@@ -324,13 +335,27 @@ static void on_guest_closed(void *ctx, struct conn *c, int reason)
 
 /* ---- life ---- */
 
+static void show_copying(struct dn *dn)
+{
+    uint64_t rate = UINT64_MAX, waiting = 0;
+
+    for (unsigned i = 0; i < dn->conf->target_count; i++) {
+        rate = MIN(rate, copying_rate(dn->disks[i].copying));
+        waiting += copying_waiting(dn->disks[i].copying);
+    }
+    metric_set(dn->m.copy_rate, (int64_t)rate);
+    metric_set(dn->m.copies_waiting, (int64_t)waiting);
+}
+
 static void on_tick(void *ctx)
 {
     struct dn *dn = ctx;
 
     if (!dn->is_open)
         return;
+    lateness_tick(dn);
     pg_tick_all(dn);
+    show_copying(dn);
     strays_tick(dn);
     if (dn->scrub != NULL)
         scrub_tick(dn->scrub);
@@ -364,6 +389,11 @@ static void make_metrics(struct dn *dn)
     x->scrub_bytes = metrics_counter(m, "dfs_dn_scrub_bytes_total", "bytes read by the scrub");
     x->scrub_bad =
         metrics_counter(m, "dfs_dn_scrub_bad_total", "chunks in which the scrub found damage");
+    x->copy_rate =
+        metrics_gauge(m, "dfs_dn_copy_rate_bytes",
+                      "bytes a second that clients leave for copies: the least of all targets");
+    x->copies_waiting =
+        metrics_gauge(m, "dfs_dn_copies_waiting", "copies that wait for their turn");
     x->registered = metrics_gauge(m, "dfs_dn_registered", "1 when a leader knows this datanode");
     x->pgs_serving = metrics_gauge(m, "dfs_dn_pgs{state=\"serving\"}", "placement groups here");
     x->pgs_syncing = metrics_gauge(m, "dfs_dn_pgs{state=\"syncing\"}", "");
@@ -423,6 +453,13 @@ int dn_new(const struct dn_options *o, char *err, size_t err_size, struct dn **r
     return 0;
 }
 
+/* Nobody's turn comes any more: the store would answer when who asked is gone. */
+static void stop_copying(struct dn *dn)
+{
+    for (unsigned i = 0; i < dn->conf->target_count; i++)
+        copying_stop(dn->disks[i].copying);
+}
+
 static void store_closed(void *ctx)
 {
     struct dn *dn = ctx;
@@ -437,6 +474,7 @@ void dn_stop(struct dn *dn, void (*done)(void *ctx), void *ctx)
     dn->stopped_ctx = ctx;
     loop_timer_stop(dn->tick);
     nn_link_close(dn->nn);
+    stop_copying(dn);
     if (dn->store != NULL)
         store_close(dn->store, store_closed, dn);
     else
@@ -454,11 +492,16 @@ void dn_free(struct dn *dn)
     nn_link_close(dn->nn);
     server_free(dn->server);
     forward_free_all(dn);
-    scrub_free(STEAL(dn->scrub));
+    stop_copying(dn);
     store_free(dn->store);
     loop_run_once(dn->loop, false); /* Calls that waited get their end while we are still whole. */
+    scrub_free(STEAL(dn->scrub));
     write_free_all(dn);
     pg_free_all(dn);
+    for (unsigned i = 0; i < dn->conf->target_count; i++) {
+        copying_free(dn->disks[i].copying);
+        lateness_free(&dn->disks[i]);
+    }
     nn_link_free(dn->nn);
     HASH_ITER (hh, dn->places, p, tmp) {
         HASH_DEL(dn->places, p);

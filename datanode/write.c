@@ -7,6 +7,7 @@
 
 #include "common/error.h"
 #include "common/log.h"
+#include "common/loop.h"
 #include "common/mem.h"
 #include "common/metrics.h"
 #include "datanode/dn.h"
@@ -166,7 +167,8 @@ struct dn_apply {
     struct dn_pg *pg;
     uint64_t io_id;
     struct chain_op *op;
-    unsigned pending; /* DELETE: chunks */
+    unsigned pending;  /* DELETE: chunks */
+    uint64_t since_ns; /* when the store was asked */
     int status;
     uint32_t crc; /* of a truncation that is still to be remembered */
     struct dn_apply *prev, *next;
@@ -212,6 +214,8 @@ static void applied(void *ctx, int status, uint32_t crc)
         a->status = status;
     if (--a->pending > 0)
         return;
+    if (lateness_counts(a->op))
+        lateness_client_took(a->pg, a->since_ns);
     ev.status = outcome(a, a->status);
     ev.crc = a->status == 0 ? crc : 0;
     if (ev.status < 0 && ev.status != DFS_ECLOSED)
@@ -285,6 +289,7 @@ void write_apply(struct dn_pg *pg, const struct chain_action *act)
     a->io_id = act->io_id;
     a->op = chain_op_ref(op);
     a->pending = 1;
+    a->since_ns = loop_now_ns(pg->dn->loop);
     DL_APPEND(pg->dn->applies, a);
     switch (op->kind) {
     case CHAIN_WRITE:

@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "common/clock.h"
 #include "common/mem.h"
 #include "namenode/datanodes.h"
 #include "namenode/fsm.h"
@@ -17,6 +18,7 @@ struct pg_slot {
 struct view_memory {
     struct pg_slot *pgs;
     Dfs__TargetInfo *targets;
+    Dfs__TargetSlow *slow;
 };
 
 static void add_pgs(const struct datanodes *d, enum cluster_view_pgs which, struct cluster_view *v,
@@ -37,6 +39,22 @@ static void add_pgs(const struct datanodes *d, enum cluster_view_pgs which, stru
     }
 }
 
+/* Who is kept out for its slowness. */
+static void add_slow(const struct pg_mgr *mgr, Dfs__TargetInfo *m, Dfs__TargetSlow *slow)
+{
+    struct pg_slowness s;
+
+    pg_mgr_slowness(mgr, m->target, &s);
+    if (!s.is_out)
+        return;
+    dfs__target_slow__init(slow);
+    slow->times = s.times;
+    slow->p99_us = s.p99_ns / 1000;
+    slow->peers_us = s.peers_ns / 1000;
+    slow->left_s = s.left_ns / CLOCK_NS_PER_S;
+    m->slow = slow;
+}
+
 static void add_targets(const struct datanodes *d, const struct pg_mgr *mgr, struct cluster_view *v,
                         struct view_memory *mem)
 {
@@ -44,6 +62,7 @@ static void add_targets(const struct datanodes *d, const struct pg_mgr *mgr, str
     struct target_state *t, *next;
 
     mem->targets = mem_zalloc(max + 1, sizeof(*mem->targets));
+    mem->slow = mem_zalloc(max + 1, sizeof(*mem->slow));
     v->targets = mem_zalloc(max + 1, sizeof(Dfs__TargetInfo *));
     HASH_ITER (hh, d->targets, t, next) {
         Dfs__TargetInfo *m = &mem->targets[v->target_count];
@@ -64,6 +83,9 @@ static void add_targets(const struct datanodes *d, const struct pg_mgr *mgr, str
         if (t->reported && t->scrub.began_ns != 0)
             m->scrub = &t->scrub;
         m->maintenance_until_ns = t->rec.maintenance_until_ns;
+        m->p50_us = t->p50_us;
+        m->p99_us = t->p99_us;
+        add_slow(mgr, m, &mem->slow[v->target_count]);
         m->alive = pg_mgr_target_alive(mgr, t->target);
         v->targets[v->target_count++] = m;
     }
@@ -102,6 +124,7 @@ void cluster_view_done(struct cluster_view *v)
 
     free(mem->pgs);
     free(mem->targets);
+    free(mem->slow);
     free(mem);
     free(v->pgs);
     free(v->targets);

@@ -2,12 +2,14 @@
 #include "namenode/datanodes.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/clock.h"
 #include "common/compiler.h"
+#include "common/log.h"
 #include "common/mem.h"
 #include "namenode/pg_mgr.h"
 #include "rpc/conn.h"
@@ -196,6 +198,8 @@ void target_state_take(struct target_state *t, const Dfs__TargetReport *report)
     t->bytes_free = report->bytes_free;
     t->chunk_count = report->chunk_count;
     t->bad_chunks = report->bad_chunks;
+    t->p50_us = report->p50_us;
+    t->p99_us = report->p99_us;
     dfs__scrub_status__init(&t->scrub);
     if (scrub == NULL)
         return;
@@ -370,4 +374,39 @@ void datanodes_space(const struct datanodes *d, uint32_t copies, uint64_t *ret_t
     *ret_free = fits(bytes, count, copies);
     free(bytes);
     free(hosts);
+}
+
+void datanodes_take_links(const struct datanodes *d, struct pg_mgr *mgr, const struct datanode *n,
+                          const Dfs__HeartbeatRequest *m)
+{
+    for (size_t i = 0; i < m->n_links; i++) {
+        const Dfs__LinkReport *l = m->links[i];
+        const struct target_state *by = datanodes_target(d, l->by_target);
+
+        if (by != NULL && by->node == n)
+            pg_mgr_link_latency(mgr, l->by_target, l->target, l->p99_us * 1000, n->heard_ns);
+    }
+}
+
+void datanodes_tell_slow(struct datanodes *d, const struct pg_mgr *mgr)
+{
+    struct target_state *t, *next;
+
+    HASH_ITER (hh, d->targets, t, next) {
+        struct pg_slowness slow;
+
+        pg_mgr_slowness(mgr, t->target, &slow);
+        if (slow.is_out == t->told_slow)
+            continue;
+        t->told_slow = slow.is_out;
+        if (slow.is_out)
+            log_warn("a target is too slow and leaves its placement groups",
+                     "target=%" PRIu32 " node=%s p99_ms=%" PRIu64 " peers_ms=%" PRIu64
+                     " times=%u back_in_s=%" PRIu64,
+                     t->target, t->rec.node, slow.p99_ns / CLOCK_NS_PER_MS,
+                     slow.peers_ns / CLOCK_NS_PER_MS, slow.times, slow.left_ns / CLOCK_NS_PER_S);
+        else
+            log_info("a target that was too slow may join again", "target=%" PRIu32 " node=%s",
+                     t->target, t->rec.node);
+    }
 }

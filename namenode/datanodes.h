@@ -15,6 +15,7 @@
 #include "rpc/node.pb-c.h"
 
 struct conn;
+struct pg_mgr;
 
 enum { DN_TARGETS_MAX = 64, BAD_REPORTS_MAX = 64 };
 
@@ -34,10 +35,12 @@ struct target_state {
     struct target_rec rec; /* as the state machine has it */
     struct datanode *node; /* NULL: not registered with this leader */
     uint64_t bytes_total, bytes_free, chunk_count, bad_chunks;
-    Dfs__ScrubStatus scrub; /* began_ns 0: none */
-    bool reported;          /* this leader has been told the figures above */
+    Dfs__ScrubStatus scrub;  /* began_ns 0: none */
+    uint64_t p50_us, p99_us; /* of clients' operations there; 0: nothing told */
+    bool reported;           /* this leader has been told the figures above */
     bool failed;
-    bool retiring; /* its removal is on its way through the log */
+    bool retiring;  /* its removal is on its way through the log */
+    bool told_slow; /* it was logged that it is kept out for that */
     UT_hash_handle hh;
 };
 
@@ -79,6 +82,11 @@ struct target_state *datanodes_target_by_uuid(const struct datanodes *d, const u
 struct target_state *datanodes_retired(const struct datanodes *d);
 /* What its datanode says of it. */
 void target_state_take(struct target_state *t, const Dfs__TargetReport *report);
+/* How late targets answer, as n, their predecessors' datanode, says. */
+void datanodes_take_links(const struct datanodes *d, struct pg_mgr *mgr, const struct datanode *n,
+                          const Dfs__HeartbeatRequest *m);
+/* Logs who is kept out for its slowness now, and who is not any more. */
+void datanodes_tell_slow(struct datanodes *d, const struct pg_mgr *mgr);
 /* Less than a tenth of it is free: no new data goes there. */
 bool datanodes_is_nearly_full(const struct target_state *t);
 /* How many placement groups have a copy there, and of how many it is the only one that serves

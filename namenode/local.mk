@@ -20,7 +20,7 @@ libfsm_la_LIBADD = libproto.la libcommon.la $(ROCKSDB_LIBS)
 # Placement groups: who is in a chain.
 noinst_LTLIBRARIES += libpgmgr.la
 libpgmgr_la_SOURCES = namenode/pg_mgr.c namenode/pg_mgr.h namenode/pg_mgr_impl.h \
-	namenode/pg_decide.c namenode/pg_place.c
+	namenode/pg_decide.c namenode/pg_place.c namenode/pg_slow.c
 
 # The Raft log on disk.
 RAFT_LOG_SOURCES = namenode/raft_log.c namenode/raft_log.h namenode/log_disk.h \

@@ -29,6 +29,11 @@
  *               pgs_per_target   32                   placement groups per disk
  *               session_timeout  1h                   a client that is silent for so long is evicted
  *               rebalance_moves  2                    PGs that move at once to even out; 0: none
+ *               slow_after       30s                  a disk that is so slow for so long is taken out
+ *                                                     of its placement groups; 0s: none is
+ *               slow_latency     1s                   so slow: 99 of 100 operations, and ten times as
+ *                                                     long as the others
+ *               slow_rest        5m                   then it may come back; each time twice as long
  *   [tls]       ca, cert, key    (required)           PEM files; relative to the configuration file
  *   [data]      tls              on                   off: chunk traffic in plain text
  *   [log]       level            info                 error, warn, info, debug
@@ -50,6 +55,7 @@
 
 /* A session is renewed several times in its lease of 15 s: to be late is not to be silent. */
 enum { SESSION_TIMEOUT_S_MIN = 20, SESSION_TIMEOUT_S_MAX = 30 * 24 * 3600 };
+enum { SLOW_LATENCY_MS_MIN = 10, SLOW_REST_MS_MIN = 1000, SLOW_S_MAX = 24 * 3600 };
 enum { SCRUB_MS_MIN = 1000, SCRUB_S_MAX = 365 * 24 * 3600 };
 
 void node_conf_init(struct node_conf *c)
@@ -58,6 +64,9 @@ void node_conf_init(struct node_conf *c)
         .read_lease = true,
         .format = FSM_FORMAT,
         .rebalance_moves = 2,
+        .slow_after_ms = 30000,
+        .slow_latency_ms = 1000,
+        .slow_rest_ms = 300000,
         .session_timeout_ms = 3600000,
         .heartbeat_ms = RAFT_HEARTBEAT_MS,
         .election_ms = RAFT_ELECTION_MIN_MS,
@@ -214,6 +223,12 @@ static void read_namenode(struct conf *conf, const char *conf_path, struct node_
     c->read_lease = conf_bool(conf, s, "read_lease", c->read_lease);
     c->rebalance_moves =
         (uint32_t)conf_u64(conf, s, "rebalance_moves", c->rebalance_moves, 0, 1000);
+    c->slow_after_ms =
+        conf_duration_ms(conf, s, "slow_after", c->slow_after_ms, 0, SLOW_S_MAX * 1000ull);
+    c->slow_latency_ms = conf_duration_ms(conf, s, "slow_latency", c->slow_latency_ms,
+                                          SLOW_LATENCY_MS_MIN, SLOW_S_MAX * 1000ull);
+    c->slow_rest_ms = conf_duration_ms(conf, s, "slow_rest", c->slow_rest_ms, SLOW_REST_MS_MIN,
+                                       SLOW_S_MAX * 1000ull);
     c->session_timeout_ms =
         conf_duration_ms(conf, s, "session_timeout", c->session_timeout_ms,
                          SESSION_TIMEOUT_S_MIN * 1000ull, SESSION_TIMEOUT_S_MAX * 1000ull);

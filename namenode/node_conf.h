@@ -22,6 +22,7 @@ struct node_conf {
     struct raft_conf founders; /* `namenodes`: all are voters, uuids not known */
     bool read_lease;
     uint32_t rebalance_moves;
+    uint64_t slow_after_ms, slow_latency_ms, slow_rest_ms; /* see pg_mgr_options */
     uint64_t session_timeout_ms;
     uint64_t heartbeat_ms;
     uint64_t election_ms; /* a follower waits between this and twice this */

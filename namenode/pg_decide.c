@@ -2,6 +2,9 @@
 #include "common/compiler.h"
 #include "namenode/pg_mgr_impl.h"
 
+/* Never fewer good copies for mere slowness. */
+static const uint32_t min_without_slow = 2;
+
 enum health { HEALTH_UNKNOWN, HEALTH_ALIVE, HEALTH_DEAD };
 
 /* An accusation by a neighbour counts as silence for this long if the accused isn't heard again. */
@@ -161,6 +164,30 @@ static bool drop_accused_member(struct pg_mgr *m, struct pg *p, uint64_t now_ns,
     return true;
 }
 
+/*
+ * Who is kept out for its slowness leaves each PG that goes on with two good copies without it: a slow
+ * copy is better than one too few. Where it is one of two, another joins first if it can.
+ */
+static bool drop_slow_member(const struct pg_mgr *m, const struct pg *p, uint64_t now_ns,
+                             struct pg_rec *next)
+{
+    for (uint32_t i = 0; i < next->member_count; i++) {
+        const struct target *t = pg_target_find(m, next->members[i].target);
+        uint32_t others = 0;
+
+        if (t == NULL || !t->slow.out.is_out || next->members[i].state == PG_OFFLINE)
+            continue;
+        for (uint32_t k = 0; k < next->member_count; k++)
+            others += k != i && next->members[k].state == PG_SERVING &&
+                      pg_member_health(m, p, k, now_ns) == HEALTH_ALIVE;
+        if (others < MAX(min_without_slow, p->rec.min_write))
+            continue;
+        next->members[i].state = PG_OFFLINE;
+        return true;
+    }
+    return false;
+}
+
 static bool same_boot(uint64_t a, uint64_t b)
 {
     return a >> 32 == b >> 32;
@@ -271,11 +298,12 @@ static bool join_spare(struct pg_rec *next, uint32_t slot, struct target *spare)
     return true;
 }
 
-/* A member may come back also to a target that is being drained: it lacks least. */
+/* A member may come back also to a target that is being drained: it lacks least. Who is kept out for
+ * its slowness may where it is needed: see drop_slow_member(). */
 static bool can_return(const struct pg_mgr *m, const struct pg *p, const struct target *t)
 {
     return t != NULL && (t->usable || t->draining) && pg_mgr_target_alive(m, t->id) &&
-           pg_has_room_to_join(m, &p->rec, t);
+           (!t->slow.out.is_out || !pg_is_writable(&p->rec)) && pg_has_room_to_join(m, &p->rec, t);
 }
 
 /*
@@ -436,8 +464,9 @@ static bool decide(struct pg_mgr *m, struct pg *p, uint64_t now_ns, struct pg_re
     if (must_wait_for_silent(m, p, now_ns))
         return false;
     return drop_dead_members(m, p, now_ns, next) || drop_accused_member(m, p, now_ns, next) ||
-           promote_synced(m, p, now_ns, next) || drop_surplus(m, p, next) ||
-           add_joiner(m, p, now_ns, next) || begin_move(m, p, now_ns, next);
+           drop_slow_member(m, p, now_ns, next) || promote_synced(m, p, now_ns, next) ||
+           drop_surplus(m, p, next) || add_joiner(m, p, now_ns, next) ||
+           begin_move(m, p, now_ns, next);
 }
 
 bool pg_decide(struct pg_mgr *m, struct pg *p, uint64_t now_ns, struct pg_rec *next)

@@ -17,6 +17,10 @@ void pg_mgr_options_init(struct pg_mgr_options *o)
         .hush_percent = 30,
         .cold_wait_ns = 5000000000ULL,
         .replace_ns = 60000000000ULL,
+        .slow_after_ns = 30000000000ULL,
+        .slow_ns = 1000000000ULL,
+        .slow_rest_ns = 300000000000ULL,
+        .slow_factor = 10,
         .tick_gap_ns = 500000000ULL,
         .balance_after_ns = 10000000000ULL,
         .moves_at_once = 2,
@@ -133,6 +137,7 @@ void pg_mgr_heard(struct pg_mgr *m, uint32_t target, uint64_t incarnation, uint6
         t->accuser_count = 0; /* A new process: the old one's sins are over. */
         t->upheld_ns = 0;
         t->failed = false;
+        pg_slow_restarted(t);
     }
     t->heard_incarnation = incarnation;
     t->heard_ns = now_ns;
@@ -436,6 +441,7 @@ size_t pg_mgr_tick(struct pg_mgr *m, uint64_t now_ns, struct pg_rec *out, size_t
         m->since_ns = now_ns; /* We stood still ourselves: nobody's silence counts from before. */
     m->last_tick_ns = now_ns;
     m->is_hush = is_hush(m, now_ns);
+    pg_slow_judge(m, now_ns);
     pg_place_count(m, now_ns);
     for (uint32_t serving = 0; serving <= REC_PG_MEMBERS_MAX; serving++)
         n += decide_those_with(m, serving, now_ns, out + n, max - n);

@@ -49,6 +49,13 @@ struct pg_mgr_options {
     uint64_t cold_wait_ns;     /* after a total failure: wait for more members; 5 s */
     uint64_t replace_ns;       /* OFFLINE for this long: a spare takes its place; 60 s */
     uint64_t balance_after_ns; /* all PGs whole for this long: copies move for balance; 10 s */
+    /*
+     * Fail-slow: who takes longer than slow_ns, and slow_factor times as long as its peers, for
+     * slow_after_ns, is taken out; one a minute. It may come back after slow_rest_ns, and after twice
+     * as long each time that it happens again. 30 s (0: nobody is), 1 s, 10, 5 min.
+     */
+    uint64_t slow_after_ns, slow_ns, slow_rest_ns;
+    uint32_t slow_factor;
     uint64_t
         tick_gap_ns; /* a leader that itself stood still this long starts counting anew; 500 ms */
     uint32_t moves_at_once;    /* PGs that move for balance at the same time; 2, 0: none do */
@@ -81,6 +88,23 @@ void pg_mgr_set_awaited(struct pg_mgr *m, uint32_t target, bool awaited);
 void pg_mgr_set_full(struct pg_mgr *m, uint32_t target, bool full);
 /* A disk failed: never a source, never a member again until the state machine says otherwise. */
 void pg_mgr_failed(struct pg_mgr *m, uint32_t target);
+/*
+ * How long 99 of 100 operations took: on the target itself, its disk and its process, as it says
+ * (0: nothing to tell); and as `by`, its predecessor where it was the last of the chain, saw it
+ * answer. It counts for some seconds.
+ */
+void pg_mgr_own_latency(struct pg_mgr *m, uint32_t target, uint64_t p99_ns, uint64_t now_ns);
+void pg_mgr_link_latency(struct pg_mgr *m, uint32_t by, uint32_t target, uint64_t p99_ns,
+                         uint64_t now_ns);
+/* Whether it is kept out for its slowness, and why. */
+struct pg_slowness {
+    bool is_out;
+    unsigned times;    /* that it was taken out, lately */
+    uint64_t p99_ns;   /* that it was taken out for, */
+    uint64_t peers_ns; /* and the median of the others then */
+    uint64_t left_ns;  /* in so long it may come back, unless it is slow still */
+};
+void pg_mgr_slowness(const struct pg_mgr *m, uint32_t target, struct pg_slowness *ret_slowness);
 /* A chain neighbour complains about that incarnation. */
 void pg_mgr_accused(struct pg_mgr *m, uint32_t by, uint32_t target, uint64_t incarnation,
                     uint64_t now_ns);

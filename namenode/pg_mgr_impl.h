@@ -1,6 +1,6 @@
 /*
- * The inside of pg_mgr, shared by its three files: what is known (pg_mgr.c), what follows for one
- * PG (pg_decide.c), and which target is the best for a place (pg_place.c).
+ * The inside of pg_mgr, shared by its files: what is known (pg_mgr.c), what follows for one PG
+ * (pg_decide.c), which target is the best for a place (pg_place.c), and who is too slow (pg_slow.c).
  */
 #ifndef NAMENODE_PG_MGR_IMPL_H
 #define NAMENODE_PG_MGR_IMPL_H
@@ -9,12 +9,27 @@
 
 #include "namenode/pg_mgr.h"
 
-enum { ACCUSERS_MAX = 8 };
+enum { ACCUSERS_MAX = 8, WITNESSES_MAX = 8 };
 
 struct accuser {
     uint32_t by;
     uint64_t since_ns, at_ns; /* first, last */
     bool is_turned; /* `by` said nothing: what it was accused of counts against this one */
+};
+
+/* See pg_slow.c. */
+struct slow_state {
+    uint64_t own_ns, own_at_ns; /* what it says itself; at 0: nothing */
+    struct witness {
+        uint32_t by;
+        uint64_t p99_ns, at_ns;
+    } witnesses[WITNESSES_MAX];
+    uint32_t witness_count;
+    uint64_t now_ns;   /* what is held to be true in this tick; 0: not known */
+    uint64_t since_ns; /* too slow since then; 0: not */
+    struct pg_slowness out;
+    uint64_t until_ns; /* it is out until then */
+    uint64_t back_ns;  /* when it was let in again; 0: never taken out */
 };
 
 struct target {
@@ -39,6 +54,8 @@ struct target {
     bool sentenced;     /* the accusations have led to a proposal in this tick */
     uint32_t upheld;    /* a target that was sentenced because this one accused it, */
     uint64_t upheld_ns; /* and when that was last; 0: never */
+
+    struct slow_state slow;
 
     uint32_t syncing_count;        /* PGs in which it is SYNCING: recounted at each tick */
     uint32_t shared;               /* scratch of planning: PGs with those that are chosen */
@@ -76,6 +93,7 @@ struct pg_mgr {
 
     /* Of this tick: */
     bool is_hush;            /* so many fell silent at once that silence says nothing */
+    uint64_t slow_out_ns;    /* when somebody was last taken out for slowness; 0: never */
     uint32_t moves;          /* PGs that have more copies than they need, or are getting them */
     uint64_t whole_since_ns; /* since when every PG has all its copies; 0: not */
     uint64_t load_sum;   /* memberships of usable targets that are alive (moves count as done), */
@@ -93,6 +111,12 @@ bool pg_decide(struct pg_mgr *m, struct pg *p, uint64_t now_ns, struct pg_rec *n
 
 /* All that served last were removed by an operator: nobody is left to wait for. */
 bool pg_is_bereft(const struct pg_mgr *m, const struct pg_rec *r);
+
+/* ---- pg_slow.c ---- */
+/* Who is too slow, and who may be back, as of this tick. */
+void pg_slow_judge(struct pg_mgr *m, uint64_t now_ns);
+/* Another process: it gets its chance, but what was is not forgotten. */
+void pg_slow_restarted(struct target *t);
 
 /* ---- pg_place.c ---- */
 /* Counts what each target has, at the start of a tick. */

@@ -25,7 +25,8 @@ bool pg_has_room_to_join(const struct pg_mgr *m, const struct pg_rec *r, const s
 
 static bool can_join(const struct pg_mgr *m, const struct pg_rec *r, const struct target *t)
 {
-    return t->usable && pg_mgr_target_alive(m, t->id) && pg_has_room_to_join(m, r, t);
+    return t->usable && !t->slow.out.is_out && pg_mgr_target_alive(m, t->id) &&
+           pg_has_room_to_join(m, r, t);
 }
 
 /* Has a member, but for the one in this slot, the same rack? Who has not told its rack is alone. */
@@ -113,6 +114,8 @@ static bool is_worse(const struct pg_mgr *m, const struct pg_rec *r, uint32_t a_
 
     if (a->usable != b->usable)
         return b->usable;
+    if (a->slow.out.is_out != b->slow.out.is_out)
+        return a->slow.out.is_out;
     if (a_shares != b_shares)
         return a_shares;
     return (uint64_t)a->pg_count * b->weight >= (uint64_t)b->pg_count * a->weight;
@@ -281,7 +284,7 @@ static struct target *pick_target(struct pg_mgr *m, const struct pg_rec *r)
     struct target *t, *t_next, *best = NULL;
 
     HASH_ITER (hh, m->targets, t, t_next) {
-        if (!t->usable || t->full || !pg_mgr_target_alive(m, t->id) ||
+        if (!t->usable || t->full || t->slow.out.is_out || !pg_mgr_target_alive(m, t->id) ||
             host_in_use(m, r, UINT32_MAX, t->host))
             continue;
         if (best == NULL || is_better_for_new(m, r, t, best))

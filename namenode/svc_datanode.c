@@ -382,6 +382,7 @@ static void take_heartbeat(struct svc_datanode *s, struct datanode *n,
             continue;
         target_state_take(t, m->targets[i]);
         pg_mgr_heard(s->mgr, t->target, n->incarnation, n->heard_ns);
+        pg_mgr_own_latency(s->mgr, t->target, t->p99_us * 1000, n->heard_ns);
         if (m->targets[i]->failed) {
             if (!t->failed)
                 log_error("a target failed and leaves its placement groups",
@@ -392,6 +393,7 @@ static void take_heartbeat(struct svc_datanode *s, struct datanode *n,
     }
     for (size_t i = 0; i < m->n_pgs; i++)
         take_pg_report(s, n, m->pgs[i]);
+    datanodes_take_links(&s->dn, s->mgr, n, m);
     if (m->surveyed)
         pg_survey_take(s->survey, n, m);
     for (size_t i = 0; i < m->n_accusations; i++) {
@@ -601,6 +603,7 @@ static void decide(void *ctx)
         return;
     tell_mgr(s);
     n = pg_mgr_tick(s->mgr, now_ns(s), out, PROPOSALS_AT_ONCE);
+    datanodes_tell_slow(&s->dn, s->mgr);
     for (size_t i = 0; i < n; i++)
         propose_epoch(s, &out[i]);
     n = pg_survey_tick(s->survey, &s->dn, now_ns(s), out, PROPOSALS_AT_ONCE);
@@ -704,12 +707,16 @@ static int add_pg(void *ctx, const struct pg_rec *rec)
 static void serving(void *self, uint64_t term)
 {
     struct svc_datanode *s = self;
+    const struct node_conf *conf = services_conf(s->all);
     struct pg_mgr_options o;
     struct cluster_rec cluster;
 
     (void)term;
     pg_mgr_options_init(&o);
-    o.moves_at_once = services_conf(s->all)->rebalance_moves;
+    o.moves_at_once = conf->rebalance_moves;
+    o.slow_after_ns = conf->slow_after_ms * CLOCK_NS_PER_MS;
+    o.slow_ns = conf->slow_latency_ms * CLOCK_NS_PER_MS;
+    o.slow_rest_ns = conf->slow_rest_ms * CLOCK_NS_PER_MS;
     if (fsm_cluster(node_fsm(s->node), &cluster) == 0) {
         o.copies = cluster.copies;
         o.min_write = cluster.min_write;

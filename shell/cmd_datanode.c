@@ -74,21 +74,36 @@ static unsigned pgs_of(const json_t *report, json_int_t target)
     return n;
 }
 
+/* ", 1.5 s where others take 5 ms, back in 4 min at the earliest" */
+static void slow_text(const json_t *t, char *out, size_t size)
+{
+    const json_t *s = json_object_get(t, "slow");
+    char p99[STR_SIZE_MAX], peers[STR_SIZE_MAX], left[STR_SIZE_MAX];
+
+    out[0] = '\0';
+    if (json_is_object(s))
+        (void)snprintf(out, size, ", %s where others take %s, back in %s at the earliest",
+                       str_duration((uint64_t)report_number(s, "p99_us") / 1000, p99),
+                       str_duration((uint64_t)report_number(s, "peers_us") / 1000, peers),
+                       str_duration((uint64_t)report_number(s, "left_s") * 1000, left));
+}
+
 /* "active", "drained", "silent, maintenance for 40 min" */
 static void state_text(const json_t *t, unsigned pgs, char *out, size_t size)
 {
     int64_t left_ns =
         (int64_t)report_number(t, "maintenance_until_ns") - clock_wall_ns(clock_system());
     const char *state = report_text(t, "state");
-    char left[STR_SIZE_MAX];
+    char left[STR_SIZE_MAX], slow[160];
 
+    slow_text(t, slow, sizeof(slow));
     if (strcmp(state, "draining") == 0 && pgs == 0)
         state = "drained";
     if (left_ns > 0)
-        (void)snprintf(out, size, "%s, maintenance for %s", state,
+        (void)snprintf(out, size, "%s%s, maintenance for %s", state, slow,
                        str_duration((uint64_t)left_ns / 1000000, left));
     else
-        (void)snprintf(out, size, "%s", state);
+        (void)snprintf(out, size, "%s%s", state, slow);
 }
 
 /* "scrub 43%, last pass 3 d ago": how far the reading of all data is, and when it was done last. */
@@ -121,7 +136,7 @@ static void print_target(const json_t *report, const json_t *t)
     uint64_t total = (uint64_t)report_number(t, "bytes_total");
     uint64_t used = total - MIN((uint64_t)report_number(t, "bytes_free"), total);
     unsigned pgs = pgs_of(report, report_number(t, "target"));
-    char used_text[STR_SIZE_MAX], total_text[STR_SIZE_MAX], state[96], space[80], scrub[80];
+    char used_text[STR_SIZE_MAX], total_text[STR_SIZE_MAX], state[320], space[80], scrub[80];
     char place[160];
 
     if (total == 0)

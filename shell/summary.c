@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "common/compiler.h"
+#include "common/strutil.h"
 #include "shell/report.h"
 
 static void PRINTF_LIKE(2, 3) problem(struct summary *s, const char *fmt, ...)
@@ -167,6 +168,20 @@ static void bad_problems(const json_t *bad, struct summary *s)
     }
 }
 
+static void slow_problem(const json_t *t, struct summary *s)
+{
+    const json_t *slow = json_object_get(t, "slow");
+    char p99[STR_SIZE_MAX], peers[STR_SIZE_MAX], left[STR_SIZE_MAX];
+
+    problem(s,
+            "target %" JSON_INTEGER_FORMAT " (datanode %s, %s) is kept out for its slowness: %s "
+            "where others take %s; it may be back in %s, or at once if it is restarted",
+            report_number(t, "target"), report_text(t, "node"), report_text(t, "addr"),
+            str_duration((uint64_t)report_number(slow, "p99_us") / 1000, p99),
+            str_duration((uint64_t)report_number(slow, "peers_us") / 1000, peers),
+            str_duration((uint64_t)report_number(slow, "left_s") * 1000, left));
+}
+
 static void target_problems(const json_t *targets, struct summary *s)
 {
     for (size_t i = 0; i < json_array_size(targets); i++) {
@@ -183,6 +198,8 @@ static void target_problems(const json_t *targets, struct summary *s)
             problem(s, "target %" JSON_INTEGER_FORMAT " (datanode %s, %s) %s",
                     report_number(t, "target"), report_text(t, "node"), report_text(t, "addr"),
                     state[0] == 's' ? "is silent" : "has failed: its disk");
+        else if (strcmp(state, "slow") == 0)
+            slow_problem(t, s);
         else if (report_number(t, "bytes_free") < report_number(t, "bytes_total") / 10)
             problem(s,
                     "target %" JSON_INTEGER_FORMAT " (datanode %s, %s) is nearly full: no new data "

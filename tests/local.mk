@@ -44,6 +44,16 @@ TESTS += tests/unit/datanode/test_chain_dedup
 tests_unit_datanode_test_chain_dedup_CFLAGS = $(TEST_CFLAGS)
 tests_unit_datanode_test_chain_dedup_LDADD = libdatanode.la $(CMOCKA_LIBS)
 
+check_PROGRAMS += tests/unit/datanode/test_pace
+TESTS += tests/unit/datanode/test_pace
+tests_unit_datanode_test_pace_CFLAGS = $(TEST_CFLAGS)
+tests_unit_datanode_test_pace_LDADD = libdnservice.la $(CMOCKA_LIBS)
+
+check_PROGRAMS += tests/unit/datanode/test_copying
+TESTS += tests/unit/datanode/test_copying
+tests_unit_datanode_test_copying_CFLAGS = $(TEST_CFLAGS)
+tests_unit_datanode_test_copying_LDADD = libdnservice.la $(CMOCKA_LIBS)
+
 check_PROGRAMS += tests/unit/datanode/test_join
 TESTS += tests/unit/datanode/test_join
 tests_unit_datanode_test_join_CFLAGS = $(TEST_CFLAGS)
@@ -99,6 +109,11 @@ check_PROGRAMS += tests/unit/libdfs/test_dirty
 TESTS += tests/unit/libdfs/test_dirty
 tests_unit_libdfs_test_dirty_CFLAGS = $(TEST_CFLAGS)
 tests_unit_libdfs_test_dirty_LDADD = libdfs_core.la $(CMOCKA_LIBS)
+
+check_PROGRAMS += tests/unit/libdfs/test_hedge
+TESTS += tests/unit/libdfs/test_hedge
+tests_unit_libdfs_test_hedge_CFLAGS = $(TEST_CFLAGS)
+tests_unit_libdfs_test_hedge_LDADD = libdfs_core.la $(CMOCKA_LIBS)
 
 check_PROGRAMS += tests/unit/libdfs/test_extent
 TESTS += tests/unit/libdfs/test_extent
@@ -199,6 +214,11 @@ check_PROGRAMS += tests/unit/common/test_loop
 TESTS += tests/unit/common/test_loop
 tests_unit_common_test_loop_CFLAGS = $(TEST_CFLAGS)
 tests_unit_common_test_loop_LDADD = libcommon.la $(CMOCKA_LIBS)
+
+check_PROGRAMS += tests/unit/common/test_latency
+TESTS += tests/unit/common/test_latency
+tests_unit_common_test_latency_CFLAGS = $(TEST_CFLAGS)
+tests_unit_common_test_latency_LDADD = libcommon.la $(CMOCKA_LIBS)
 
 check_PROGRAMS += tests/unit/common/test_metrics
 TESTS += tests/unit/common/test_metrics
@@ -375,6 +395,11 @@ check_PROGRAMS += tests/unit/namenode/test_pg_mgr
 TESTS += tests/unit/namenode/test_pg_mgr
 tests_unit_namenode_test_pg_mgr_CFLAGS = $(TEST_CFLAGS)
 tests_unit_namenode_test_pg_mgr_LDADD = libpgmgr.la $(CMOCKA_LIBS)
+
+check_PROGRAMS += tests/unit/namenode/test_pg_slow
+TESTS += tests/unit/namenode/test_pg_slow
+tests_unit_namenode_test_pg_slow_CFLAGS = $(TEST_CFLAGS)
+tests_unit_namenode_test_pg_slow_LDADD = libpgmgr.la $(CMOCKA_LIBS)
 
 check_PROGRAMS += tests/unit/namenode/test_pg_moves
 TESTS += tests/unit/namenode/test_pg_moves

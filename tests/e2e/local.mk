@@ -34,6 +34,7 @@ E2E_TESTS = \
 	tests/e2e/powerfail.sh \
 	tests/e2e/programs.sh \
 	tests/e2e/shell.sh \
+	tests/e2e/slow.sh \
 	tests/e2e/smoke.sh \
 	tests/e2e/threads.sh \
 	tests/e2e/two_mounts.sh

@@ -112,6 +112,9 @@ static void on_heartbeat(struct cluster *c, struct conn *conn, const struct rpc_
             n->synced_epoch = m->pgs[i]->epoch;
     }
     n->failed_target = m->targets[0]->failed;
+    n->own_p99_us = m->targets[0]->p99_us;
+    for (size_t i = 0; i < m->n_links; i++)
+        n->link_p99_us[m->links[i]->target - 1] = m->links[i]->p99_us;
     conn_reply(conn, f->header.type, f->header.rpc_id, &reply.base, NULL);
     dfs__heartbeat_request__free_unpacked(m, NULL);
 }

@@ -23,6 +23,7 @@ struct node {
     unsigned heartbeats, accusations;
     uint64_t synced_epoch;
     bool failed_target;
+    uint64_t own_p99_us, link_p99_us[NODES]; /* as told, of the targets that it sends to */
 };
 
 struct cluster {

@@ -599,6 +599,34 @@ static void a_clients_token_is_for_reading_and_writing_alone(void **state)
     }
 }
 
+static bool tail_is_timed(struct cluster *c, void *ctx)
+{
+    (void)ctx;
+    return c->nodes[1].link_p99_us[2] != 0 && c->nodes[0].own_p99_us != 0 &&
+           c->nodes[2].own_p99_us != 0;
+}
+
+/* What a head waits for may be anybody's fault, and says nothing of the one behind it. */
+static void how_late_the_tail_is_is_told_by_the_one_before_it(void **state)
+{
+    struct cluster *c = *state;
+    unsigned told;
+
+    assert_int_equal(write_at(c, 0, 0, "12345678", 8), 0);
+    assert_true(wait_for(c, tail_is_timed, NULL));
+    told = c->nodes[0].heartbeats;
+    while (c->nodes[0].heartbeats < told + 2)
+        loop_run_once(c->loop, true);
+    assert_int_equal(c->nodes[0].link_p99_us[1], 0);
+    assert_int_equal(c->nodes[0].link_p99_us[2], 0);
+    /* Without the last the second is. */
+    configure(c, "0S 1S");
+    assert_true(wait_for(c, all_know_epoch, NULL));
+    assert_int_equal(write_at(c, 0, 8, "12345678", 8), 0);
+    while (c->nodes[0].link_p99_us[1] == 0)
+        loop_run_once(c->loop, true);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -614,6 +642,8 @@ int main(void)
                                         teardown),
         cmocka_unit_test_setup_teardown(others_than_the_head_say_who_it_is, setup, teardown),
         cmocka_unit_test_setup_teardown(a_dead_tail_is_accused_and_writes_go_on_without_it, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(how_late_the_tail_is_is_told_by_the_one_before_it, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(a_dead_middle_costs_only_its_own_place, setup, teardown),
         cmocka_unit_test_setup_teardown(a_joiner_is_not_misled_by_equal_crcs, setup, teardown),

@@ -47,7 +47,8 @@ enum {
     FSM_FORMAT_USAGE = 2,  /* counters of directories, quotas, rm -r, maintenance, racks */
     FSM_FORMAT_MARKS = 3,  /* marks of truncations have a version */
     FSM_FORMAT_VALUES = 4, /* values have a version (fsm_value.h) */
-    FSM_FORMAT = FSM_FORMAT_VALUES,
+    FSM_FORMAT_REPAIR = 6, /* RepairOp */
+    FSM_FORMAT = FSM_FORMAT_REPAIR,
 };
 /* The chunk index has 32 bits. Past it: EFBIG. */
 #define FSM_FILE_SIZE_MAX FILE_SIZE_MAX

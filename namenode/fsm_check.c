@@ -58,6 +58,8 @@ uint32_t fsm_format_of(const Dfs__MetaRequest *req)
         return req->trunc_done->version != 0 ? FSM_FORMAT_MARKS : FSM_FORMAT_FIRST;
     case DFS__META_REQUEST__OP_CONVERT:
         return FSM_FORMAT_VALUES;
+    case DFS__META_REQUEST__OP_REPAIR:
+        return FSM_FORMAT_REPAIR;
     default:
         return FSM_FORMAT_FIRST;
     }

@@ -9,8 +9,7 @@
 #include "namenode/fsm_ops.h"
 #include "namenode/mutants.h"
 
-static void chunk_to_garbage(struct tx *tx, uint64_t ino, uint32_t index,
-                             const struct chunk_rec *chunk)
+void chunk_to_garbage(struct tx *tx, uint64_t ino, uint32_t index, const struct chunk_rec *chunk)
 {
     struct chunk_owner_rec owner = {.ino = ino, .index = index};
     uint8_t bytes[REC_BYTES_MAX];

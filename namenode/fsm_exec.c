@@ -86,6 +86,8 @@ fsm_op_fn fsm_op_of(const Dfs__MetaRequest *req)
         return op_format;
     case DFS__META_REQUEST__OP_CONVERT:
         return op_convert;
+    case DFS__META_REQUEST__OP_REPAIR:
+        return op_repair;
     case DFS__META_REQUEST__OP__NOT_SET:
     case DFS__META_REQUEST__OP_LOOKUP:
     case DFS__META_REQUEST__OP_GETATTR:

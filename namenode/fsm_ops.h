@@ -63,6 +63,12 @@ int op_gc_done(struct tx *tx, const Dfs__MetaRequest *req, Dfs__MetaReply *reply
 int chunk_refs(struct tx *tx, uint64_t ino, uint32_t first, uint32_t count,
                Dfs__ChunkRef ***ret_refs, size_t *ret_count);
 
+/* Out of a map (that is the caller's) into the garbage queue of its group. */
+void chunk_to_garbage(struct tx *tx, uint64_t ino, uint32_t index, const struct chunk_rec *chunk);
+
+/* fsm_repair.c */
+int op_repair(struct tx *tx, const Dfs__MetaRequest *req, Dfs__MetaReply *reply);
+
 /* fsm_commit.c */
 int op_commit(struct tx *tx, const Dfs__MetaRequest *req, Dfs__MetaReply *reply);
 

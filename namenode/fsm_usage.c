@@ -13,7 +13,7 @@ static bool is_kept(const struct tx *tx)
 
 /* ---- records ---- */
 
-static bool is_zero(const struct usage_rec *rec)
+bool usage_rec_is_zero(const struct usage_rec *rec)
 {
     return rec->files == 0 && rec->dirs == 0 && rec->bytes == 0 && rec->quota_inodes == 0 &&
            rec->quota_bytes == 0;
@@ -404,7 +404,7 @@ static void node_put(struct tx *tx, const struct usage_node *n)
     struct key k;
 
     key_id64(&k, 'U', n->ino);
-    if (!is_zero(&n->rec))
+    if (!usage_rec_is_zero(&n->rec))
         tx_put(tx, &k, bytes, usage_rec_encode(&n->rec, bytes));
     else if (n->is_stored)
         tx_delete(tx, &k);

@@ -66,6 +66,9 @@ void usage_write_out(struct tx *tx);
 /* Forgets what the batch has gathered. */
 void usage_reset(struct tx *tx);
 
+/* Such a record is not stored. */
+bool usage_rec_is_zero(const struct usage_rec *rec);
+
 /* For reads: the record as the last batch left it, zeros where there is none. */
 int usage_get(struct tx *tx, uint64_t dir, struct usage_rec *ret_rec);
 

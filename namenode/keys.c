@@ -91,6 +91,12 @@ void key_restored(struct key *k)
     k->b[k->len++] = 'r';
 }
 
+void key_repair(struct key *k)
+{
+    key_kind(k, 'Z');
+    k->b[k->len++] = 'f';
+}
+
 uint64_t key_get_u64(const uint8_t *p)
 {
     uint64_t v = 0;

@@ -10,7 +10,7 @@
  *   N session      session                  R session seq  answer kept for a retry
  *   n uuid         session of a client      P pg           placement group
  *   T target       target                   t uuid         target of a disk
- *   A replica      namenode                 Z state | cluster | restored
+ *   A replica      namenode                 Z state | cluster | restored | repair
  *   U ino          what lies below a dir    K ino parent   names of a file in a directory
  */
 #ifndef NAMENODE_KEYS_H
@@ -50,6 +50,7 @@ void key_kind(struct key *k, char kind);
 void key_state(struct key *k);
 void key_cluster(struct key *k);
 void key_restored(struct key *k);
+void key_repair(struct key *k);
 
 /* Ids out of a key; the caller has checked its length. */
 uint64_t key_get_u64(const uint8_t *p);

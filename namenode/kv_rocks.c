@@ -46,6 +46,12 @@ struct kv_rocks {
     rocksdb_writeoptions_t *write_options;
     rocksdb_readoptions_t *read_options, *persisted_options;
     rocksdb_writebatch_t *batch;
+
+    unsigned view_count;
+    bool is_closed; /* the last view takes the rest with it */
+    /* Of a view: db is that of its store. */
+    struct kv_rocks *of;
+    const rocksdb_snapshot_t *snapshot;
 };
 
 struct rocks_iter {
@@ -228,6 +234,10 @@ static int rocks_iter_new(struct kv *kv, const void *prefix, size_t len, struct 
     i->it.ops = &rocks_iter_ops;
     i->k = k;
     i->options = rocksdb_readoptions_create();
+    if (k->snapshot) {
+        rocksdb_readoptions_set_snapshot(i->options, k->snapshot);
+        rocksdb_readoptions_set_fill_cache(i->options, 0);
+    }
     if (len > 0)
         memcpy(i->end, prefix, len);
     while (len > 0 && i->end[len - 1] == UINT8_MAX)
@@ -241,10 +251,8 @@ static int rocks_iter_new(struct kv *kv, const void *prefix, size_t len, struct 
     return 0;
 }
 
-static void rocks_close(struct kv *kv)
+static void store_close(struct kv_rocks *k)
 {
-    struct kv_rocks *k = CONTAINER_OF(kv, struct kv_rocks, kv);
-
     if (k->db)
         rocksdb_close(k->db);
     rocksdb_writebatch_destroy(k->batch);
@@ -256,6 +264,15 @@ static void rocks_close(struct kv *kv)
     free(k);
 }
 
+static void rocks_close(struct kv *kv)
+{
+    struct kv_rocks *k = CONTAINER_OF(kv, struct kv_rocks, kv);
+
+    k->is_closed = true;
+    if (k->view_count == 0)
+        store_close(k);
+}
+
 static const struct kv_ops rocks_ops = {
     .get = rocks_get,
     .value_done = rocks_value_done,
@@ -265,6 +282,68 @@ static const struct kv_ops rocks_ops = {
     .iter_new = rocks_iter_new,
     .close = rocks_close,
 };
+
+/* ---- a view ---- */
+
+static int view_refuses_write(struct kv *kv, const struct kv_batch *b)
+{
+    (void)kv;
+    (void)b;
+    return -EROFS;
+}
+
+static int view_refuses_flush(struct kv *kv, bool wait)
+{
+    (void)kv;
+    (void)wait;
+    return -EROFS;
+}
+
+static int view_refuses_checkpoint(struct kv *kv, const char *dir)
+{
+    (void)kv;
+    (void)dir;
+    return -EROFS;
+}
+
+static void view_close(struct kv *kv)
+{
+    struct kv_rocks *v = CONTAINER_OF(kv, struct kv_rocks, kv), *of = v->of;
+
+    rocksdb_release_snapshot(of->db, v->snapshot);
+    rocksdb_readoptions_destroy(v->read_options);
+    of->kv.is_damaged = of->kv.is_damaged || kv->is_damaged;
+    free(v);
+    if (--of->view_count == 0 && of->is_closed)
+        store_close(of);
+}
+
+static const struct kv_ops view_ops = {
+    .get = rocks_get,
+    .value_done = rocks_value_done,
+    .write = view_refuses_write,
+    .flush = view_refuses_flush,
+    .checkpoint = view_refuses_checkpoint,
+    .iter_new = rocks_iter_new,
+    .close = view_close,
+};
+
+int kv_rocks_view(struct kv *kv, struct kv **ret_view)
+{
+    struct kv_rocks *k = CONTAINER_OF(kv, struct kv_rocks, kv), *v = MEM_NEW(struct kv_rocks);
+
+    v->kv.ops = &view_ops;
+    v->of = k;
+    v->db = k->db;
+    v->snapshot = rocksdb_create_snapshot(k->db);
+    v->read_options = rocksdb_readoptions_create();
+    rocksdb_readoptions_set_snapshot(v->read_options, v->snapshot);
+    rocksdb_readoptions_set_fill_cache(v->read_options, 0);
+    v->persisted_options = v->read_options;
+    k->view_count++;
+    *ret_view = &v->kv;
+    return 0;
+}
 
 /* One thread reads: few shards, so that each is large beside what it holds. */
 static rocksdb_cache_t *cache_new(uint64_t bytes)

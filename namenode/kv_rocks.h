@@ -22,6 +22,14 @@ struct kv_rocks_options {
  */
 int kv_rocks_open(const char *dir, const struct kv_rocks_options *options, struct kv **ret_kv);
 
+/*
+ * The store as it is at this moment, for one other thread to read while this one goes on; it takes some
+ * microseconds, and keeps what is removed meanwhile on the disk. Made and closed on the thread of the
+ * store, which may be closed before; that it found damage is then known to the store. Nothing can be
+ * written to it.
+ */
+int kv_rocks_view(struct kv *kv, struct kv **ret_view);
+
 /* How all of a store is read. */
 struct kv_rocks_verify {
     uint64_t rate_bytes;     /* keys and values, a second at most; 0: as fast as it goes */

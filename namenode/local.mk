@@ -1,11 +1,14 @@
 # What namenode/ builds.
 
 # The metadata state machine and its store.
-FSM_SOURCES = namenode/arena.c namenode/arena.h namenode/fsm.c namenode/fsm.h \
+FSM_SOURCES = namenode/arena.c namenode/arena.h namenode/fsck.c namenode/fsck.h \
+	namenode/fsck_impl.h namenode/fsck_chunks.c namenode/fsck_links.c namenode/fsck_names.c namenode/fsck_tree.c \
+	namenode/fsck_words.c namenode/fsm.c namenode/fsm.h \
 	namenode/fsm_check.c namenode/fsm_chunk.c namenode/fsm_cluster.c namenode/fsm_commit.c \
 	namenode/fsm_dir.c namenode/fsm_exec.c namenode/fsm_impl.h namenode/fsm_inode.c \
 	namenode/fsm_list.c namenode/fsm_ops.h namenode/fsm_quota.c namenode/fsm_quota.h \
-	namenode/fsm_read.c namenode/fsm_rename.c \
+	namenode/fsm_read.c namenode/fsm_rename.c namenode/fsm_repair.c namenode/fsm_repair.h \
+	namenode/fsm_repair_chunks.c namenode/fsm_repair_names.c \
 	namenode/fsm_session.c namenode/fsm_tree.c namenode/fsm_tx.c namenode/fsm_tx.h \
 	namenode/fsm_usage.c namenode/fsm_usage.h namenode/fsm_value.c namenode/fsm_value.h \
 	namenode/fsm_xattr.c \
@@ -51,7 +54,7 @@ libnamenode_la_SOURCES = namenode/cluster_view.c namenode/cluster_view.h namenod
 	namenode/service.c namenode/service.h namenode/sessions.c namenode/sessions.h \
 	namenode/space_view.c namenode/space_view.h \
 	namenode/snap_files.c namenode/snap_files.h namenode/snap_receiver.c \
-	namenode/snap_sender.c namenode/svc_backup.c namenode/svc_datanode.c namenode/svc_datanode.h namenode/svc_map.c \
+	namenode/snap_sender.c namenode/svc_backup.c namenode/svc_datanode.c namenode/svc_datanode.h namenode/svc_fsck.c namenode/svc_map.c \
 	namenode/svc_map.h namenode/svc_meta.c namenode/svc_meta.h namenode/svc_raft.c \
 	namenode/svc_reaper.c namenode/svc_reaper.h namenode/svc_report.c namenode/svc_report.h \
 	namenode/svc_request.c namenode/svc_request.h namenode/svc_session.c \

@@ -27,6 +27,7 @@
 struct conn;
 struct fsm;
 struct fsm_event;
+struct kv;
 struct loop;
 struct node;
 struct node_conf;
@@ -170,6 +171,9 @@ int node_checkpoint(struct node *n, const char *dir, struct raft_point *ret_poin
  * the next start sets it aside; one without others goes on, with what there is. */
 void node_checkpoint_is_damaged(struct node *n, const struct raft_point *point);
 const char *node_path(struct node *n, const char *name);
+
+/* For svc_fsck.c: what is applied now, to be read on another thread (kv_rocks_view()). */
+int node_view(struct node *n, struct kv **ret_view);
 
 /* We lead and everything committed before us is applied: services may answer. */
 bool node_is_serving(const struct node *n);

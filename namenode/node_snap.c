@@ -33,6 +33,11 @@ int node_checkpoint(struct node *n, const char *dir, struct raft_point *ret_poin
     return r < 0 ? r : fsm_checkpoint(n->fsm, dir);
 }
 
+int node_view(struct node *n, struct kv **ret_view)
+{
+    return kv_rocks_view(n->kv, ret_view);
+}
+
 static void die_of_damage(void *ctx)
 {
     node_die(ctx, "read all of the metadata store", -EBADMSG);

@@ -607,6 +607,30 @@ static uint8_t state_version(uint32_t format)
     return format < STATE_2_FORMAT ? 1 : format < STATE_3_FORMAT ? 2 : STATE_VERSION;
 }
 
+size_t repair_rec_encode(const struct repair_rec *rec, uint8_t *out)
+{
+    struct writer w = writer_begin(out);
+
+    put(&w, rec->walk, 8);
+    put(&w, rec->next, 8);
+    put(&w, rec->last_index, 8);
+    return (size_t)(w.p - out);
+}
+
+int repair_rec_decode(const uint8_t *data, size_t len, struct repair_rec *ret_rec)
+{
+    struct reader r = reader_begin(data, len);
+    struct repair_rec rec = {0};
+
+    rec.walk = get64(&r);
+    rec.next = get64(&r);
+    rec.last_index = get64(&r);
+    if (reader_end(&r) < 0)
+        return -EBADMSG;
+    *ret_rec = rec;
+    return 0;
+}
+
 size_t state_rec_encode(const struct state_rec *rec, uint8_t *out)
 {
     struct writer w = writer_begin(out);

@@ -153,6 +153,12 @@ struct convert_pos {
     uint64_t ino_end; /* ...and those of inodes from here on, which began later */
 };
 
+/* Which repair comes next (RepairOp). */
+struct repair_rec {
+    uint64_t walk, next; /* the walk whose repairs these are, and the number of the next */
+    uint64_t last_index; /* of the entry that had the last one */
+};
+
 /* What changes with every batch; one record, written in the batch it describes. */
 struct state_rec {
     uint64_t index, term; /* of the last entry applied */
@@ -210,6 +216,8 @@ int value_decode(const uint8_t *data, size_t len, const uint8_t **ret_value, siz
 #define VALUE_KINDS "FLRXnt"
 bool value_is_kind(uint8_t kind);
 
+size_t repair_rec_encode(const struct repair_rec *rec, uint8_t *out);
+int repair_rec_decode(const uint8_t *data, size_t len, struct repair_rec *ret_rec);
 /* The hash stands at this offset of the bytes, so that it can be filled in last. */
 enum { STATE_REC_HASH_AT = 17 };
 /* The bytes are those of the release that brought the format, without the fields that came later. A

@@ -28,8 +28,8 @@
 
 /* In the order of their start: who looks for another at its start stands behind it. */
 static const struct service *const all_services[] = {
-    &svc_raft, &svc_status, &svc_session, &svc_datanode, &svc_map,
-    &svc_meta, &svc_reaper, &svc_report,  &svc_target,   &svc_backup,
+    &svc_raft,   &svc_status, &svc_session, &svc_datanode, &svc_map,  &svc_meta,
+    &svc_reaper, &svc_report, &svc_target,  &svc_backup,   &svc_fsck,
 };
 
 enum { SERVICE_COUNT = ARRAY_COUNT(all_services), TYPE_COUNT = 128, CONN_COUNT_MAX = 65536 };

@@ -80,6 +80,7 @@ void services_refuse_not_leader(struct services *s, struct conn *c, uint16_t typ
 
 extern const struct service svc_raft;   /* RAFT, SNAP_WANT */
 extern const struct service svc_status; /* STATUS, TRANSFER, PING */
+extern const struct service svc_fsck;   /* FSCK */
 extern const struct service svc_backup; /* BACKUP_POINT, BACKUP_BEGIN, BACKUP_WANT */
 
 #endif

@@ -61,6 +61,7 @@ enum msg_type {
     MSG_BACKUP_POINT = 69,  /* Empty -> BackupPointReply */
     MSG_BACKUP_BEGIN = 70,  /* BackupRequest -> BackupReply */
     MSG_BACKUP_WANT = 71,   /* SnapWant -> SnapData + payload, of what BACKUP_BEGIN answered */
+    MSG_FSCK = 80,          /* FsckRequest -> FsckReply */
 };
 
 struct frame_header {

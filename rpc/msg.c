@@ -200,6 +200,7 @@ const char *msg_type_name(uint16_t type)
         {MSG_BACKUP_POINT, "BACKUP_POINT"},
         {MSG_BACKUP_BEGIN, "BACKUP_BEGIN"},
         {MSG_BACKUP_WANT, "BACKUP_WANT"},
+        {MSG_FSCK, "FSCK"},
     };
 
     for (size_t i = 0; i < ARRAY_COUNT(names); i++) {

@@ -57,6 +57,7 @@ static unsigned allowed_roles(uint16_t type)
     case MSG_BACKUP_POINT:
     case MSG_BACKUP_BEGIN:
     case MSG_BACKUP_WANT:
+    case MSG_FSCK:
         return ADMIN;
     }
     return 0;

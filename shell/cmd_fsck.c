@@ -1,6 +1,6 @@
 /*
- * dfs fsck --replicas: is each chunk the same at all targets that serve it? --files (fsck_files.c): is
- * each there?
+ * dfs fsck: do the metadata agree with each other (fsck_names.c)? --replicas: is each chunk the same at
+ * all targets that serve it? --files (fsck_files.c): is each there?
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -22,12 +22,13 @@
 #include "shell/command.h"
 #include "shell/format.h"
 #include "shell/fsck_files.h"
+#include "shell/fsck_names.h"
 #include "shell/progress.h"
 #include "shell/replicas.h"
 #include "shell/report.h"
 #include "shell/summary.h"
 
-enum option_id { OPT_REPLICAS = 1, OPT_FILES, OPT_JSON };
+enum option_id { OPT_REPLICAS = 1, OPT_FILES, OPT_JSON, OPT_REPAIR };
 enum {
     PAGE_CHUNKS = 16,
     PAGE_MS = 120000, /* for 16 chunks of 64 MiB from a slow disk */
@@ -37,6 +38,7 @@ enum {
 };
 
 static const struct arg_option options[] = {
+    {"repair", 0, NULL, "repair the metadata", OPT_REPAIR},
     {"replicas", 'r', NULL, "compare the content of all replicas of all chunks", OPT_REPLICAS},
     {"files", 0, NULL, "look whether each chunk of each file is there", OPT_FILES},
     {"json", 0, NULL, "print JSON", OPT_JSON},
@@ -45,16 +47,21 @@ static const struct arg_option options[] = {
 };
 static const struct args_spec spec = {
     .program = "dfs fsck",
-    .usage = "--replicas [OPTION]...\n--files [OPTION]...",
+    .usage = "[--repair] [OPTION]...\n--replicas [OPTION]...\n--files [OPTION]...",
     .about =
-        "--replicas: asks each datanode to read all its chunks, and compares lengths and digests "
+        "Checks at each namenode, while the cluster is used, that the metadata agree with each "
+        "other: names,\n"
+        "inodes, links, directories as a tree, counters, chunk maps. Each finding is explained; "
+        "--repair\n"
+        "repairs what can be. --replicas: asks each datanode to read all its chunks, and compares "
+        "lengths and digests "
         "of the\n"
         "replicas. What differs three times, a second apart, is reported. A block that does\n"
         "not match its checksum is healed from another copy on the way. Reads every byte of the\n"
         "cluster. --files: walks the tree and names each file of which no target has some chunk, "
         "as\n"
-        "after a restore of an older backup; reads no content. Exit status 0 when all copies (or\n"
-        "chunks) are there and the same, 1 otherwise.",
+        "after a restore of an older backup; reads no content. Exit status: 0 nothing was\n"
+        "found, 1 all findings were repaired, 4 findings are left, 8 not all could be checked.",
     .options = options,
 };
 
@@ -67,7 +74,7 @@ struct fsck {
     struct client client;
     struct admin *admin;
     json_t *report;
-    bool json, files;
+    bool json, files, replicas, repair;
     json_t *differences;
 
     uint64_t chunk_count, bytes;
@@ -344,48 +351,62 @@ static bool tell(struct fsck *f, const struct summary *s)
     return good;
 }
 
+/* What was found counts more than what could not be looked at. */
+static int run_replicas(struct fsck *f, const struct summary *s)
+{
+    bool good;
+    int r;
+
+    f->differences = json_array();
+    check_pgs(f);
+    look_again(f);
+    good = tell(f, s);
+    r = good ? EXIT_OK : json_array_size(f->differences) > 0 ? FSCK_EXIT_LEFT : FSCK_EXIT_UNCHECKED;
+    json_decref(f->differences);
+    return r;
+}
+
+static int run_files(struct fsck *f)
+{
+    return fsck_files(&f->client, f->admin, f->report, f->json) ? EXIT_OK : FSCK_EXIT_LEFT;
+}
+
 static int run(struct fsck *f)
 {
     char why[ADMIN_WHY_MAX], *addrs = NULL;
     struct summary s;
-    bool good;
-    int r = get_report(f);
+    int r = get_report(f), done;
 
     if (r == 0)
         r = summary_make(f->report, &s);
     if (r < 0) {
         client_complain(&f->client, "the report", r);
-        return client_done(&f->client);
+        (void)client_done(&f->client);
+        return FSCK_EXIT_UNCHECKED;
     }
     r = admin_open(&f->client, &f->admin, &addrs, why);
-    free(addrs);
     if (r < 0) {
         json_decref(f->report);
-        client_complain_text(&f->client, "the datanodes", why);
-        return client_done(&f->client);
+        client_complain_text(&f->client, "the cluster", why);
+        (void)client_done(&f->client);
+        return FSCK_EXIT_UNCHECKED;
     }
-    if (f->files) {
-        good = fsck_files(&f->client, f->admin, f->report, f->json);
-        json_decref(f->report);
-        admin_free(f->admin);
-        r = client_done(&f->client);
-        return good ? r : EXIT_FAILED;
-    }
-    f->differences = json_array();
-    check_pgs(f);
-    look_again(f);
-    good = tell(f, &s);
-    json_decref(f->differences);
+    if (f->files)
+        r = run_files(f);
+    else if (f->replicas)
+        r = run_replicas(f, &s);
+    else
+        r = fsck_names(&f->client, f->admin, addrs, f->repair, f->json);
+    free(addrs);
     json_decref(f->report);
     admin_free(f->admin);
-    r = client_done(&f->client);
-    return good ? r : EXIT_FAILED;
+    done = client_done(&f->client);
+    return r == EXIT_OK && done != EXIT_OK ? FSCK_EXIT_UNCHECKED : r;
 }
 
 int cmd_fsck(int argc, char **argv)
 {
     struct fsck f = {.json = false};
-    bool replicas = false;
     struct args a;
     int opt, r;
 
@@ -395,16 +416,19 @@ int cmd_fsck(int argc, char **argv)
         if (client_take(&f.client, opt, a.value))
             continue;
         if (opt == OPT_REPLICAS)
-            replicas = true;
+            f.replicas = true;
         else if (opt == OPT_FILES)
             f.files = true;
+        else if (opt == OPT_REPAIR)
+            f.repair = true;
         else if (opt == OPT_JSON)
             f.json = true;
         else
             return a.exit_code;
     }
-    if (replicas == f.files)
-        return args_usage_error(&spec, "--replicas or --files says what to check");
+    if (f.replicas + f.files + f.repair > 1)
+        return args_usage_error(&spec,
+                                "--repair, --replicas and --files are three checks: one at a time");
     r = client_connect(&f.client);
     return r == EXIT_OK ? run(&f) : r;
 }

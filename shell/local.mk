@@ -15,6 +15,7 @@ libshell_la_SOURCES = shell/command.h \
 	shell/find.c shell/find.h \
 	shell/format.c shell/format.h \
 	shell/fsck_files.c shell/fsck_files.h \
+	shell/fsck_names.c shell/fsck_names.h \
 	shell/interrupts.c shell/interrupts.h \
 	shell/listing.c shell/listing.h \
 	shell/mode.c shell/mode.h \

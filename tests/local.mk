@@ -275,6 +275,20 @@ tests_unit_namenode_libfsmfixture_la_SOURCES = tests/unit/namenode/fsm_fixture.c
 tests_unit_namenode_libfsmfixture_la_CFLAGS = $(TEST_CFLAGS)
 tests_unit_namenode_libfsmfixture_la_LIBADD = libfsm.la $(CMOCKA_LIBS)
 
+check_PROGRAMS += tests/unit/namenode/test_fsck
+TESTS += tests/unit/namenode/test_fsck
+tests_unit_namenode_test_fsck_SOURCES = tests/unit/namenode/test_fsck.c \
+	tests/unit/namenode/fsck_fixture.c tests/unit/namenode/fsck_fixture.h
+tests_unit_namenode_test_fsck_CFLAGS = $(TEST_CFLAGS)
+tests_unit_namenode_test_fsck_LDADD = tests/unit/namenode/libfsmfixture.la
+
+check_PROGRAMS += tests/unit/namenode/test_fsck_repair
+TESTS += tests/unit/namenode/test_fsck_repair
+tests_unit_namenode_test_fsck_repair_SOURCES = tests/unit/namenode/test_fsck_repair.c \
+	tests/unit/namenode/fsck_fixture.c tests/unit/namenode/fsck_fixture.h
+tests_unit_namenode_test_fsck_repair_CFLAGS = $(TEST_CFLAGS)
+tests_unit_namenode_test_fsck_repair_LDADD = tests/unit/namenode/libfsmfixture.la
+
 check_PROGRAMS += tests/unit/namenode/test_fsm
 TESTS += tests/unit/namenode/test_fsm
 tests_unit_namenode_test_fsm_CFLAGS = $(TEST_CFLAGS)
@@ -494,6 +508,11 @@ check_PROGRAMS += tests/unit/namenode/test_pg_survey
 TESTS += tests/unit/namenode/test_pg_survey
 tests_unit_namenode_test_pg_survey_CFLAGS = $(TEST_CFLAGS)
 tests_unit_namenode_test_pg_survey_LDADD = libnamenode.la $(CMOCKA_LIBS)
+
+check_PROGRAMS += tests/unit/namenode/test_svc_fsck
+TESTS += tests/unit/namenode/test_svc_fsck
+tests_unit_namenode_test_svc_fsck_CFLAGS = $(TEST_CFLAGS)
+tests_unit_namenode_test_svc_fsck_LDADD = tests/unit/namenode/libsvccluster.la
 
 check_PROGRAMS += tests/unit/namenode/test_svc_backup
 TESTS += tests/unit/namenode/test_svc_backup

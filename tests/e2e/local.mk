@@ -1,11 +1,13 @@
 # End-to-end tests: real clusters and real mounts. They speak TAP; helpers are small programs.
-E2E_HELPERS = tests/e2e/chaos_io tests/e2e/differential tests/e2e/mktree tests/e2e/posix \
+E2E_HELPERS = tests/e2e/chaos_io tests/e2e/differential tests/e2e/doctor tests/e2e/mktree tests/e2e/posix \
 	tests/e2e/signals tests/e2e/threads tests/lin/lin_load
 check_PROGRAMS += $(E2E_HELPERS)
 tests_e2e_chaos_io_CFLAGS = $(TEST_CFLAGS)
 tests_e2e_differential_SOURCES = tests/e2e/differential.c tests/e2e/differential.h \
 	tests/e2e/differential_attr.c tests/e2e/differential_compare.c tests/e2e/differential_data.c
 tests_e2e_differential_CFLAGS = $(TEST_CFLAGS)
+tests_e2e_doctor_CFLAGS = $(TEST_CFLAGS)
+tests_e2e_doctor_LDADD = libfsm.la
 tests_e2e_mktree_CFLAGS = $(TEST_CFLAGS)
 tests_e2e_posix_SOURCES = tests/e2e/posix.c tests/e2e/posix.h tests/e2e/posix_data.c \
 	tests/e2e/posix_names.c tests/e2e/posix_perm.c
@@ -25,6 +27,7 @@ E2E_TESTS = \
 	tests/e2e/datanodes.sh \
 	tests/e2e/differential.sh \
 	tests/e2e/failover.sh \
+	tests/e2e/fsck.sh \
 	tests/e2e/interrupts.sh \
 	tests/e2e/linear.sh \
 	tests/e2e/many_files.sh \

@@ -39,7 +39,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     if (size == 0)
         return 0;
-    kind = *data++ % 14;
+    kind = *data++ % 15;
     size--;
     if (kind == 0)
         ROUND_TRIP(inode_rec, 1, );
@@ -67,8 +67,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         ROUND_TRIP(usage_rec, );
     else if (kind == 12)
         ROUND_TRIP(link_rec, );
-    else
+    else if (kind == 13)
         return value(data, size);
+    else
+        ROUND_TRIP(repair_rec, );
     if (len != size || memcmp(out, data, size) != 0)
         abort();
     return 0;

@@ -12,9 +12,12 @@
 
 #include "common/ids.h"
 #include "common/mem.h"
+#include "namenode/fsck.h"
 #include "namenode/fsm_value.h"
 #include "namenode/keys.h"
 #include "tests/sim/sim_nn.h"
+
+enum { FSCK_SLICE = 50 };
 
 struct tree_inode {
     struct inode_rec rec;
@@ -297,6 +300,25 @@ static void take_value(struct tree *t, uint64_t id, const struct kv_iter *it)
         WRONG(t, "a value of %c %lu has no version", it->key[0], UL(id));
 }
 
+/* `dfs fsck` (namenode/fsck.h) comes to the same: it finds nothing where nothing is, and what is. */
+static void check_fsck(struct tree *t, const struct state_rec *state)
+{
+    struct fsck_progress progress = {0};
+    struct fsck_result found;
+    int r;
+
+    if (state->index == 0) /* There is nothing yet. */
+        return;
+    r = fsck_walk_sliced(t->kv, FSCK_SLICE, &progress, &found);
+    if (r < 0)
+        WRONG(t, "fsck ends with %d", r);
+    else if (t->wrong[0] == '\0' && found.finding_count > 0)
+        WRONG(t, "fsck: %.120s", found.findings[0].detail);
+    else if (t->wrong[0] != '\0' && found.finding_count == 0)
+        (void)snprintf(t->wrong, sizeof(t->wrong), "fsck does not find what is wrong");
+    fsck_result_done(&found);
+}
+
 const char *nn_check_tree(struct kv *kv, const struct state_rec *state)
 {
     static struct tree t;
@@ -316,6 +338,7 @@ const char *nn_check_tree(struct kv *kv, const struct state_rec *state)
         walk(&t, kv, *kind, take_value);
     if (t.wrong[0] == '\0' && state->format >= FSM_FORMAT_USAGE)
         check_counters(&t, kv);
+    check_fsck(&t, state);
     HASH_ITER (hh, t.inodes, i, next) {
         HASH_DEL(t.inodes, i);
         free(i);

@@ -8,7 +8,9 @@
 
 #include "common/hash.h"
 #include "common/mem.h"
+#include "namenode/fsck.h"
 #include "namenode/fsm_value.h"
+#include "namenode/keys.h"
 #include "namenode/kv_mem.h"
 #include "namenode/kv_rocks.h"
 #include "tests/unit/namenode/usage_walk.h"
@@ -604,6 +606,20 @@ static void check_values(struct fx *f)
     }
 }
 
+/* Two who count in different ways come to the same; and what is whole has no findings. */
+static void check_no_findings(struct fx *f)
+{
+    enum { SLICE = 100 };
+    struct fsck_progress progress = {0};
+    struct fsck_result found;
+
+    assert_int_equal(fsck_walk_sliced(f->kv, SLICE, &progress, &found), 0);
+    if (found.finding_count > 0)
+        print_error("fsck: %s\n", found.findings[0].detail);
+    assert_int_equal(found.finding_count, 0);
+    fsck_result_done(&found);
+}
+
 void fx_check_tree(struct fx *f)
 {
     uint64_t inodes = 0, reaping = 0;
@@ -629,4 +645,5 @@ void fx_check_tree(struct fx *f)
     if (fsm_state(f->fsm)->format >= FSM_FORMAT_USAGE)
         assert_int_equal(usage_walk_check(f->kv, fsm_state(f->fsm)->next_ino),
                          fsm_state(f->fsm)->quota_count);
+    check_no_findings(f);
 }

@@ -151,6 +151,7 @@ static int decode_nth(unsigned n, const uint8_t *data, size_t len)
         struct usage_rec usage;
         struct link_rec link;
         struct state_rec state;
+        struct repair_rec repair;
     } r;
 
     switch (n) {
@@ -179,6 +180,8 @@ static int decode_nth(unsigned n, const uint8_t *data, size_t len)
         return usage_rec_decode(data, len, &r.usage);
     case 11:
         return link_rec_decode(data, len, &r.link);
+    case 17:
+        return repair_rec_decode(data, len, &r.repair);
     default:
         return state_rec_decode(data, len, &r.state);
     }
@@ -199,6 +202,7 @@ static size_t encode_nth(unsigned n)
     static const struct cluster_rec cluster = {.data_key_len = 3, .data_key = "key"};
     static const struct usage_rec usage = {.bytes = 1};
     static const struct link_rec link = {.names = 2};
+    static const struct repair_rec repair = {.walk = 7};
     static const struct state_rec state = {.index = 1}, state_2 = {.index = 1, .format = 2};
     static const struct state_rec state_3 = {.index = 1, .format = 4};
     static const struct state_rec state_converting = {
@@ -237,25 +241,27 @@ static size_t encode_nth(unsigned n)
         return inode_rec_encode(&inode_2, bytes);
     case 15:
         return state_rec_encode(&state_3, bytes);
-    default:
+    case 16:
         return state_rec_encode(&state_converting, bytes);
+    default:
+        return repair_rec_encode(&repair, bytes);
     }
 }
 
 static void truncated_longer_and_unknown_records_are_refused(void **state)
 {
     (void)state;
-    for (unsigned n = 0; n < 17; n++) {
+    for (unsigned n = 0; n < 18; n++) {
         size_t len = encode_nth(n);
 
         bytes[len] = 0;
         for (size_t try_len = 0; try_len <= len + 1; try_len++)
             assert_int_equal(decode_nth(n, bytes, try_len), try_len == len ? 0 : -EBADMSG);
-        bytes[0] = n < 13 ? 2 : 1; /* Another version's bytes. */
+        bytes[0] = n < 13 || n == 17 ? 2 : 1; /* Another version's bytes. */
         assert_int_equal(decode_nth(n, bytes, len), -EBADMSG);
         bytes[0] = 4; /* A version of the future. */
         assert_int_equal(decode_nth(n, bytes, len),
-                         n == 12 || n == 13 || n > 14 ? -EPROTONOSUPPORT : -EBADMSG);
+                         n == 12 || n == 13 || n == 15 || n == 16 ? -EPROTONOSUPPORT : -EBADMSG);
     }
 }
 

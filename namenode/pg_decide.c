@@ -294,7 +294,7 @@ static bool join_spare(struct pg_rec *next, uint32_t slot, struct target *spare)
     next->members[slot] = (struct pg_member_rec){
         .target = spare->id, .incarnation = spare->incarnation, .state = PG_SYNCING};
     spare->syncing_count++;
-    spare->pg_count++;
+    spare->parts[next->copies].pgs++;
     return true;
 }
 
@@ -407,7 +407,7 @@ static bool begin_move(struct pg_mgr *m, const struct pg *p, uint64_t now_ns, st
     if (to == NULL || from == NULL)
         return false;
     m->moves++;
-    from->leaving_count++;
+    from->parts[next->copies].leaving++;
     return join_spare(next, next->member_count, to);
 }
 

@@ -369,9 +369,17 @@ static void sentences_close(struct pg_mgr *m)
     }
 }
 
-/* Those with so many SERVING members; there is room for max proposals. */
-static size_t decide_those_with(struct pg_mgr *m, uint32_t serving, uint64_t now_ns,
-                                struct pg_rec *out, size_t max)
+/* Whole ones, of however many copies, come last. */
+static uint32_t urgency(const struct pg_rec *r)
+{
+    uint32_t serving = pg_count_state(r, PG_SERVING);
+
+    return serving < r->copies ? serving : REC_PG_MEMBERS_MAX;
+}
+
+/* Those of that urgency; there is room for max proposals. */
+static size_t decide_those_of(struct pg_mgr *m, uint32_t of, uint64_t now_ns, struct pg_rec *out,
+                              size_t max)
 {
     struct pg *p, *p_next;
     size_t n = 0;
@@ -379,8 +387,7 @@ static size_t decide_those_with(struct pg_mgr *m, uint32_t serving, uint64_t now
     HASH_ITER (hh, m->pgs, p, p_next) {
         if (n == max)
             break;
-        if (p->outstanding || pg_count_state(&p->rec, PG_SERVING) != serving ||
-            !pg_decide(m, p, now_ns, &out[n]))
+        if (p->outstanding || urgency(&p->rec) != of || !pg_decide(m, p, now_ns, &out[n]))
             continue;
         assert(propose_is_legal(m, p, &out[n]));
         p->outstanding = true;
@@ -443,8 +450,8 @@ size_t pg_mgr_tick(struct pg_mgr *m, uint64_t now_ns, struct pg_rec *out, size_t
     m->is_hush = is_hush(m, now_ns);
     pg_slow_judge(m, now_ns);
     pg_place_count(m, now_ns);
-    for (uint32_t serving = 0; serving <= REC_PG_MEMBERS_MAX; serving++)
-        n += decide_those_with(m, serving, now_ns, out + n, max - n);
+    for (uint32_t of = 0; of <= REC_PG_MEMBERS_MAX; of++)
+        n += decide_those_of(m, of, now_ns, out + n, max - n);
     sentences_close(m);
     return n;
 }

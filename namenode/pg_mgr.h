@@ -58,11 +58,11 @@ struct pg_mgr_options {
     uint32_t slow_factor;
     uint64_t
         tick_gap_ns; /* a leader that itself stood still this long starts counting anew; 500 ms */
-    uint32_t moves_at_once;    /* PGs that move for balance at the same time; 2, 0: none do */
-    uint32_t syncs_per_target; /* PGs that one target may be joining at the same time; 8. One that
+    uint32_t moves_at_once;     /* PGs that move for balance at the same time; 2, 0: none do */
+    uint32_t syncs_per_target;  /* PGs that one target may be joining at the same time; 8. One that
                                   cannot be written without does not wait for that */
-    uint32_t pgs_per_target;
-    uint32_t copies, min_write;
+    uint32_t pgs_per_target;    /* of each pool: of the PGs of so many copies */
+    uint32_t copies, min_write; /* where nothing else is asked for */
 };
 void pg_mgr_options_init(struct pg_mgr_options *o);
 
@@ -117,15 +117,24 @@ void pg_mgr_sync_done(struct pg_mgr *m, uint32_t pg, uint32_t target, uint64_t i
 
 /*
  * What to propose now: records with epoch = the present epoch + 1 (if_epoch = epoch - 1), at most
- * max of them, PGs with the fewest good copies first: they get the places where they can join. Each counts as outstanding until pg_mgr_set_pg() with a higher epoch or
+ * max of them, of the PGs that lack copies those with the fewest good ones first: they get the places
+ * where they can join. Each counts as outstanding until pg_mgr_set_pg() with a higher epoch or
  * pg_mgr_refused() for it. Returns how many.
  */
 size_t pg_mgr_tick(struct pg_mgr *m, uint64_t now_ns, struct pg_rec *out, size_t max);
 void pg_mgr_refused(struct pg_mgr *m, uint32_t pg);
 
 /*
+ * A file or directory is to have so many copies: from now on there are to be PGs for it. Where there
+ * are some already they are the sign, also for the next leader.
+ */
+void pg_mgr_want_copies(struct pg_mgr *m, uint32_t copies);
+
+/*
  * New PGs to create, with members placed over different hosts, roles and partners spread evenly;
- * ids are given at apply. 0 while enough exist or too few hosts are alive.
+ * ids are given at apply. 0 while enough exist or too few hosts are alive. Each number of copies has
+ * its own pool of PGs. Of fewer copies than the cluster's as many have to be there for writes as there,
+ * if it has so many; of more, two at least.
  */
 size_t pg_mgr_plan_new(struct pg_mgr *m, uint64_t now_ns, struct pg_rec *out, size_t max);
 

@@ -9,7 +9,7 @@
 
 #include "namenode/pg_mgr.h"
 
-enum { ACCUSERS_MAX = 8, WITNESSES_MAX = 8 };
+enum { ACCUSERS_MAX = 8, WITNESSES_MAX = 8, POOLS = REC_PG_MEMBERS_MAX + 1 };
 
 struct accuser {
     uint32_t by;
@@ -30,6 +30,13 @@ struct slow_state {
     struct pg_slowness out;
     uint64_t until_ns; /* it is out until then */
     uint64_t back_ns;  /* when it was let in again; 0: never taken out */
+};
+
+/* A target's part of the PGs that have so many copies: what moves from where is decided for each such
+ * pool by itself, so that each is spread evenly. Recounted at each tick. */
+struct pool_part {
+    uint32_t pgs, heads;
+    uint32_t leaving; /* of these PGs, those that will leave it when a move is over */
 };
 
 struct target {
@@ -59,8 +66,7 @@ struct target {
 
     uint32_t syncing_count;        /* PGs in which it is SYNCING: recounted at each tick */
     uint32_t shared;               /* scratch of planning: PGs with those that are chosen */
-    uint32_t leaving_count;        /* of its PGs, those that will leave it when a move is over */
-    uint32_t pg_count, head_count; /* for placement: recounted at each tick */
+    struct pool_part parts[POOLS]; /* by the number of copies */
     UT_hash_handle hh;
 };
 
@@ -90,13 +96,15 @@ struct pg_mgr {
     uint64_t last_tick_ns;
     struct target *targets;
     struct pg *pgs;
+    bool pool_wanted[POOLS]; /* see pg_mgr_want_copies() */
 
     /* Of this tick: */
     bool is_hush;            /* so many fell silent at once that silence says nothing */
     uint64_t slow_out_ns;    /* when somebody was last taken out for slowness; 0: never */
     uint32_t moves;          /* PGs that have more copies than they need, or are getting them */
     uint64_t whole_since_ns; /* since when every PG has all its copies; 0: not */
-    uint64_t load_sum;   /* memberships of usable targets that are alive (moves count as done), */
+    /* Memberships of usable targets that are alive (moves count as done), by copies of the PG, */
+    uint64_t load_sum[POOLS];
     uint64_t weight_sum; /* and the weight of those */
 };
 
@@ -126,7 +134,7 @@ bool pg_has_room_to_join(const struct pg_mgr *m, const struct pg_rec *r, const s
 /*
  * Another target for this slot, an OFFLINE member's or the one behind the last: on a host that no
  * other member is on, and best in a rack of its own; with room, unless there is no other; with few
- * PGs for its size. NULL: there is none.
+ * PGs of as many copies for its size. NULL: there is none.
  */
 struct target *pg_find_spare(struct pg_mgr *m, const struct pg_rec *r, uint32_t slot);
 /*

@@ -42,17 +42,17 @@ static bool rack_in_use(const struct pg_mgr *m, const struct pg_rec *r, uint32_t
     return false;
 }
 
-/* The PGs it has when the moves under way are over. */
-static uint64_t load(const struct target *t)
+/* The PGs of the pool it has when the moves under way are over. */
+static uint64_t load(const struct target *t, uint32_t copies)
 {
-    return t->pg_count - t->leaving_count;
+    return t->parts[copies].pgs - t->parts[copies].leaving;
 }
 
 /* Which of two would be fuller with one PG more, for their sizes: < 0 a less, 0 equal, > 0 a more. */
-static int compare_load(const struct target *a, const struct target *b)
+static int compare_load(const struct target *a, const struct target *b, uint32_t copies)
 {
-    uint64_t of_a = (uint64_t)(a->pg_count + 1) * b->weight;
-    uint64_t of_b = (uint64_t)(b->pg_count + 1) * a->weight;
+    uint64_t of_a = (uint64_t)(a->parts[copies].pgs + 1) * b->weight;
+    uint64_t of_b = (uint64_t)(b->parts[copies].pgs + 1) * a->weight;
 
     return (of_a > of_b) - (of_a < of_b);
 }
@@ -70,7 +70,7 @@ static bool is_better(const struct pg_mgr *m, const struct pg_rec *r, uint32_t s
     b_shares = rack_in_use(m, r, slot, b->rack);
     if (a_shares != b_shares)
         return b_shares;
-    more = compare_load(a, b);
+    more = compare_load(a, b, r->copies);
     return more < 0 || (more == 0 && a->id < b->id);
 }
 
@@ -90,6 +90,7 @@ struct target *pg_find_better(struct pg_mgr *m, const struct pg_rec *r, uint32_t
 {
     const struct target *from = pg_target_find(m, r->members[slot].target);
     struct target *to = pg_find_spare(m, r, slot);
+    uint64_t of_from, of_to, of_all;
     bool from_shares, to_shares;
 
     if (from == NULL || to == NULL || to->full)
@@ -98,9 +99,12 @@ struct target *pg_find_better(struct pg_mgr *m, const struct pg_rec *r, uint32_t
     to_shares = rack_in_use(m, r, slot, to->rack);
     if (from_shares != to_shares)
         return from_shares ? to : NULL;
-    if (load(from) * m->weight_sum <= m->load_sum * from->weight ||
-        load(to) * m->weight_sum >= m->load_sum * to->weight ||
-        (load(to) + 1) * from->weight > (load(from) - 1) * to->weight)
+    of_from = load(from, r->copies);
+    of_to = load(to, r->copies);
+    of_all = m->load_sum[r->copies];
+    if (of_from * m->weight_sum <= of_all * from->weight ||
+        of_to * m->weight_sum >= of_all * to->weight ||
+        (of_to + 1) * from->weight > (of_from - 1) * to->weight)
         return NULL;
     return to;
 }
@@ -118,7 +122,8 @@ static bool is_worse(const struct pg_mgr *m, const struct pg_rec *r, uint32_t a_
         return a->slow.out.is_out;
     if (a_shares != b_shares)
         return a_shares;
-    return (uint64_t)a->pg_count * b->weight >= (uint64_t)b->pg_count * a->weight;
+    return (uint64_t)a->parts[r->copies].pgs * b->weight >=
+           (uint64_t)b->parts[r->copies].pgs * a->weight;
 }
 
 uint32_t pg_most_dispensable(const struct pg_mgr *m, const struct pg_rec *r)
@@ -141,14 +146,15 @@ uint32_t pg_most_dispensable(const struct pg_mgr *m, const struct pg_rec *r)
     return worst;
 }
 
-static void count_target(struct pg_mgr *m, const struct pg_member_rec *mem, bool is_head)
+static void count_target(struct pg_mgr *m, const struct pg_rec *r, uint32_t slot)
 {
+    const struct pg_member_rec *mem = &r->members[slot];
     struct target *t = pg_target_find(m, mem->target);
 
     if (t == NULL)
         return;
-    t->pg_count++;
-    t->head_count += is_head;
+    t->parts[r->copies].pgs++;
+    t->parts[r->copies].heads += slot == 0;
     t->syncing_count += mem->state == PG_SYNCING;
 }
 
@@ -159,7 +165,7 @@ static void count_move(struct pg_mgr *m, const struct pg_rec *r)
 
     m->moves++;
     if (t != NULL)
-        t->leaving_count++;
+        t->parts[r->copies].leaving++;
 }
 
 /* In steps, so that disks that differ by little are equal. */
@@ -185,18 +191,16 @@ void pg_place_count(struct pg_mgr *m, uint64_t now_ns)
     bool whole = true;
 
     m->moves = 0;
-    m->load_sum = 0;
+    memset(m->load_sum, 0, sizeof(m->load_sum));
     m->weight_sum = 0;
     weigh_targets(m);
     HASH_ITER (hh, m->targets, t, t_next) {
         t->syncing_count = 0;
-        t->pg_count = 0;
-        t->head_count = 0;
-        t->leaving_count = 0;
+        memset(t->parts, 0, sizeof(t->parts));
     }
     HASH_ITER (hh, m->pgs, p, p_next) {
         for (uint32_t i = 0; i < p->rec.member_count; i++)
-            count_target(m, &p->rec.members[i], i == 0);
+            count_target(m, &p->rec, i);
     }
     HASH_ITER (hh, m->pgs, p, p_next) {
         if (pg_count_state(&p->rec, PG_SERVING) < p->rec.copies)
@@ -208,7 +212,8 @@ void pg_place_count(struct pg_mgr *m, uint64_t now_ns)
         if (!t->usable || !pg_mgr_target_alive(m, t->id))
             continue;
         m->weight_sum += t->weight;
-        m->load_sum += load(t);
+        for (uint32_t copies = 0; copies < POOLS; copies++)
+            m->load_sum[copies] += load(t, copies);
     }
     if (!whole)
         m->whole_since_ns = 0;
@@ -266,7 +271,7 @@ static bool is_better_for_new(const struct pg_mgr *m, const struct pg_rec *r,
 {
     bool a_in = rack_in_use(m, r, UINT32_MAX, a->rack);
     bool b_in = rack_in_use(m, r, UINT32_MAX, b->rack);
-    int more = compare_load(a, b);
+    int more = compare_load(a, b, r->copies);
 
     if (a_in != b_in)
         return b_in;
@@ -274,8 +279,8 @@ static bool is_better_for_new(const struct pg_mgr *m, const struct pg_rec *r,
         return more < 0;
     if (a->shared != b->shared)
         return a->shared < b->shared;
-    if (a->head_count != b->head_count)
-        return a->head_count < b->head_count;
+    if (a->parts[r->copies].heads != b->parts[r->copies].heads)
+        return a->parts[r->copies].heads < b->parts[r->copies].heads;
     return a->id < b->id;
 }
 
@@ -293,14 +298,21 @@ static struct target *pick_target(struct pg_mgr *m, const struct pg_rec *r)
     return best;
 }
 
-static bool plan_one(struct pg_mgr *m, uint32_t number, const struct pg_rec *plan, size_t planned,
-                     struct pg_rec *r)
+static uint32_t min_write_of(const struct pg_mgr *m, uint32_t copies)
+{
+    if (copies > m->o.copies)
+        return MAX(m->o.min_write, (uint32_t)PG_MIN_WRITE);
+    return MIN(m->o.min_write, copies);
+}
+
+static bool plan_one(struct pg_mgr *m, uint32_t copies, uint32_t number, const struct pg_rec *plan,
+                     size_t planned, struct pg_rec *r)
 {
     uint32_t head = 0;
     struct pg_member_rec first;
 
-    *r = (struct pg_rec){.epoch = 1, .copies = m->o.copies, .min_write = m->o.min_write};
-    while (r->member_count < m->o.copies) {
+    *r = (struct pg_rec){.epoch = 1, .copies = copies, .min_write = min_write_of(m, copies)};
+    while (r->member_count < copies) {
         struct target *t;
 
         count_all_shared(m, plan, planned, r);
@@ -314,8 +326,8 @@ static bool plan_one(struct pg_mgr *m, uint32_t number, const struct pg_rec *pla
     }
     /* The least used head leads; the rest turn, so that each is middle and tail as often. */
     for (uint32_t i = 1; i < r->member_count; i++)
-        if (pg_target_find(m, r->members[i].target)->head_count <
-            pg_target_find(m, r->members[head].target)->head_count)
+        if (pg_target_find(m, r->members[i].target)->parts[copies].heads <
+            pg_target_find(m, r->members[head].target)->parts[copies].heads)
             head = i;
     first = r->members[head];
     r->members[head] = r->members[0];
@@ -327,14 +339,51 @@ static bool plan_one(struct pg_mgr *m, uint32_t number, const struct pg_rec *pla
         r->members[1] = last;
     }
     for (uint32_t i = 0; i < r->member_count; i++)
-        pg_target_find(m, r->members[i].target)->pg_count++;
-    pg_target_find(m, r->members[0].target)->head_count++;
+        pg_target_find(m, r->members[i].target)->parts[copies].pgs++;
+    pg_target_find(m, r->members[0].target)->parts[copies].heads++;
     return true;
+}
+
+static uint32_t pool_size(const struct pg_mgr *m, uint32_t copies)
+{
+    struct pg *p, *p_next;
+    uint32_t n = 0;
+
+    HASH_ITER (hh, m->pgs, p, p_next) {
+        n += p->rec.copies == copies;
+    }
+    return n;
+}
+
+/* A new leader waits for so long for those that it has not heard yet, if somebody waits for PGs. */
+static const uint64_t gather_ns = 5000000000ULL;
+
+/*
+ * Is it time to place PGs of so many copies? What is placed now is placed for long: not before all are
+ * there. But where somebody waits for the first ones, one that is away does not hold it up: balance
+ * is for later.
+ */
+static bool may_place(const struct pg_mgr *m, uint32_t copies, bool all_alive, uint64_t now_ns)
+{
+    uint32_t have;
+
+    if (all_alive && copies == m->o.copies)
+        return true;
+    have = pool_size(m, copies);
+    if (all_alive)
+        return have > 0 || m->pool_wanted[copies];
+    return have == 0 && m->pool_wanted[copies] && now_ns - m->since_ns >= gather_ns;
+}
+
+void pg_mgr_want_copies(struct pg_mgr *m, uint32_t copies)
+{
+    if (copies > 0 && copies < POOLS)
+        m->pool_wanted[copies] = true;
 }
 
 size_t pg_mgr_plan_new(struct pg_mgr *m, uint64_t now_ns, struct pg_rec *out, size_t max)
 {
-    uint32_t usable = 0, alive = 0, wanted, have = HASH_COUNT(m->pgs);
+    uint32_t usable = 0, alive = 0;
     struct target *t, *t_next;
     size_t n = 0;
 
@@ -342,12 +391,17 @@ size_t pg_mgr_plan_new(struct pg_mgr *m, uint64_t now_ns, struct pg_rec *out, si
         usable += t->usable;
         alive += t->usable && pg_mgr_target_alive(m, t->id);
     }
-    /* Wait for the others: what is placed now is placed for long. */
-    if (alive < usable || alive < m->o.copies)
-        return 0;
-    wanted = (alive * m->o.pgs_per_target + m->o.copies - 1) / m->o.copies;
     pg_place_count(m, now_ns);
-    while (have + n < wanted && n < max && plan_one(m, (uint32_t)(have + n), out, n, &out[n]))
-        n++;
+    for (uint32_t copies = 1; copies < POOLS; copies++) {
+        uint32_t wanted = (alive * m->o.pgs_per_target + copies - 1) / copies, have;
+
+        if (alive < copies || !may_place(m, copies, alive == usable, now_ns))
+            continue;
+        have = pool_size(m, copies);
+        while (have < wanted && n < max && plan_one(m, copies, have, out, n, &out[n])) {
+            have++;
+            n++;
+        }
+    }
     return n;
 }

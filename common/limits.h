@@ -52,6 +52,7 @@ enum {
     /* Replication. */
     PG_MEMBERS_MAX = 8,
     PG_COPIES = 3,
+    COPIES_MAX = 3, /* that may be asked for of a directory or file */
     PG_MIN_WRITE = 2,
     PGS_PER_TARGET = 64,
     PG_COUNT_MAX = 1 << 20,

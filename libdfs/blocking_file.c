@@ -8,6 +8,7 @@
 #include "common/limits.h"
 #include "common/mem.h"
 #include "libdfs/blocking.h"
+#include "libdfs/inode.h"
 
 struct dfs_file {
     struct dfs *dfs;
@@ -346,6 +347,24 @@ int dfs_fstat(struct dfs_file *f, struct dfs_stat *ret_st)
     if (r == 0)
         stat_from_attr(&op.attr, ret_st);
     return r;
+}
+
+static void version_start(struct op *op)
+{
+    const struct inode *i = inode_find(op->dfs->ll, ll_file_ino(op->file));
+
+    op->len = i == NULL ? 0 : i->data_version;
+    op_end(op, 0);
+}
+
+uint64_t dfs_file_version(struct dfs_file *f)
+{
+    struct op op;
+
+    op_init(&op, f->dfs, version_start);
+    op.file = f->file;
+    (void)op_run(&op);
+    return op.len;
 }
 
 static void fallocate_start(struct op *op)

@@ -215,6 +215,21 @@ DFS_API int dfs_why_json(struct dfs *dfs, const char *path, char **ret_json);
 typedef int (*dfs_chunk_fn)(void *ctx, uint32_t index, uint64_t chunk, uint32_t pg);
 DFS_API int dfs_chunks(struct dfs *dfs, uint64_t ino, dfs_chunk_fn fn, void *ctx);
 
+/* ---- moving data to placement groups of another number of copies: for dfs(1) setrep ---- */
+/* The content that reads after this call see is of this version at least; each change of it that is
+ * published makes another. Not 0. */
+DFS_API uint64_t dfs_file_version(struct dfs_file *file);
+/*
+ * Exchanges the chunks [first, first + count), at most 64, of two files, by inode number. `other` has
+ * been unlinked and is open here; it holds in these chunks, synced, what `ino` held at `version`.
+ * -EBUSY  somebody has ino open (this connection too, some 100 ms after its dfs_close() yet), or it
+ *         has changed since: nothing was done
+ * -EPERM  not the owner of both, nor uid 0
+ * -EINVAL `other` has a name, or not the same chunks; -EOPNOTSUPP a namenode of an older release
+ */
+DFS_API int dfs_swap_chunks(struct dfs *dfs, uint64_t ino, uint64_t other, uint32_t first,
+                            uint32_t count, uint64_t version);
+
 #ifdef __cplusplus
 }
 #endif

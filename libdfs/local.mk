@@ -20,7 +20,7 @@ libdfs_core_la_SOURCES = \
 	libdfs/removal.c libdfs/removal.h libdfs/remove_tree.c \
 	libdfs/report.c \
 	libdfs/truncate.c libdfs/truncate.h \
-	libdfs/usage.c \
+	libdfs/swap.c libdfs/usage.c \
 	libdfs/wire.c
 # librpc.la brings libcommon.la: named twice, libdfs.so would hold it twice.
 libdfs_core_la_LIBADD = librpc.la $(JANSSON_LIBS)

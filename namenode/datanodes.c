@@ -240,55 +240,92 @@ void datanodes_pgs_of(const struct datanodes *d, uint32_t target, uint32_t *ret_
 
 enum pg_use { PG_USABLE, PG_UNWRITABLE, PG_FULL };
 
-/* The share that is free of its fullest target, in 1/1024 and at least 1. */
-static enum pg_use pg_weight(const struct datanodes *d, const struct pg_rec *rec,
-                             uint64_t *ret_weight)
+struct candidate {
+    uint32_t pg;
+    enum pg_use use;
+    bool is_served;  /* a SERVING member's datanode is connected */
+    uint64_t weight; /* the share that is free of its fullest target, in 1/1024 and at least 1 */
+};
+
+static bool is_connected(const struct target_state *t)
 {
-    uint64_t least = WEIGHT_ALL_FREE;
+    return t != NULL && t->node != NULL && t->node->conn != NULL;
+}
+
+static struct candidate judge(const struct datanodes *d, const struct pg_rec *rec)
+{
+    struct candidate c = {.pg = rec->pg, .use = PG_UNWRITABLE, .weight = WEIGHT_ALL_FREE};
 
     if (!pg_is_writable(rec))
-        return PG_UNWRITABLE;
+        return c;
+    c.use = PG_USABLE;
     for (unsigned i = 0; i < rec->member_count; i++) {
         const struct target_state *t = datanodes_target(d, rec->members[i].target);
 
+        c.is_served |= rec->members[i].state == PG_SERVING && is_connected(t);
         if (t == NULL || rec->members[i].state == PG_OFFLINE || !t->reported || t->bytes_total == 0)
             continue;
         if (datanodes_is_nearly_full(t))
-            return PG_FULL;
-        least = MIN(least, t->bytes_free / (t->bytes_total / WEIGHT_ALL_FREE + 1));
+            c.use = PG_FULL;
+        c.weight = MIN(c.weight, t->bytes_free / (t->bytes_total / WEIGHT_ALL_FREE + 1));
     }
-    *ret_weight = MAX(least, UINT64_C(1));
-    return PG_USABLE;
+    c.weight = MAX(c.weight, UINT64_C(1));
+    return c;
 }
 
-int datanodes_choose_pgs(const struct datanodes *d, uint64_t *next, uint32_t count, uint32_t *out)
+/* Keeps those that may be taken, at the front of list; *count becomes how many. */
+static int sift(struct candidate *list, size_t *count)
 {
+    size_t full = 0, kept = 0, all = *count;
+    bool any_served = false;
+    uint64_t best = 0;
+
+    for (size_t i = 0; i < all; i++) {
+        full += list[i].use == PG_FULL;
+        any_served |= list[i].use == PG_USABLE && list[i].is_served;
+    }
+    for (size_t i = 0; i < all; i++)
+        if (list[i].use == PG_USABLE && (list[i].is_served || !any_served)) {
+            best = MAX(best, list[i].weight);
+            list[kept++] = list[i];
+        }
+    if (kept == 0)
+        return all > 0 && full == all ? -ENOSPC : -EAGAIN;
+    *count = 0;
+    for (size_t i = 0; i < kept; i++)
+        if (list[i].weight * 4 >= best * 3)
+            list[(*count)++] = list[i];
+    return 0;
+}
+
+int datanodes_choose_pgs(const struct datanodes *d, uint64_t *next, uint32_t copies, uint32_t count,
+                         uint32_t *out)
+{
+    struct candidate *list = mem_zalloc(HASH_COUNT(d->pgs) + 1, sizeof(*list));
     struct pg_state *p, *p_next;
-    uint64_t best = 0, weight = 0;
-    uint32_t chosen = 0;
-    unsigned full = 0, all = HASH_COUNT(d->pgs);
+    size_t n = 0;
+    int r;
 
     HASH_ITER (hh, d->pgs, p, p_next) {
-        enum pg_use use = pg_weight(d, &p->rec, &weight);
-
-        full += use == PG_FULL;
-        if (use == PG_USABLE)
-            best = MAX(best, weight);
+        if (p->rec.copies == copies)
+            list[n++] = judge(d, &p->rec);
     }
-    if (best == 0)
-        return all > 0 && full == all ? -ENOSPC : -EAGAIN;
-    while (chosen < count) {
-        uint64_t at = (*next)++ % all, i = 0;
+    r = sift(list, &n);
+    for (uint32_t i = 0; r == 0 && i < count; i++)
+        out[i] = list[(*next)++ % n].pg;
+    free(list);
+    return r;
+}
 
-        HASH_ITER (hh, d->pgs, p, p_next) {
-            if (i++ != at)
-                continue;
-            if (pg_weight(d, &p->rec, &weight) == PG_USABLE && weight * 4 >= best * 3)
-                out[chosen++] = p->pg;
-            break;
-        }
+bool datanodes_have_pgs(const struct datanodes *d, uint32_t copies)
+{
+    struct pg_state *p, *next;
+
+    HASH_ITER (hh, d->pgs, p, next) {
+        if (p->rec.copies == copies)
+            return true;
     }
-    return 0;
+    return false;
 }
 
 void datanodes_keep_bad(struct datanodes *d, Dfs__BadChunkReport *m)
@@ -315,6 +352,25 @@ size_t datanodes_bad(const struct datanodes *d, const Dfs__BadChunkReport **out,
     for (size_t i = 0; i < n; i++)
         out[i] = d->bad[d->bad_count - 1 - i];
     return n;
+}
+
+uint32_t datanodes_host_count(const struct datanodes *d)
+{
+    const struct target_state *t, *next, *other, *other_next;
+    uint32_t hosts = 0;
+
+    HASH_ITER (hh, d->targets, t, next) {
+        bool is_first = t->rec.state == DFS__TARGET_STATE__TARGET_ACTIVE;
+
+        HASH_ITER (hh, d->targets, other, other_next) {
+            if (other == t || !is_first)
+                break;
+            is_first = other->rec.state != DFS__TARGET_STATE__TARGET_ACTIVE ||
+                       strcmp(other->rec.host, t->rec.host) != 0;
+        }
+        hosts += is_first;
+    }
+    return hosts;
 }
 
 struct host_space {

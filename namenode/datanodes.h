@@ -98,13 +98,20 @@ struct pg_state *datanodes_pg(const struct datanodes *d, uint32_t pg);
 void datanodes_set_target(struct datanodes *d, const struct target_rec *rec);
 void datanodes_set_pg(struct datanodes *d, const struct pg_rec *rec);
 /*
- * PGs for new chunks, in turn (*next remembers where), only writable ones whose targets are not
- * nearly full nor much fuller than the emptiest. A target that hasn't reported yet (a new leader)
- * counts as empty: it is not full because we don't know it.
+ * PGs of so many copies for new chunks, in turn (*next remembers where), only writable ones whose
+ * targets are not nearly full nor much fuller than the emptiest. A target that hasn't reported yet (a
+ * new leader) counts as empty: it is not full because we don't know it. One whose every SERVING
+ * member is away (its datanode has no connection) is left alone while there are others: who writes
+ * there would wait until one is back.
  * -ENOSPC  every PG has a target that is nearly full
- * -EAGAIN  none can be written now: ask again
+ * -EAGAIN  none can be written now, or there is none: ask again
  */
-int datanodes_choose_pgs(const struct datanodes *d, uint64_t *next, uint32_t count, uint32_t *out);
+int datanodes_choose_pgs(const struct datanodes *d, uint64_t *next, uint32_t copies, uint32_t count,
+                         uint32_t *out);
+/* Is there any PG of so many copies? */
+bool datanodes_have_pgs(const struct datanodes *d, uint32_t copies);
+/* Different ones with a target that is in use, heard of or not. */
+uint32_t datanodes_host_count(const struct datanodes *d);
 /*
  * What fits in all, and what still does, with so many copies on different hosts: a host that is full
  * while others are empty leaves no room for files that need it. With fewer hosts than copies, each

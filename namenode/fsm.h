@@ -47,6 +47,7 @@ enum {
     FSM_FORMAT_USAGE = 2,  /* counters of directories, quotas, rm -r, maintenance, racks */
     FSM_FORMAT_MARKS = 3,  /* marks of truncations have a version */
     FSM_FORMAT_VALUES = 4, /* values have a version (fsm_value.h) */
+    FSM_FORMAT_COPIES = 5, /* files have a number of copies of their own */
     FSM_FORMAT_REPAIR = 6, /* RepairOp */
     FSM_FORMAT = FSM_FORMAT_REPAIR,
 };
@@ -129,6 +130,8 @@ uint32_t fsm_format_of(const Dfs__MetaRequest *req);
  * there for the log of that.
  */
 bool fsm_takes_space(const Dfs__MetaRequest *req);
+/* Is it the name of the attribute that says how many copies chunks are to have (fsm_copies.h)? */
+bool fsm_is_copies_xattr(ProtobufCBinaryData name);
 int fsm_check_request_bytes(const uint8_t *data, size_t len, bool client);
 
 /*

@@ -1,5 +1,6 @@
 /* What is refused before it gets into the log, and how a batch is put together. */
 #include <errno.h>
+#include <string.h>
 
 #include "namenode/fsm_ops.h"
 
@@ -41,6 +42,18 @@ int fsm_check_request(const Dfs__MetaRequest *req, bool client)
     }
 }
 
+bool fsm_is_copies_xattr(ProtobufCBinaryData name)
+{
+    static const char copies[] = "dfs.copies";
+
+    return name.len == sizeof(copies) - 1 && memcmp(name.data, copies, name.len) == 0;
+}
+
+static uint32_t format_of_xattr(ProtobufCBinaryData name)
+{
+    return fsm_is_copies_xattr(name) ? FSM_FORMAT_COPIES : FSM_FORMAT_FIRST;
+}
+
 uint32_t fsm_format_of(const Dfs__MetaRequest *req)
 {
     switch (req->op_case) {
@@ -60,6 +73,12 @@ uint32_t fsm_format_of(const Dfs__MetaRequest *req)
         return FSM_FORMAT_VALUES;
     case DFS__META_REQUEST__OP_REPAIR:
         return FSM_FORMAT_REPAIR;
+    case DFS__META_REQUEST__OP_SWAP_CHUNKS:
+        return FSM_FORMAT_COPIES;
+    case DFS__META_REQUEST__OP_SETXATTR:
+        return format_of_xattr(req->setxattr->name);
+    case DFS__META_REQUEST__OP_REMOVEXATTR:
+        return format_of_xattr(req->removexattr->name);
     default:
         return FSM_FORMAT_FIRST;
     }

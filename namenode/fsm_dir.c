@@ -109,6 +109,7 @@ static void new_inode(struct tx *tx, const struct cred *cred, const struct inode
     struct key k;
 
     inherit(cred, dir, &inode);
+    inode.copies = copies_inherited(dir, type);
     if (type == S_IFCHR || type == S_IFBLK)
         inode.rdev = op->rdev;
     if (type == S_IFDIR) {

@@ -56,6 +56,8 @@ fsm_op_fn fsm_op_of(const Dfs__MetaRequest *req)
         return op_remove_tree;
     case DFS__META_REQUEST__OP_SET_QUOTA:
         return op_set_quota;
+    case DFS__META_REQUEST__OP_SWAP_CHUNKS:
+        return op_swap_chunks;
     case DFS__META_REQUEST__OP_SESSION_OPEN:
         return op_session_open;
     case DFS__META_REQUEST__OP_SESSION_END:

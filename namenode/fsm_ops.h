@@ -5,6 +5,7 @@
 #ifndef NAMENODE_FSM_OPS_H
 #define NAMENODE_FSM_OPS_H
 
+#include "namenode/fsm_copies.h"
 #include "namenode/fsm_quota.h"
 #include "namenode/fsm_tx.h"
 #include "namenode/fsm_usage.h"
@@ -84,6 +85,9 @@ int read_listxattr(struct tx *tx, const Dfs__MetaRequest *req, Dfs__MetaReply *r
 /* The capability that a write by somebody else takes away. */
 int xattr_drop_capability(struct tx *tx, struct inode_rec *inode);
 int xattr_drop_all(struct tx *tx, struct inode_rec *inode);
+
+/* fsm_swap.c */
+int op_swap_chunks(struct tx *tx, const Dfs__MetaRequest *req, Dfs__MetaReply *reply);
 
 /* fsm_session.c */
 int op_session_open(struct tx *tx, const Dfs__MetaRequest *req, Dfs__MetaReply *reply);

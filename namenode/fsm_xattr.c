@@ -1,6 +1,7 @@
 /*
  * Extended attributes. The name spaces follow Linux: user.* on files and directories by permission
- * bits, trusted.* for root alone, security.* readable by all; system.* (ACLs) is not offered.
+ * bits, trusted.* for root alone, security.* readable by all; system.* (ACLs) is not offered. One is no
+ * record of its own: dfs.copies (fsm_copies.h).
  */
 #include <errno.h>
 #include <linux/xattr.h>
@@ -53,6 +54,14 @@ static int xattr_allowed(const struct cred *cred, const struct inode_rec *inode,
     return perm_access(cred, inode, mask);
 }
 
+static int changed(struct tx *tx, struct inode_rec *inode, Dfs__MetaReply *reply)
+{
+    inode->ctime_ns = tx->now_ns;
+    tx_inode_put(tx, inode);
+    (void)reply_entry(tx, reply, inode);
+    return 0;
+}
+
 /* The length of the value, or -ENODATA. */
 static int64_t value_len(struct tx *tx, uint64_t ino, ProtobufCBinaryData name)
 {
@@ -92,6 +101,12 @@ int op_setxattr(struct tx *tx, const Dfs__MetaRequest *req, Dfs__MetaReply *repl
         return r;
     if (op->value.len > XATTR_VALUE_BYTES_MAX)
         return -E2BIG;
+    if (copies_is_xattr(tx, op->name)) {
+        if (op->flags & XATTR_CREATE)
+            return -EEXIST; /* All that may have it have it. */
+        r = copies_set(&cred, &inode, &op->value);
+        return r < 0 ? r : changed(tx, &inode, reply);
+    }
     r = xattr_allowed(&cred, &inode, op->name, PERM_WRITE);
     if (r < 0)
         return r;
@@ -110,10 +125,7 @@ int op_setxattr(struct tx *tx, const Dfs__MetaRequest *req, Dfs__MetaReply *repl
     key_name(&k, 'X', op->ino, op->name.data, op->name.len);
     value_put(tx, &k, op->value.data, op->value.len);
     inode.xattr_bytes = bytes;
-    inode.ctime_ns = tx->now_ns;
-    tx_inode_put(tx, &inode);
-    (void)reply_entry(tx, reply, &inode);
-    return 0;
+    return changed(tx, &inode, reply);
 }
 
 /* -ENODATA when it is not there. */
@@ -142,16 +154,14 @@ int op_removexattr(struct tx *tx, const Dfs__MetaRequest *req, Dfs__MetaReply *r
     r = tx_inode_get(tx, op->ino, &inode);
     if (r < 0)
         return r;
+    if (copies_is_xattr(tx, op->name)) {
+        r = copies_set(&cred, &inode, NULL);
+        return r < 0 ? r : changed(tx, &inode, reply);
+    }
     r = xattr_allowed(&cred, &inode, op->name, PERM_WRITE);
-    if (r < 0)
-        return r;
-    r = drop(tx, &inode, op->name);
-    if (r < 0)
-        return r;
-    inode.ctime_ns = tx->now_ns;
-    tx_inode_put(tx, &inode);
-    (void)reply_entry(tx, reply, &inode);
-    return 0;
+    if (r == 0)
+        r = drop(tx, &inode, op->name);
+    return r < 0 ? r : changed(tx, &inode, reply);
 }
 
 int xattr_drop_capability(struct tx *tx, struct inode_rec *inode)
@@ -189,12 +199,23 @@ int xattr_drop_all(struct tx *tx, struct inode_rec *inode)
     return tx_scan(tx, &from, from.len, drop_one, tx);
 }
 
+static int reply_value(struct tx *tx, Dfs__MetaReply *reply, const uint8_t *data, size_t len)
+{
+    reply->value = ARENA_NEW(&tx->arena, Dfs__BytesReply);
+    dfs__bytes_reply__init(reply->value);
+    reply->value->value.data = arena_memdup(&tx->arena, data, len);
+    reply->value->value.len = len;
+    reply->result_case = DFS__META_REPLY__RESULT_VALUE;
+    return 0;
+}
+
 int read_getxattr(struct tx *tx, const Dfs__MetaRequest *req, Dfs__MetaReply *reply)
 {
     const Dfs__GetxattrOp *op = req->getxattr;
     struct cred cred = cred_of(req);
     struct inode_rec inode;
     const uint8_t *data;
+    uint8_t copies;
     struct key k;
     size_t len;
     int r;
@@ -202,6 +223,10 @@ int read_getxattr(struct tx *tx, const Dfs__MetaRequest *req, Dfs__MetaReply *re
     r = tx_inode_get(tx, op->ino, &inode);
     if (r < 0)
         return r;
+    if (copies_is_xattr(tx, op->name)) {
+        r = copies_get(tx, &inode, &copies);
+        return r < 0 ? r : reply_value(tx, reply, &copies, 1);
+    }
     r = xattr_allowed(&cred, &inode, op->name, PERM_READ);
     if (r < 0)
         return r;
@@ -211,12 +236,7 @@ int read_getxattr(struct tx *tx, const Dfs__MetaRequest *req, Dfs__MetaReply *re
     r = value_get_copy(tx, &k, &data, &len);
     if (r < 0)
         return r == -ENOENT ? -ENODATA : r;
-    reply->value = ARENA_NEW(&tx->arena, Dfs__BytesReply);
-    dfs__bytes_reply__init(reply->value);
-    reply->value->value.data = arena_memdup(&tx->arena, data, len);
-    reply->value->value.len = len;
-    reply->result_case = DFS__META_REPLY__RESULT_VALUE;
-    return 0;
+    return reply_value(tx, reply, data, len);
 }
 
 struct list {

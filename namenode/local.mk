@@ -5,6 +5,7 @@ FSM_SOURCES = namenode/arena.c namenode/arena.h namenode/fsck.c namenode/fsck.h 
 	namenode/fsck_impl.h namenode/fsck_chunks.c namenode/fsck_links.c namenode/fsck_names.c namenode/fsck_tree.c \
 	namenode/fsck_words.c namenode/fsm.c namenode/fsm.h \
 	namenode/fsm_check.c namenode/fsm_chunk.c namenode/fsm_cluster.c namenode/fsm_commit.c \
+	namenode/fsm_copies.c namenode/fsm_copies.h namenode/fsm_swap.c \
 	namenode/fsm_dir.c namenode/fsm_exec.c namenode/fsm_impl.h namenode/fsm_inode.c \
 	namenode/fsm_list.c namenode/fsm_ops.h namenode/fsm_quota.c namenode/fsm_quota.h \
 	namenode/fsm_read.c namenode/fsm_rename.c namenode/fsm_repair.c namenode/fsm_repair.h \
@@ -56,6 +57,7 @@ libnamenode_la_SOURCES = namenode/cluster_view.c namenode/cluster_view.h namenod
 	namenode/snap_files.c namenode/snap_files.h namenode/snap_receiver.c \
 	namenode/snap_sender.c namenode/svc_backup.c namenode/svc_datanode.c namenode/svc_datanode.h namenode/svc_fsck.c namenode/svc_map.c \
 	namenode/svc_map.h namenode/svc_meta.c namenode/svc_meta.h namenode/svc_raft.c \
+	namenode/swap_gate.c namenode/swap_gate.h \
 	namenode/svc_reaper.c namenode/svc_reaper.h namenode/svc_report.c namenode/svc_report.h \
 	namenode/svc_request.c namenode/svc_request.h namenode/svc_session.c \
 	namenode/svc_session.h namenode/svc_status.c namenode/svc_target.c namenode/svc_target.h

@@ -13,13 +13,16 @@
 enum {
     RECORD_VERSION = 1,
     VALUE_VERSION = 1,
-    INODE_VERSION = 2,
     TARGET_VERSION = 2,
     STATE_VERSION = 3,
 };
 
 /* Which format (fsm.h) brought the second and the third version of the state record. */
 enum { STATE_2_FORMAT = 2, STATE_3_FORMAT = 4 };
+
+/* Each adds one field; a record is written with the least that has all it needs, so that a store of an
+ * older format holds what the release of that format writes. */
+enum inode_version { INODE_FIRST = RECORD_VERSION, INODE_WITH_MARK = 2, INODE_WITH_COPIES = 3 };
 
 enum inode_flags { INODE_INLINE = 1, INODE_TRUNC_PENDING = 2, INODE_FLAGS_ALL = 3 };
 
@@ -136,8 +139,16 @@ static int reader_end(const struct reader *r)
     return r->bad || r->p != r->end ? -EBADMSG : 0;
 }
 
+static enum inode_version inode_version(const struct inode_rec *rec)
+{
+    if (rec->copies != 0)
+        return INODE_WITH_COPIES;
+    return rec->trunc_pending && rec->trunc_version != 0 ? INODE_WITH_MARK : INODE_FIRST;
+}
+
 size_t inode_rec_encode(const struct inode_rec *rec, uint8_t *out)
 {
+    enum inode_version version = inode_version(rec);
     struct writer w = writer_begin(out);
 
     put(&w, (rec->is_inline ? INODE_INLINE : 0) | (rec->trunc_pending ? INODE_TRUNC_PENDING : 0),
@@ -163,17 +174,20 @@ size_t inode_rec_encode(const struct inode_rec *rec, uint8_t *out)
         put(&w, rec->trunc_pg, 4);
         put(&w, rec->trunc_from, 4);
     }
-    if (rec->trunc_pending && rec->trunc_version != 0) {
-        out[0] = INODE_VERSION;
+    out[0] = (uint8_t)version;
+    if (rec->trunc_pending && version >= INODE_WITH_MARK)
         put(&w, rec->trunc_version, 8);
-    }
+    if (version >= INODE_WITH_COPIES)
+        put(&w, rec->copies, 1);
     return (size_t)(w.p - out);
 }
 
 int inode_rec_decode(uint64_t ino, const uint8_t *data, size_t len, struct inode_rec *ret_rec)
 {
-    bool is_newer = len > 0 && data[0] == INODE_VERSION;
-    struct reader r = reader_begin_version(data, len, is_newer ? INODE_VERSION : RECORD_VERSION);
+    uint8_t version = len > 0 && data[0] > INODE_FIRST && data[0] <= INODE_WITH_COPIES
+                          ? data[0]
+                          : (uint8_t)INODE_FIRST;
+    struct reader r = reader_begin_version(data, len, version);
     struct inode_rec rec = {.ino = ino};
     uint8_t flags = get8(&r);
 
@@ -200,9 +214,12 @@ int inode_rec_decode(uint64_t ino, const uint8_t *data, size_t len, struct inode
         rec.trunc_pg = get32(&r);
         rec.trunc_from = get32(&r);
     }
-    if (rec.trunc_pending && is_newer)
+    if (rec.trunc_pending && version >= INODE_WITH_MARK)
         rec.trunc_version = get64(&r);
-    if (flags & ~INODE_FLAGS_ALL || reader_end(&r) < 0 || (is_newer && rec.trunc_version == 0))
+    if (version >= INODE_WITH_COPIES)
+        rec.copies = get8(&r);
+    if (flags & ~INODE_FLAGS_ALL || reader_end(&r) < 0 || rec.copies > COPIES_MAX ||
+        version != (uint8_t)inode_version(&rec))
         return -EBADMSG;
     *ret_rec = rec;
     return 0;

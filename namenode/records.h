@@ -38,6 +38,9 @@ struct inode_rec {
     uint64_t trunc_chunk;
     uint32_t trunc_pg, trunc_from;
     uint64_t trunc_version; /* no two truncations of it have the same; 0: of a format before */
+    uint8_t
+        copies; /* of chunks that a file gets, and what is made in a directory inherits; 0: as many
+                       as the cluster's */
 };
 
 struct dentry_rec {

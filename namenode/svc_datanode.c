@@ -624,9 +624,20 @@ void svc_datanode_space(const struct svc_datanode *s, struct fsm_space *ret_spac
     datanodes_space(&s->dn, copies, &ret_space->bytes_total, &ret_space->bytes_free);
 }
 
-int svc_datanode_choose_pgs(struct svc_datanode *s, uint32_t count, uint32_t *out)
+int svc_datanode_choose_pgs(struct svc_datanode *s, uint32_t copies, uint32_t count, uint32_t *out)
 {
-    return datanodes_choose_pgs(&s->dn, &s->choose_next, count, out);
+    if (s->mgr != NULL && !datanodes_have_pgs(&s->dn, copies))
+        pg_mgr_want_copies(s->mgr, copies);
+    return datanodes_choose_pgs(&s->dn, &s->choose_next, copies, count, out);
+}
+
+int svc_datanode_want_copies(struct svc_datanode *s, uint32_t copies)
+{
+    if (copies > datanodes_host_count(&s->dn))
+        return -EINVAL;
+    if (s->mgr != NULL)
+        pg_mgr_want_copies(s->mgr, copies);
+    return 0;
 }
 
 const struct datanodes *svc_datanode_memory(const struct svc_datanode *s)

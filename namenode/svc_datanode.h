@@ -29,9 +29,14 @@ void svc_datanode_space(const struct svc_datanode *s, struct fsm_space *ret_spac
 /*
  * PGs for new chunks, spread by free space. Only writable ones whose targets are not nearly full.
  * -ENOSPC  every PG has a target that is nearly full
- * -EAGAIN  none is writable now: ask again
+ * -EAGAIN  none is writable now: ask again. Where there are none of so many copies yet they are made
  */
-int svc_datanode_choose_pgs(struct svc_datanode *s, uint32_t count, uint32_t *out);
+int svc_datanode_choose_pgs(struct svc_datanode *s, uint32_t copies, uint32_t count, uint32_t *out);
+/*
+ * Somebody asks for so many copies: PGs for it are made, if there are none.
+ * -EINVAL  the cluster has fewer hosts with a disk in use
+ */
+int svc_datanode_want_copies(struct svc_datanode *s, uint32_t copies);
 
 /* Leader memory of datanodes, targets and placement groups. Borrowed, within this loop turn. */
 const struct datanodes *svc_datanode_memory(const struct svc_datanode *s);

@@ -4,7 +4,7 @@
  *
  * Slices of rm -r are the only changes of clients that are long (some ms). One is under way at a time,
  * whoever asks; the others wait here in the order in which they came. So whatever else is asked waits
- * behind one of them at most.
+ * behind one of them at most. Swaps of chunks take turns, too, and hold up opens meanwhile: swap_gate.h.
  */
 #include "namenode/svc_meta.h"
 
@@ -18,23 +18,28 @@
 #include "namenode/fsm.h"
 #include "namenode/node.h"
 #include "namenode/service.h"
+#include "namenode/sessions.h"
 #include "namenode/svc_datanode.h"
 #include "namenode/svc_request.h"
 #include "namenode/svc_session.h"
+#include "namenode/swap_gate.h"
 #include "rpc/msg.h"
 
 struct svc_meta {
     struct services *all;
     struct node *node;
     struct meta_op *slices; /* the first is under way */
+    struct swap_gate gate;
+    struct meta_op *swaps; /* the first is under way, or the next */
+    struct meta_op *held;  /* creates and opens that wait for it */
 };
 
-/* One operation under way. */
+/* One operation under way or waiting. */
 struct meta_op {
     struct svc_meta *svc;
     struct svc_request *request;
     Dfs__MetaRequest *msg;
-    struct meta_op *prev, *next; /* in svc->slices */
+    struct meta_op *prev, *next; /* in svc->slices, swaps or held */
 };
 
 static void meta_op_free(struct meta_op *op)
@@ -82,6 +87,10 @@ static void read_done(void *ctx, int status)
     struct fsm_space space;
     Dfs__MetaReply *reply = NULL;
 
+    if (swap_gate_holds(&s->gate, op->msg)) {
+        DL_APPEND(s->held, op);
+        return;
+    }
     if (status == 0 && op->msg->op_case == DFS__META_REQUEST__OP_CLOSE) {
         reply_closed(s, op);
         meta_op_free(op);
@@ -101,6 +110,16 @@ static void read_done(void *ctx, int status)
         svc_request_reply(op->request, &reply->base);
     }
     meta_op_free(op);
+}
+
+static void read_start(struct meta_op *op)
+{
+    struct node *n = op->svc->node;
+
+    if (node_read_now(n))
+        read_done(op, 0);
+    else
+        node_read(n, read_done, op);
 }
 
 /* ---- changes ---- */
@@ -136,6 +155,30 @@ static void reply_status(struct svc_request *r, int status)
     svc_request_reply(r, &reply.base);
 }
 
+/*
+ * The answer to a create that opens a file may be the one of its first time, given again after a
+ * failover, when the client did not count as having it open: its chunks may have been swapped since,
+ * and the map is old. The file as it is now, or NULL when the answer is not old.
+ */
+static const Dfs__MetaReply *opened_anew(struct svc_meta *s, const Dfs__EntryReply *first)
+{
+    Dfs__MetaRequest req = DFS__META_REQUEST__INIT;
+    Dfs__OpenOp open = DFS__OPEN_OP__INIT;
+    Dfs__MetaReply *reply = NULL;
+    struct inode_rec inode;
+
+    if (fsm_inode_get(node_fsm(s->node), first->attr->ino, &inode) < 0 ||
+        inode.data_version == first->attr->data_version)
+        return NULL;
+    open.ino = inode.ino;
+    req.op_case = DFS__META_REQUEST__OP_OPEN; /* Ours: allowed once, it stays allowed. */
+    req.open = &open;
+    if (fsm_read(node_fsm(s->node), &req, NULL, &reply) < 0 || reply->status < 0)
+        return NULL;
+    reply->entry->created = first->created;
+    return reply;
+}
+
 static void change_done(void *ctx, int status, const Dfs__MetaReply *reply)
 {
     struct meta_op *op = ctx;
@@ -146,6 +189,9 @@ static void change_done(void *ctx, int status, const Dfs__MetaReply *reply)
     } else if (opens(m, reply) && !open_created(op->svc, op, reply->entry->attr->ino)) {
         reply_status(op->request, -ESTALE);
     } else {
+        const Dfs__MetaReply *now = opens(m, reply) ? opened_anew(op->svc, reply->entry) : NULL;
+
+        reply = now == NULL ? reply : now;
         svc_request_reply(op->request, &reply->base);
     }
     meta_op_free(op);
@@ -171,16 +217,115 @@ static void slice_start(struct meta_op *op)
         node_propose(s->node, op->msg, slice_done, op);
 }
 
+/* ---- swaps of chunks, and what waits for them ---- */
+
+static void swap_next(struct svc_meta *s);
+
+static void create_done(void *ctx, int status, const Dfs__MetaReply *reply)
+{
+    struct meta_op *op = ctx;
+    struct svc_meta *s = op->svc;
+
+    change_done(op, status, reply);
+    s->gate.creates--;
+    swap_next(s);
+}
+
+/* One that opens its file. */
+static void create_start(struct meta_op *op, const struct rpc_frame *f)
+{
+    struct svc_meta *s = op->svc;
+
+    if (swap_gate_holds(&s->gate, op->msg)) {
+        DL_APPEND(s->held, op);
+        return;
+    }
+    s->gate.creates++;
+    node_propose_packed(s->node, f->body, f->header.body_len, create_done, op);
+}
+
+/* One swap is over: those that wait get their turn before the next. */
+static void swap_ended(struct svc_meta *s)
+{
+    struct meta_op *held = s->held, *op, *next;
+
+    swap_gate_ended(&s->gate);
+    s->held = NULL;
+    DL_FOREACH_SAFE (held, op, next) {
+        DL_DELETE(held, op);
+        if (!is_read(op->msg)) {
+            s->gate.creates++;
+            node_propose(s->node, op->msg, create_done, op);
+        } else {
+            read_start(op);
+        }
+    }
+}
+
+static void swap_done(void *ctx, int status, const Dfs__MetaReply *reply)
+{
+    struct meta_op *op = ctx;
+    struct svc_meta *s = op->svc;
+
+    DL_DELETE(s->swaps, op);
+    change_done(op, status, reply);
+    swap_ended(s);
+    swap_next(s);
+}
+
+/*
+ * Nobody has it open, and all have told; or we lead no more and know nobody's opens, which the proposal
+ * will tell. One that was done, and is asked again, may be answered with EBUSY: that is true as well.
+ */
+static bool may_swap(const struct svc_meta *s, uint64_t ino)
+{
+    const struct sessions *view = svc_session_view(svc_session_of(s->all));
+
+    return view == NULL || (sessions_detached_count(view) == 0 && !sessions_is_open(view, ino));
+}
+
+static void swap_next(struct svc_meta *s)
+{
+    while (swap_gate_is_free(&s->gate)) {
+        struct meta_op *op = s->swaps;
+        uint64_t ino = op->msg->swap_chunks->ino;
+
+        if (may_swap(s, ino)) {
+            swap_gate_begin(&s->gate, ino);
+            node_propose(s->node, op->msg, swap_done, op);
+            return;
+        }
+        DL_DELETE(s->swaps, op);
+        reply_status(op->request, -EBUSY);
+        meta_op_free(op);
+        swap_ended(s);
+    }
+}
+
+static void swap_start(struct meta_op *op)
+{
+    struct svc_meta *s = op->svc;
+
+    DL_APPEND(s->swaps, op);
+    s->gate.waiting++;
+    swap_next(s);
+}
+
 /* Which PGs new chunks go to is the leader's choice by load, so it is part of the log entry. */
 static int choose_pgs(struct svc_meta *s, Dfs__AllocOp *alloc)
 {
+    struct inode_rec inode = {0}; /* One that is not there: refused when it is applied. */
+    struct cluster_rec cluster;
     uint32_t *pgs;
     int r;
 
     if (alloc->count == 0 || alloc->count > FSM_ALLOC_MAX)
         return -EINVAL;
     pgs = mem_zalloc(alloc->count, sizeof(*pgs));
-    r = svc_datanode_choose_pgs(svc_datanode_of(s->all), alloc->count, pgs);
+    (void)fsm_inode_get(node_fsm(s->node), alloc->ino, &inode);
+    if (inode.copies == 0 && fsm_cluster(node_fsm(s->node), &cluster) == 0)
+        inode.copies = (uint8_t)cluster.copies;
+    r = svc_datanode_choose_pgs(svc_datanode_of(s->all), inode.copies, alloc->count, pgs);
     if (r < 0) {
         free(pgs);
         return r;
@@ -191,6 +336,23 @@ static int choose_pgs(struct svc_meta *s, Dfs__AllocOp *alloc)
     return 0;
 }
 
+/* Is it to set how many copies there are to be? Then so many can be had. A value that is none at all
+ * is refused when it is applied. */
+static int check_copies(struct svc_meta *s, const struct meta_op *op)
+{
+    const Dfs__SetxattrOp *set = op->msg->setxattr;
+    int r;
+
+    if (!fsm_is_copies_xattr(set->name) || set->value.len != 1 || set->value.data[0] < '1' ||
+        set->value.data[0] > '0' + COPIES_MAX)
+        return 0;
+    r = svc_datanode_want_copies(svc_datanode_of(s->all), set->value.data[0] - '0');
+    /* What was done when there were more hosts has the log's answer. */
+    return r < 0 && svc_session_may_be_done(svc_session_of(s->all), op->msg->session, op->msg->seq)
+               ? 0
+               : r;
+}
+
 /* What the leader has not changed goes into the log as it came. */
 static void propose(struct meta_op *op, const struct rpc_frame *f)
 {
@@ -199,6 +361,10 @@ static void propose(struct meta_op *op, const struct rpc_frame *f)
     svc_session_note_seq(svc_session_of(op->svc->all), op->msg->session, op->msg->seq);
     if (op->msg->op_case == DFS__META_REQUEST__OP_REMOVE_TREE)
         slice_start(op);
+    else if (op->msg->op_case == DFS__META_REQUEST__OP_SWAP_CHUNKS)
+        swap_start(op);
+    else if (swap_gate_is_create(op->msg))
+        create_start(op, f);
     else if (op->msg->op_case == DFS__META_REQUEST__OP_ALLOC)
         node_propose(n, op->msg, change_done, op);
     else
@@ -251,6 +417,8 @@ static void change_start(struct meta_op *op, const struct rpc_frame *f)
         r = fsm_check_request(op->msg, true);
     if (r == 0 && fsm_format_of(op->msg) > fsm_state(node_fsm(s->node))->format)
         r = -EOPNOTSUPP; /* Not all namenodes know it; the report says which. */
+    if (r == 0 && op->msg->op_case == DFS__META_REQUEST__OP_SETXATTR)
+        r = check_copies(s, op);
     if (r == -EAGAIN || dfs_error_is_own(r)) {
         /* Not an answer for the application: the client asks again. */
         svc_request_fail(op->request, r, "no placement group takes new chunks now");
@@ -294,10 +462,8 @@ static void on_meta(void *self, struct conn *c, const struct rpc_frame *f)
     op->request = svc_request_new(s->all, s, c, f);
     if (!is_read(m))
         change_start(op, f);
-    else if (node_read_now(s->node))
-        read_done(op, 0);
     else
-        node_read(s->node, read_done, op);
+        read_start(op);
 }
 
 static int start(struct services *all, void **ret_self)

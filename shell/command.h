@@ -37,6 +37,8 @@ int cmd_ln(int argc, char **argv);
 int cmd_du(int argc, char **argv);
 int cmd_df(int argc, char **argv);
 int cmd_quota(int argc, char **argv);
+int cmd_setrep(int argc, char **argv);
+int cmd_getrep(int argc, char **argv);
 int cmd_find(int argc, char **argv);
 
 /* Operators' commands. */

@@ -10,7 +10,7 @@ libshell_la_SOURCES = shell/command.h \
 	shell/cmd_find.c \
 	shell/cmd_fsck.c shell/cmd_ls.c shell/cmd_mount.c shell/cmd_namenode.c shell/cmd_names.c \
 	shell/cmd_pki.c shell/cmd_quota.c \
-	shell/cmd_report.c shell/cmd_rm.c shell/cmd_tree.c shell/cmd_why.c \
+	shell/cmd_report.c shell/cmd_rm.c shell/cmd_setrep.c shell/cmd_tree.c shell/cmd_why.c \
 	shell/copy.c shell/copy.h \
 	shell/find.c shell/find.h \
 	shell/format.c shell/format.h \
@@ -24,6 +24,7 @@ libshell_la_SOURCES = shell/command.h \
 	shell/pool.c shell/pool.h \
 	shell/progress.c shell/progress.h \
 	shell/replicas.c shell/replicas.h \
+	shell/recopy.c shell/recopy.h \
 	shell/report.c shell/report.h \
 	shell/summary.c shell/summary.h \
 	shell/walk.c shell/walk.h

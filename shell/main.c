@@ -26,6 +26,8 @@ static const struct command commands[] = {
     {"du", cmd_du, "show how much trees hold"},
     {"df", cmd_df, "show how much is free"},
     {"quota", cmd_quota, "show and set what directories may hold"},
+    {"setrep", cmd_setrep, "set how many copies files are to have"},
+    {"getrep", cmd_getrep, "show it"},
     {"find", cmd_find, "search a tree"},
     {"report", cmd_report, "show how the cluster is, in one screen"},
     {"why", cmd_why, "show where the copies of a file are"},

@@ -358,6 +358,11 @@ TESTS += tests/unit/namenode/test_fsm_value
 tests_unit_namenode_test_fsm_value_CFLAGS = $(TEST_CFLAGS)
 tests_unit_namenode_test_fsm_value_LDADD = tests/unit/namenode/libfsmfixture.la
 
+check_PROGRAMS += tests/unit/namenode/test_fsm_copies
+TESTS += tests/unit/namenode/test_fsm_copies
+tests_unit_namenode_test_fsm_copies_CFLAGS = $(TEST_CFLAGS)
+tests_unit_namenode_test_fsm_copies_LDADD = tests/unit/namenode/libfsmfixture.la
+
 check_PROGRAMS += tests/unit/namenode/test_fsm_xattr
 TESTS += tests/unit/namenode/test_fsm_xattr
 tests_unit_namenode_test_fsm_xattr_CFLAGS = $(TEST_CFLAGS)

@@ -204,7 +204,7 @@ says "dfs-fuse refuses an unknown mount option" 2 "unknown mount option 'io_time
 says "mount.dfs too" 2 "unknown mount option" "$DIR/mount.dfs" "$nn:/" m2 -o nonsense
 says "dfs wants a command" 2 "Usage: dfs COMMAND" "$dfs"
 says "dfs refuses an unknown command" 2 "no command 'lst'; did you mean 'ls'" "$dfs" lst
-for c in ls tree stat cat put get cp mv rm mkdir touch chmod chown ln du df quota find report why fsck sync counters cluster namenode pki; do
+for c in ls tree stat cat put get cp mv rm mkdir touch chmod chown ln du df quota setrep getrep find report why fsck sync counters cluster namenode pki; do
     says "dfs $c refuses an unknown option" 2 "option.*--no-such|cluster: there is no '--no-such'" "$dfs" $c --no-such
 done
 says "dfs cluster refuses numbers that are none" 2 "--namenodes takes a number from 1 to 5, not 'x'" "$dfs" cluster up --dir c2 --namenodes x

@@ -36,6 +36,7 @@ E2E_TESTS = \
 	tests/e2e/posix.sh \
 	tests/e2e/powerfail.sh \
 	tests/e2e/programs.sh \
+	tests/e2e/setrep.sh \
 	tests/e2e/shell.sh \
 	tests/e2e/slow.sh \
 	tests/e2e/smoke.sh \

@@ -141,9 +141,32 @@ static ProtobufCBinaryData attribute_name(struct sim_world *w)
     return name;
 }
 
+/* Of a file, or of a directory in which others are made. */
+static void any_copies(struct sim_world *w, const struct nn_area *a, Dfs__MetaRequest *req)
+{
+    uint64_t ino = a->dir_count > 0 && sim_percent(w, 30) ? a->dirs[sim_below(w, a->dir_count)]
+                                                          : any_file(w, a);
+    ProtobufCBinaryData name = filled(10);
+
+    memcpy(name.data, "dfs.copies", 10);
+    if (sim_percent(w, 80)) {
+        NEW_OP(req, SETXATTR, setxattr, Dfs__SetxattrOp, dfs__setxattr_op__init);
+        req->setxattr->ino = ino;
+        req->setxattr->name = name;
+        req->setxattr->value = filled(1);
+        req->setxattr->value.data[0] = (uint8_t)('1' + sim_below(w, COPIES_MAX));
+    } else {
+        NEW_OP(req, REMOVEXATTR, removexattr, Dfs__RemovexattrOp, dfs__removexattr_op__init);
+        req->removexattr->ino = ino;
+        req->removexattr->name = name;
+    }
+}
+
 static void any_xattr(struct sim_world *w, const struct nn_area *a, Dfs__MetaRequest *req)
 {
-    if (sim_percent(w, 60)) {
+    if (sim_percent(w, 25)) {
+        any_copies(w, a, req);
+    } else if (sim_percent(w, 60)) {
         NEW_OP(req, SETXATTR, setxattr, Dfs__SetxattrOp, dfs__setxattr_op__init);
         req->setxattr->ino = any_file(w, a);
         req->setxattr->name = attribute_name(w);

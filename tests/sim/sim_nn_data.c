@@ -29,6 +29,7 @@ struct data_file {
     uint64_t chunks[NN_FILE_CHUNKS];       /* 0: none */
     bool materialized[NN_FILE_CHUNKS];
     unsigned xattrs; /* bits */
+    uint8_t copies;  /* asked for; 0: as many as the cluster's */
     uint64_t home;   /* the directory in which it counts */
 };
 
@@ -45,9 +46,10 @@ struct nn_data {
     unsigned quota_count;
     uint64_t parents[MODEL_INODES]; /* of directories, while usage is counted */
     uint64_t chunk_max;
-    bool counts;     /* the format has counters */
-    bool has_marks;  /* the format has versions of marks */
-    bool home_moved; /* a file went to another of its names */
+    uint64_t made_max; /* the last inode that was made */
+    bool counts;       /* the format has counters */
+    bool has_marks;    /* the format has versions of marks */
+    bool home_moved;   /* a file went to another of its names */
 };
 
 struct nn_data *nn_data_new(struct sim_world *w, struct model *m)
@@ -266,6 +268,11 @@ void nn_data_named(struct nn_data *d, const Dfs__MetaRequest *req, uint64_t ino)
     const struct model_entry *e;
     char name[MODEL_NAME_SIZE];
 
+    if (req->op_case == DFS__META_REQUEST__OP_CREATE && ino > d->made_max) {
+        d->made_max = ino;
+        if (S_ISREG(d->m->inodes[ino].mode) || S_ISDIR(d->m->inodes[ino].mode))
+            d->files[ino].copies = d->files[req->create->parent].copies;
+    }
     if (req->op_case == DFS__META_REQUEST__OP_RENAME) {
         settle(d, ino, req->rename->new_parent);
         memcpy(name, req->rename->name.data, req->rename->name.len);
@@ -550,7 +557,9 @@ void nn_data_reaped(struct nn_data *d, uint64_t ino, uint64_t left)
                  UL(left));
 }
 
-static int xattr(struct nn_data *d, uint64_t ino, ProtobufCBinaryData name, bool set)
+/* value NULL: it is removed. */
+static int xattr(struct nn_data *d, uint64_t ino, ProtobufCBinaryData name,
+                 const ProtobufCBinaryData *value)
 {
     const struct model_inode *inode = inode_of(d, ino);
     unsigned bit = 1u << (name.data[name.len - 1] & 7);
@@ -559,7 +568,11 @@ static int xattr(struct nn_data *d, uint64_t ino, ProtobufCBinaryData name, bool
         return -ESTALE;
     if (!S_ISREG(inode->mode) && !S_ISDIR(inode->mode))
         return -EPERM;
-    if (set)
+    if (fsm_is_copies_xattr(name)) {
+        d->files[ino].copies = value == NULL ? 0 : (uint8_t)(value->data[0] - '0');
+        return 0;
+    }
+    if (value != NULL)
         d->files[ino].xattrs |= bit;
     else if (!(d->files[ino].xattrs & bit))
         return -ENODATA;
@@ -588,10 +601,10 @@ bool nn_data_apply(struct nn_data *d, const Dfs__MetaRequest *req, const struct 
         *ret_status = set_quota(d, req->set_quota);
         return true; /* It may be set below what is there. */
     case DFS__META_REQUEST__OP_SETXATTR:
-        *ret_status = xattr(d, req->setxattr->ino, req->setxattr->name, true);
+        *ret_status = xattr(d, req->setxattr->ino, req->setxattr->name, &req->setxattr->value);
         break;
     case DFS__META_REQUEST__OP_REMOVEXATTR:
-        *ret_status = xattr(d, req->removexattr->ino, req->removexattr->name, false);
+        *ret_status = xattr(d, req->removexattr->ino, req->removexattr->name, NULL);
         break;
     default:
         return false;
@@ -620,6 +633,9 @@ void nn_data_check_end(struct nn_data *d, struct fsm *fsm)
                      UL(rec.size), rec.is_inline ? ", inline" : "",
                      rec.trunc_pending ? ", marked" : "", UL(inode->size),
                      f->is_inline ? ", inline" : "", f->pending ? ", marked" : "");
+        else if (rec.copies != f->copies)
+            sim_fail(d->w, "inode %lu is to have %u copies, the model says %u", UL(ino), rec.copies,
+                     f->copies);
         else if (rec.nlink > 0 && d->counts && rec.parent != f->home)
             sim_fail(d->w, "inode %lu counts in %lu, the model says %lu", UL(ino), UL(rec.parent),
                      UL(f->home));

@@ -56,7 +56,7 @@ static void a_disk_nobody_reported_yet_is_not_a_full_disk(void **state)
     uint32_t out[PGS];
     uint64_t next = 0;
 
-    assert_int_equal(datanodes_choose_pgs(*state, &next, PGS, out), 0);
+    assert_int_equal(datanodes_choose_pgs(*state, &next, 3, PGS, out), 0);
 }
 
 static void chunks_are_spread_over_all_pgs_in_turn(void **state)
@@ -67,7 +67,7 @@ static void chunks_are_spread_over_all_pgs_in_turn(void **state)
 
     for (uint32_t t = 1; t <= 6; t++)
         report(*state, t, disk / 2);
-    assert_int_equal(datanodes_choose_pgs(*state, &next, PGS * 2, out), 0);
+    assert_int_equal(datanodes_choose_pgs(*state, &next, 3, PGS * 2, out), 0);
     for (unsigned i = 0; i < PGS * 2; i++)
         seen[out[i]]++;
     for (unsigned p = 1; p <= PGS; p++)
@@ -81,7 +81,7 @@ static void pgs_on_fuller_disks_are_left_alone(void **state)
 
     for (uint32_t t = 1; t <= 6; t++)
         report(*state, t, t <= 3 ? disk / 2 : disk / 5);
-    assert_int_equal(datanodes_choose_pgs(*state, &next, PGS, out), 0);
+    assert_int_equal(datanodes_choose_pgs(*state, &next, 3, PGS, out), 0);
     for (unsigned i = 0; i < PGS; i++)
         assert_int_equal(out[i] % 2, 0);
 }
@@ -94,13 +94,82 @@ static void no_space_is_only_said_when_every_pg_is_full(void **state)
 
     for (uint32_t t = 1; t <= 6; t++)
         report(*state, t, t == 2 || t == 5 ? disk / 20 : disk / 2);
-    assert_int_equal(datanodes_choose_pgs(*state, &next, 1, out), -ENOSPC);
+    assert_int_equal(datanodes_choose_pgs(*state, &next, 3, 1, out), -ENOSPC);
 
     /* One of them cannot be written now, but may have room: ask again. */
     rec = datanodes_pg(*state, 1)->rec;
     rec.members[0].state = rec.members[1].state = PG_OFFLINE;
     datanodes_set_pg(*state, &rec);
-    assert_int_equal(datanodes_choose_pgs(*state, &next, 1, out), -EAGAIN);
+    assert_int_equal(datanodes_choose_pgs(*state, &next, 3, 1, out), -EAGAIN);
+}
+
+/* Their own PGs, and nobody else's. */
+static void chunks_go_to_pgs_of_as_many_copies(void **state)
+{
+    struct pg_rec rec = {.pg = PGS + 1, .epoch = 1, .copies = 2, .min_write = 2, .member_count = 2};
+    uint32_t out[PGS];
+    uint64_t next = 0;
+
+    assert_int_equal(datanodes_choose_pgs(*state, &next, 2, 1, out), -EAGAIN);
+    assert_false(datanodes_have_pgs(*state, 2));
+    rec.members[0] = (struct pg_member_rec){.target = 1, .state = PG_SERVING};
+    rec.members[1] = (struct pg_member_rec){.target = 2, .state = PG_SERVING};
+    datanodes_set_pg(*state, &rec);
+    assert_true(datanodes_have_pgs(*state, 2));
+    assert_int_equal(datanodes_choose_pgs(*state, &next, 2, PGS, out), 0);
+    for (unsigned i = 0; i < PGS; i++)
+        assert_int_equal(out[i], PGS + 1);
+    assert_int_equal(datanodes_choose_pgs(*state, &next, 3, PGS, out), 0);
+    for (unsigned i = 0; i < PGS; i++)
+        assert_int_not_equal(out[i], PGS + 1);
+}
+
+/* The last that serves stays in its PG though it is dead. With one copy that is every dead disk's PG:
+ * who got a chunk there would wait for it. */
+static void pgs_that_nobody_serves_now_get_no_new_chunks(void **state)
+{
+    static int connection;
+    struct datanodes *d = *state;
+    struct datanode *n = datanodes_node(d, "dn", true);
+    uint32_t out[PGS];
+    uint64_t next = 0;
+
+    for (uint32_t p = 1; p <= 2; p++) {
+        struct pg_rec rec = {
+            .pg = PGS + p, .epoch = 1, .copies = 1, .min_write = 1, .member_count = 1};
+
+        rec.members[0] = (struct pg_member_rec){.target = p, .state = PG_SERVING};
+        datanodes_set_pg(d, &rec);
+        datanodes_target(d, p)->node = n;
+    }
+    /* A new leader to whom nobody has come yet: all are alike. */
+    assert_int_equal(datanodes_choose_pgs(d, &next, 1, PGS, out), 0);
+    n->conn = (struct conn *)&connection;
+    datanodes_target(d, 2)->node = NULL;
+    assert_int_equal(datanodes_choose_pgs(d, &next, 1, PGS, out), 0);
+    for (unsigned i = 0; i < PGS; i++)
+        assert_int_equal(out[i], PGS + 1);
+    n->conn = NULL;
+}
+
+static void hosts_are_counted_once_and_while_in_use(void **state)
+{
+    struct datanodes d = {0};
+    struct target_rec rec = {.target = 1, .state = DFS__TARGET_STATE__TARGET_ACTIVE, .host = "a"};
+
+    (void)state;
+    assert_int_equal(datanodes_host_count(&d), 0);
+    datanodes_set_target(&d, &rec);
+    rec.target = 2;
+    datanodes_set_target(&d, &rec);
+    assert_int_equal(datanodes_host_count(&d), 1);
+    rec = (struct target_rec){.target = 3, .state = DFS__TARGET_STATE__TARGET_ACTIVE, .host = "b"};
+    datanodes_set_target(&d, &rec);
+    assert_int_equal(datanodes_host_count(&d), 2);
+    rec.state = DFS__TARGET_STATE__TARGET_DRAINING;
+    datanodes_set_target(&d, &rec);
+    assert_int_equal(datanodes_host_count(&d), 1);
+    datanodes_clear(&d);
 }
 
 static void without_pgs_the_answer_is_to_ask_again(void **state)
@@ -110,7 +179,7 @@ static void without_pgs_the_answer_is_to_ask_again(void **state)
     uint64_t next = 0;
 
     (void)state;
-    assert_int_equal(datanodes_choose_pgs(&none, &next, 1, out), -EAGAIN);
+    assert_int_equal(datanodes_choose_pgs(&none, &next, 3, 1, out), -EAGAIN);
 }
 
 /* Else the report would call it silent, and count its space, for ever after a disk was replaced. */
@@ -294,6 +363,9 @@ int main(void)
         TEST(chunks_are_spread_over_all_pgs_in_turn),
         TEST(pgs_on_fuller_disks_are_left_alone),
         TEST(no_space_is_only_said_when_every_pg_is_full),
+        TEST(chunks_go_to_pgs_of_as_many_copies),
+        TEST(pgs_that_nobody_serves_now_get_no_new_chunks),
+        TEST(hosts_are_counted_once_and_while_in_use),
         TEST(without_pgs_the_answer_is_to_ask_again),
         TEST(a_disk_that_was_replaced_is_given_up),
         TEST(what_fits_is_bound_by_the_full_hosts),

@@ -36,6 +36,7 @@ struct any_request {
         Dfs__SetxattrOp setxattr;
         Dfs__AllocOp alloc;
         Dfs__SetQuotaOp set_quota;
+        Dfs__SwapChunksOp swap_chunks;
     } op;
     uint32_t numbers[4];
     char text[64];
@@ -162,7 +163,7 @@ static void any_modelled(struct rng *rng, struct any_request *a, uint64_t next_i
 /* Everything, content and sessions included. */
 static void any_request(struct rng *rng, struct any_request *a, uint64_t next_ino)
 {
-    uint32_t which = roll(rng, 11);
+    uint32_t which = roll(rng, 12);
 
     if (which < 7) {
         any_modelled(rng, a, next_ino);
@@ -191,6 +192,18 @@ static void any_request(struct rng *rng, struct any_request *a, uint64_t next_in
         a->op.setxattr.name = bytes_of(a->text);
         a->op.setxattr.value = bytes_of("value");
         a->op.setxattr.flags = roll(rng, 3);
+        if (roll(rng, 3) == 0) {
+            (void)snprintf(a->text, sizeof(a->text), "%u", roll(rng, 5));
+            a->op.setxattr.name = bytes_of("dfs.copies");
+            a->op.setxattr.value = bytes_of(a->text);
+        }
+    } else if (which == 11) {
+        BEGIN(a, SWAP_CHUNKS, swap_chunks, dfs__swap_chunks_op__init);
+        a->op.swap_chunks.ino = any_ino(rng, next_ino);
+        a->op.swap_chunks.other = any_ino(rng, next_ino);
+        a->op.swap_chunks.first_index = roll(rng, 3);
+        a->op.swap_chunks.count = 1 + roll(rng, 3);
+        a->op.swap_chunks.data_version = 1 + roll(rng, 4);
     } else if (which == 9) {
         BEGIN(a, SET_QUOTA, set_quota, dfs__set_quota_op__init);
         a->op.set_quota.ino = any_ino(rng, next_ino);

@@ -59,7 +59,26 @@ static void inode_comes_back(void **state)
     assert_int_equal(out.trunc_from, 16);
     memset(bytes + len, 0, 8);
     assert_int_equal(inode_rec_decode(7, bytes, len + 8, &out), -EBADMSG);
+    in.copies = 2; /* With a mark of the time before it, of its own, and with none. */
+    in.trunc_version = 0;
+    assert_int_equal(inode_rec_encode(&in, bytes), len + 9);
+    assert_int_equal(bytes[0], 3);
+    assert_int_equal(inode_rec_decode(7, bytes, len + 9, &out), 0);
+    assert_int_equal(out.copies, 2);
+    assert_int_equal(out.trunc_from, 16);
+    assert_true(out.trunc_version == 0);
+    bytes[len + 8] = 0;
+    assert_int_equal(inode_rec_decode(7, bytes, len + 9, &out), -EBADMSG);
+    bytes[len + 8] = 4;
+    assert_int_equal(inode_rec_decode(7, bytes, len + 9, &out), -EBADMSG);
+    in.trunc_version = 5;
+    (void)inode_rec_encode(&in, bytes);
+    assert_int_equal(inode_rec_decode(7, bytes, len + 9, &out), 0);
+    assert_true(out.trunc_version == 5 && out.copies == 2);
     in.trunc_pending = false;
+    assert_int_equal(inode_rec_decode(7, bytes, inode_rec_encode(&in, bytes), &out), 0);
+    assert_int_equal(out.copies, 2);
+    in.copies = 0;
     in.is_inline = true;
     assert_true(inode_rec_encode(&in, bytes) < len);
     assert_int_equal(inode_rec_decode(7, bytes, inode_rec_encode(&in, bytes), &out), 0);

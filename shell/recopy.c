@@ -225,7 +225,7 @@ static int swap(struct recopy *r, uint64_t ino, struct dfs_file *other, const st
 static int copy_chunk(struct recopy *r, const char *path, uint64_t ino, unsigned copies,
                       const struct look *l)
 {
-    struct dfs_file *from, *to;
+    struct dfs_file *from, *to = NULL;
     uint64_t version = 0;
     struct dfs_stat st;
     int error = make_nameless(r, path, copies, &to);

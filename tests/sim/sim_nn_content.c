@@ -213,7 +213,9 @@ void nn_any_quota(struct sim_world *w, const struct nn_area *a, Dfs__MetaRequest
     req->set_quota->set_inodes = sim_percent(w, 60);
     req->set_quota->inodes = sim_percent(w, 30) ? 0 : 1 + sim_below(w, 12);
     req->set_quota->set_bytes = !req->set_quota->set_inodes || sim_percent(w, 50);
-    req->set_quota->bytes = sim_percent(w, 30) ? 0 : 1 + any_size(w);
+    req->set_quota->bytes = sim_percent(w, 30)   ? 0
+                            : sim_percent(w, 50) ? 1 + sim_below(w, 6000)
+                                                 : 1 + any_size(w);
 }
 
 /* ---- rm -r ---- */

@@ -1,233 +1,165 @@
 #!/usr/bin/env bash
-# Random faults under random work: namenodes and datanodes are killed, stopped and paused while
-# writers on two mounts check every sector (chaos_io.c). No call may fail, nothing may be lost, all
-# copies are the same at the end, nothing deleted stays on a disk. Once a datanode loses its data
-# directory on the way (WIPE). Then bytes on the disk of one datanode are flipped while the others come and
-# go (DAMAGE_SECONDS). Then everything is killed at once.
+# Random faults under random work. Each namenode, datanode and mount is a host of its own (hosts.sh).
+# They are killed, stopped and paused, cut off from each other in every way, slowed down; disks are
+# full, wiped, and lose bits (faults.sh). Meanwhile writers on two mounts check every sector
+# (chaos_io.c), and fio, tar, diff and git check what they do. No call may fail, but with ENOSPC where
+# a disk was filled; nothing may be lost; all copies are the same at the end, nothing deleted stays on a
+# disk. At last everything is killed at once.
 #
-#   DURATION=60 SEED=1 DATANODES=3 DATA_TLS=on WRITERS=4 WIPE=yes DAMAGE_SECONDS=25 tests/e2e/chaos.sh
-. "$(dirname "$0")/lib.sh"
-
+#   SEED=1 DURATION=300 DATANODES=4 DATA_TLS=off WRITERS=4 tests/e2e/chaos.sh
+#   FAULTS='pause_leader chain_link rate' tests/e2e/chaos.sh      these only; all; or none
+#   WORK='fio git' CRASH_SECONDS=0 tests/e2e/chaos.sh             which programs (tree fio git); no kill
 : "${DURATION:=60}" "${SEED:=$((RANDOM * 32768 + RANDOM))}" "${DATANODES:=3}" "${DATA_TLS:=on}"
-: "${WRITERS:=4}" "${WIPE:=no}" "${DAMAGE_SECONDS:=0}" "${CRASH_SECONDS:=10}"
+: "${WRITERS:=4}" "${FAULTS:=all}" "${WORK:=tree fio git}" "${CRASH_SECONDS:=10}"
+: "${DATANODE_DISK:=1500m}" "${NAMENODE_DISK:=1000m}"
+export DURATION SEED DATANODES DATA_TLS WRITERS FAULTS WORK CRASH_SECONDS DATANODE_DISK NAMENODE_DISK
+# shellcheck source=lib.sh
+. "$(dirname "$0")/lib.sh"
+# shellcheck source=hosts.sh
+. "$(dirname "$0")/hosts.sh"
+# shellcheck source=faults.sh
+. "$(dirname "$0")/faults.sh"
+[ -n "${HOSTS_DIR:-}" ] || hosts_enter "$0" "$@"
+
 chaos_io=$DFS_BUILDDIR/tests/e2e/chaos_io
-echo "# chaos: SEED=$SEED DURATION=$DURATION DATANODES=$DATANODES DATA_TLS=$DATA_TLS WRITERS=$WRITERS WIPE=$WIPE"
+NOT_HERE=
+[ "$NET" = yes ] || NOT_HERE=${track_kinds[network]}
+echo "# chaos: SEED=$SEED DURATION=$DURATION DATANODES=$DATANODES DATA_TLS=$DATA_TLS WRITERS=$WRITERS FAULTS='$FAULTS' WORK='$WORK'"
+[ -z "$NOT_HERE" ] || echo "# no faults of the network: network namespaces and /dev/net/tun are not to be had here"
 
-cluster() {
-    local verb=$1
-    shift
-    "$dfs" cluster "$verb" --dir "$DIR" "$@"
+# ---- work, over and over until $end; each looks at what it did ----
+work_tree() { # Copied in by one mount, read by the other.
+    rm -rf "$MNT/tree" && tar xpf "$DIR/tree.tar" -C "$MNT" && diff -r --no-dereference "$DIR/tree" "$MNT2/tree"
 }
-
-# What was done, when, is in $DIR/faults. A node that is not there when its turn comes died by itself.
-fault() {
-    echo "$(date +%T.%N | cut -c1-12) $*" >>"$DIR/faults"
-    cluster "$@" >>"$DIR/faults" 2>&1 || echo "DIED BY ITSELF, or would not start: $*" >>"$DIR/faults"
+work_fio() {
+    (cd "$MNT2" && fio --name=v --filename="$MNT2/fio" --rw=randrw --bs=4k-256k --size=24m --io_size=8m --verify=crc32c \
+        --do_verify=1 --verify_fatal=1 --ioengine=psync --fsync=32 --thread --randseed=$RANDOM --output="$DIR/fio.out") ||
+        { cat "$DIR/fio.out"; return 1; }
 }
-
-# sleep_between MIN_MS MAX_MS
-sleep_between() {
-    local ms=$(($1 + RANDOM % ($2 - $1 + 1)))
-    sleep "$((ms / 1000)).$(printf %03d $((ms % 1000)))"
-}
-
-# One fault of NODE...: gone by kill or by a clean stop, or silent; then back.
-strike() {
-    local away_ms=$1
-    shift
-    case $((RANDOM % 4)) in
-    0 | 1)
-        fault kill "$@"
-        sleep_between 0 "$away_ms"
-        fault start "$@"
-        ;;
-    2)
-        fault stop "$@"
-        sleep_between 0 "$away_ms"
-        fault start "$@"
-        ;;
-    3)
-        fault pause "$@"
-        sleep_between 1000 "$away_ms"
-        fault resume "$@"
-        ;;
-    esac
-}
-
-namenode_faults() {
-    local n
-    RANDOM=$((SEED % 32768))
-    while [ $SECONDS -lt "$1" ]; do
-        sleep_between 1500 7000
-        case $((RANDOM % 8)) in
-        0) # The majority, for a moment.
-            n=$((RANDOM % 3))
-            strike 2500 nn$((1 + n)) nn$((1 + (n + 1) % 3))
-            ;;
-        1 | 2) strike 10000 nn$((1 + RANDOM % 3)) ;;
-        *) strike 5000 "$(leader | grep . || echo nn1)" ;;
-        esac
+work_git() { # Commits on one mount, a clone on the other.
+    local git="git -c user.name=x -c user.email=x@example.net -c gc.auto=0 -c core.fsync=all"
+    rm -rf "$MNT2/clone"
+    if [ ! -d "$MNT/repo" ] || [ $((RANDOM % 6)) = 0 ]; then
+        rm -rf "$MNT/repo" && git init -q "$MNT/repo" || return
+    fi
+    for _ in 1 2 3; do
+        cp "$DIR/tree/$(cd "$DIR/tree" && find . -type f -size -100k | shuf -n 1)" "$MNT/repo/file$((RANDOM % 20))" &&
+            echo $RANDOM >"$MNT/repo/changed" && $git -C "$MNT/repo" add -A && $git -C "$MNT/repo" commit -qm x || return
     done
+    git clone -q --no-local "$MNT/repo" "$MNT2/clone" && git -C "$MNT2/clone" fsck --full --no-progress &&
+        diff -r --exclude=.git "$MNT/repo" "$MNT2/clone"
 }
-
-# Every group has all its copies.
-fully_replicated() { "$dfs" report | grep -q 'degraded 0, not writable 0, down 0'; }
-
-# A new disk in the place of the old one: only when no copy is missing, or it may be the last.
-wipe() {
-    wait_until 40 fully_replicated || {
-        echo "DIED BY ITSELF: never fully replicated, no datanode can be wiped" >>"$DIR/faults"
-        return
-    }
-    fault kill "$1"
-    echo "wiped $1" >>"$DIR/faults"
-    rm -rf "${DIR:?}/$1"/t1/*
-    fault start "$1"
-}
-
-datanode_faults() {
-    local first
-    RANDOM=$(((SEED + 1) % 32768))
-    [ "$WIPE" = no ] || wipe dn$((1 + RANDOM % DATANODES))
-    while [ $SECONDS -lt "$1" ]; do
-        sleep_between 500 6000
-        first=$((RANDOM % DATANODES))
-        if [ $((RANDOM % 5)) = 0 ]; then
-            strike 6000 dn$((1 + first)) dn$((1 + (first + 1) % DATANODES))
+# What a program says when a disk was filled, and what it leaves then, is no fault.
+fills() { kinds_of disks | grep -q full_; }
+had_no_room() { fills && grep -qE 'No space left|ENOSPC|unable to (write|create)' "$1"; }
+work_loop() { # NAME
+    local rounds=0 full=0 out=$DIR/work.$1
+    while [ $SECONDS -lt $end ]; do
+        if "work_$1" >"$out" 2>&1; then
+            rounds=$((rounds + 1))
+        elif had_no_room "$out"; then
+            full=$((full + 1))
+            rm -rf "$MNT/repo"
+            sleep 1
         else
-            strike 9000 dn$((1 + first))
+            echo "$1 FAILED in round $((rounds + 1)):"
+            tail -n 30 "$out"
+            return 1
         fi
+        sleep 0.5
     done
+    echo "$1: $rounds rounds, $full without room"
 }
 
 # chaos SECONDS: faults and work for so long; the work's exit status.
 chaos() {
-    local end=$((SECONDS + $1)) io status deadline
+    local end=$((SECONDS + $1)) deadline status=0 pids=() p name
     mkdir "$DIR/shadow" "$MNT/work"
-    "$chaos_io" run "$DIR/shadow" "$1" "$SEED" "$WRITERS" "$MNT/work" "$DIR/mnt2/work" >"$DIR/io.out" 2>&1 &
-    io=$!
-    namenode_faults "$end" &
-    local nn=$!
-    datanode_faults "$end" &
-    local dn=$!
-    wait $nn $dn
-    deadline=$((SECONDS + 60))
-    while kill -0 $io 2>/dev/null; do
-        if [ $SECONDS -ge $deadline ]; then
-            echo "a call still waits a minute after all faults"
-            for f in /proc/"$io"/task/*/children; do
-                ps -o pid=,stat=,wchan= -p "$(tr ' ' ',' <"$f" | sed 's/,$//')"
-            done
-            cat "$DIR/io.out"
-            return 1
-        fi
-        sleep 0.2
+    if fills; then export CHAOS_FULL=1; fi
+    "$chaos_io" run "$DIR/shadow" "$1" "$SEED" "$WRITERS" "$MNT/work" "$MNT2/work" >"$DIR/io.out" 2>&1 &
+    pids+=($!)
+    for name in $WORK; do
+        work_loop "$name" >"$DIR/loop.$name" 2>&1 &
+        pids+=($!)
     done
-    wait $io
-    status=$?
-    cat "$DIR/io.out"
+    faults_for "$1"
+    deadline=$((SECONDS + 240))
+    for p in "${pids[@]}"; do
+        while ! gone "$p" && [ $SECONDS -lt $deadline ]; do sleep 0.2; done
+        if ! gone "$p"; then
+            echo "$(ps -o args= -p "$p") still waits four minutes after all faults"
+            ps -o pid=,stat=,wchan:20=,args= -C chaos_io,fio,git,tar,diff,rm
+            status=1
+            continue
+        fi
+        wait "$p" || status=1
+    done
+    cat "$DIR/io.out" "$DIR"/loop.* 2>/dev/null
     return $status
 }
 
 no_node_died() {
-    ! grep -A2 -B2 "DIED BY ITSELF" "$DIR/faults"
+    ! grep -A2 -B2 -E "DIED BY ITSELF|NOT WHOLE|NOT HEALED|NOT WELL" "$DIR/faults"
 }
 
-chunk_files() {
-    find "$DIR"/dn*/t1/c -type f 2>/dev/null | wc -l
-}
-no_chunk_files() { [ "$(chunk_files)" = 0 ]; }
+chunk_files() { find "$DIR"/dn*/t1/c -type f 2>/dev/null; }
+no_chunk_files() { [ -z "$(chunk_files)" ]; }
 garbage_goes() {
-    wait_until 75 no_chunk_files || {
-        find "$DIR"/dn*/t1/c -type f | sort
+    wait_until 120 no_chunk_files || {
+        chunk_files | sort
         "$dfs" report
         return 1
     }
 }
 
-# A byte in the data of a chunk of that datanode: nothing but reading it tells.
-flip_byte() {
-    local file at byte
-    file=$(find "$DIR/$1"/t*/c -type f -size +200k 2>/dev/null | shuf -n 1)
-    [ -n "$file" ] || return
-    at=$((131072 + RANDOM % 16384))
-    byte=$(od -An -tu1 -j $at -N 1 "$file")
-    # shellcheck disable=SC2059 # the format is the byte
-    printf "\\x$(printf %02x $((byte ^ (1 << RANDOM % 8))))" | dd of="$file" bs=1 seek=$at conv=notrunc status=none
-    echo "flipped ${file#"$DIR"/} at $at" >>"$DIR/faults"
-}
-# Of one datanode the disk rots, of the others one at a time is away: a good copy is always left.
-damage_faults() {
-    local bad=$((1 + SEED % DATANODES))
-    RANDOM=$(((SEED + 2) % 32768))
-    while [ $SECONDS -lt "$1" ]; do
-        for _ in 1 2 3; do flip_byte dn$bad; done
-        sleep_between 500 2000
-        [ $((RANDOM % 3)) = 0 ] || continue
-        wait_until 30 fully_replicated
-        strike 3000 dn$((1 + (bad - 1 + 1 + RANDOM % (DATANODES - 1)) % DATANODES))
-    done
-}
-damage() {
-    rm -rf "$DIR/shadow"
-    mkdir "$DIR/shadow" "$MNT/damage"
-    "$chaos_io" run "$DIR/shadow" "$1" "$SEED" "$WRITERS" "$MNT/damage" "$DIR/mnt2/damage" >"$DIR/io.out" 2>&1 &
-    local io=$! status
-    sleep 2
-    damage_faults $((SECONDS + $1 - 2))
-    wait $io
-    status=$?
-    cat "$DIR/io.out"
-    return $status
-}
-# What nobody reads is found by fsck's reading of everything, and healed.
-healed() { "$dfs" fsck --replicas; }
-
 kill_everything() {
     local io
-    rm -rf "$DIR/shadow" "$MNT/crash"
+    rm -rf "$DIR/shadow"
     mkdir "$DIR/shadow" "$MNT/crash"
-    "$chaos_io" run "$DIR/shadow" 600 "$SEED" "$WRITERS" "$MNT/crash" "$DIR/mnt2/crash" >"$DIR/io.out" 2>&1 &
+    "$chaos_io" run "$DIR/shadow" 600 "$SEED" "$WRITERS" "$MNT/crash" "$MNT2/crash" >"$DIR/io.out" 2>&1 &
     io=$!
     sleep "$CRASH_SECONDS"
     grep FAILED "$DIR/io.out" && return 1
     kill_all_nodes
     wait $io
-    cluster down
-    cluster up
+    node start "${all_nodes[@]}" && node start mount1 mount2
 }
 
-cluster_up --datanodes "$DATANODES" --data-tls "$DATA_TLS"
-cluster up --mount "$DIR/mnt2" >/dev/null || echo "Bail out! no second mount"
+# Of two nodes the disks are small, so that they can be filled.
+mkdir -p "$HOSTS_DIR/dn1" "$HOSTS_DIR/nn1"
+mount -t tmpfs -o "size=$DATANODE_DISK" tmpfs "$HOSTS_DIR/dn1" && mount -t tmpfs -o "size=$NAMENODE_DISK" tmpfs "$HOSTS_DIR/nn1" ||
+    NOT_HERE+=" full_dn full_nn"
+hosts_up "$DATANODES" "$DATA_TLS"
+make_tree "$DIR/tree" 150
+tar cf "$DIR/tree.tar" -C "$DIR" tree
+: >"$DIR/faults"
+
 check "$DURATION s of work under faults, no call fails" chaos "$DURATION"
-echo "# $(grep -c . "$DIR/faults") faults; $(grep -ohE 'slowest.*' "$DIR/io.out" | sort -k3n | tail -n 1)"
-check "no node died by itself" no_node_died
-check "all nodes serve again" wait_until 60 all_serving
+echo "# faults:$(faults_done)"
+grep -h ' rounds,' "$DIR"/loop.* | sed 's/^/# /'
+echo "# $(grep -ohE '[0-9]+ operations.*' "$DIR/io.out" | sort -t' ' -k9n | tail -n 1)"
+grep -E 'SKIPPED|refused' "$DIR/faults" | sed 's/^/# /'
+check "no node died by itself, what was harmed was healed" no_node_died
+check "all nodes serve again" wait_until 120 all_serving || "$dfs" report | sed 's/^/# /'
 # A wiped datanode is replaced after a minute.
-check "every group has all its copies" wait_until 120 fully_replicated || "$dfs" report | sed 's/^/# /'
-check "every file is right through both mounts" "$chaos_io" verify "$DIR/shadow" exact "$MNT/work" "$DIR/mnt2/work"
-check "all replicas are the same" "$dfs" fsck --replicas
-check "the files can be removed" rm -r "$MNT/work"
+check "every group has all its copies" wait_until 180 fully_replicated || "$dfs" report | sed 's/^/# /'
+check "every file is right through both mounts" "$chaos_io" verify "$DIR/shadow" exact "$MNT/work" "$MNT2/work"
+check "all replicas are the same" healed
+check "the files can be removed" bash -c "rm -rf '$MNT'/*"
 check "what was removed leaves the disks" garbage_goes
-if [ "$DAMAGE_SECONDS" != 0 ]; then
-    check "$DAMAGE_SECONDS s of work while bytes of one datanode are flipped" damage "$DAMAGE_SECONDS"
-    echo "# $(grep -c flipped "$DIR/faults") bytes flipped"
-    check "all nodes serve again" wait_until 90 all_serving
-    check "every file is right through both mounts" "$chaos_io" verify "$DIR/shadow" exact "$MNT/damage" "$DIR/mnt2/damage"
-    check "all replicas are the same" wait_until 60 healed || "$dfs" fsck --replicas | tail -n 20 | sed 's/^/# /'
-    rm -rf "$MNT/damage"
-fi
 if [ "$CRASH_SECONDS" != 0 ]; then
     check "everything is killed, and comes up again" kill_everything
-    check "all nodes serve again" wait_until 60 all_serving
-    check "what was synced is there" "$chaos_io" verify "$DIR/shadow" crash "$MNT/crash" "$DIR/mnt2/crash"
-    check "all replicas are the same" "$dfs" fsck --replicas
+    check "all nodes serve again" wait_until 120 all_serving
+    check "what was synced is there" "$chaos_io" verify "$DIR/shadow" crash "$MNT/crash" "$MNT2/crash"
+    check "all replicas are the same" healed
 fi
-# Asked for: the flipped bytes.
-log_ignore='damaged block reported|could not be applied .*failed its checksum'
+[ "$NET" = no ] || exec {net_fd}>&-
+# Asked for: what was flipped, and the full disks.
+log_ignore='damaged|failed its checksum|nearly full|No space|metadata store|rocksdb'
 check_logs
+[ "$NET" = no ] || sed 's/^/# network: /' "$DIR/netswitch.out" | grep packets
 if [ "$tests_failed" -gt 0 ]; then
     sed 's/^/# fault: /' "$DIR/faults"
-    [ -n "${KEEP_LOGS:-}" ] && cp -r "$DIR/log" "$DIR/faults" "$DIR/io.out" "$KEEP_LOGS/"
+    [ -n "${KEEP_LOGS:-}" ] && cp -r "$DIR/log" "$DIR/faults" "$DIR/io.out" "$DIR"/work.* "$KEEP_LOGS/"
 fi
 done_testing

@@ -11,7 +11,10 @@
  * cut or grown by truncate, and removals are durable when the call returns.
  *
  * An error of any call is a failure, and so is a sector that holds anything else: the seed, the file,
- * the offset, what was expected and what was found are printed.
+ * the offset, what was expected and what was found are printed. With CHAOS_FULL=1 in the environment
+ * disks may be full: ENOSPC of a change of names is tried again, and after ENOSPC of written data the
+ * file is synced until that works, and from then on it holds what is found: whole writes, none of them
+ * older than what was synced before.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -36,7 +39,8 @@ enum {
     IO_MAX = 1 << 20,
     FILES = 6,
     BIG_FILES = 2,
-    MOUNTS_MAX = 8,
+    FULL_TRIES = 1800, /* with FULL_PAUSE_US between two: three minutes */
+    FULL_PAUSE_US = 100000,
 };
 #define SMALL_SIZE (8 * MiB)
 #define BIG_SIZE (200 * MiB)
@@ -64,9 +68,11 @@ struct writer {
     struct shadow *files[FILES];
     int fds[FILES];
     unsigned char *data;
-    uint64_t ops, slowest_ms;
+    uint64_t ops, slowest_ms, full_count;
     const char *slowest;
 };
+
+static bool may_be_full;
 
 static uint64_t mix(uint64_t x)
 {
@@ -194,20 +200,103 @@ static void took(struct writer *w, const char *what, uint64_t since)
     }
 }
 
+/* Whether the call that has just failed is to be tried again: `tried` counts. */
+static bool was_full(struct writer *w, unsigned *tried)
+{
+    if (!may_be_full || errno != ENOSPC || ++*tried == FULL_TRIES)
+        return false;
+    w->full_count++;
+    usleep(FULL_PAUSE_US);
+    errno = ENOSPC;
+    return true;
+}
+
 static void open_file(struct writer *w, unsigned slot, int flags)
 {
     struct shadow *s = w->files[slot];
     char path[4096];
+    unsigned tried = 0;
 
-    w->fds[slot] = open(path_of(path, sizeof(path), w->mount, s->name), flags, 0644);
+    do
+        w->fds[slot] = open(path_of(path, sizeof(path), w->mount, s->name), flags, 0644);
+    while (w->fds[slot] < 0 && was_full(w, &tried));
     if (w->fds[slot] < 0)
         fail(s, "open: %s", strerror(errno));
 }
 
+static void note_dirty(struct shadow *s, uint64_t first, uint64_t end)
+{
+    if (s->dirty_from == s->dirty_to) {
+        s->dirty_from = first;
+        s->dirty_to = end;
+    }
+    s->dirty_from = first < s->dirty_from ? first : s->dirty_from;
+    s->dirty_to = end > s->dirty_to ? end : s->dirty_to;
+}
+
+static void note_synced(struct shadow *s)
+{
+    for (uint64_t i = s->dirty_from; i < s->dirty_to; i++)
+        s->synced[i] = s->last[i];
+    s->dirty_from = s->dirty_to = 0;
+    s->size_low = s->size_high = s->size;
+    s->cut = 0;
+}
+
+static void take_as_found(struct writer *w, struct shadow *s, int fd, uint64_t first)
+{
+    ssize_t n = pread(fd, w->data, IO_MAX, (off_t)(first * SECTOR));
+
+    if (n < 0 || n % SECTOR != 0)
+        fail(s, "after ENOSPC: read at %" PRIu64 ": %s", first * SECTOR,
+             n < 0 ? strerror(errno) : "odd");
+    check_range(s, "after ENOSPC", first, (uint64_t)n / SECTOR, w->data, true);
+    for (uint64_t i = 0; i < (uint64_t)n / SECTOR; i++)
+        (void)sector_counter(w->data + i * SECTOR, s->file, first + i, &s->last[first + i]);
+}
+
+/* After ENOSPC of this file's data. False: it was another error. */
+static bool recover_full(struct writer *w, unsigned slot)
+{
+    struct shadow *s = w->files[slot];
+    unsigned tried = 0;
+    struct stat st;
+
+    if (!was_full(w, &tried))
+        return false;
+    while (fsync(w->fds[slot]) < 0)
+        if (!was_full(w, &tried))
+            fail(s, "fsync after ENOSPC: %s", strerror(errno));
+    if (fstat(w->fds[slot], &st) < 0)
+        fail(s, "fstat after ENOSPC: %s", strerror(errno));
+    if ((uint64_t)st.st_size < s->size_low || (uint64_t)st.st_size > s->size_high)
+        fail(s, "after ENOSPC its size is %" PRIu64 ", not %" PRIu64 " to %" PRIu64,
+             (uint64_t)st.st_size, s->size_low, s->size_high);
+    s->size = (uint64_t)st.st_size;
+    for (uint64_t at = 0; at < s->size / SECTOR; at += IO_MAX / SECTOR)
+        take_as_found(w, s, w->fds[slot], at);
+    for (uint64_t i = s->size / SECTOR; i < s->size_high / SECTOR; i++)
+        s->last[i] = 0;
+    note_dirty(s, 0, (s->size > s->size_high ? s->size : s->size_high) / SECTOR);
+    note_synced(s);
+    return true;
+}
+
 static void close_file(struct writer *w, unsigned slot)
 {
-    if (close(w->fds[slot]) < 0)
+    if (close(w->fds[slot]) == 0) {
+        w->fds[slot] = -1;
+        return;
+    }
+    if (!may_be_full || errno != ENOSPC)
         fail(w->files[slot], "close: %s", strerror(errno));
+    if (w->files[slot]->exists) {
+        open_file(w, slot, O_RDWR);
+        errno = ENOSPC;
+        (void)recover_full(w, slot);
+        if (close(w->fds[slot]) < 0)
+            fail(w->files[slot], "close after ENOSPC: %s", strerror(errno));
+    }
     w->fds[slot] = -1;
 }
 
@@ -244,16 +333,6 @@ static uint64_t some_length(struct writer *w)
     return 1 + draw(w, draw(w, 3) == 0 ? IO_MAX / SECTOR : 16);
 }
 
-static void note_dirty(struct shadow *s, uint64_t first, uint64_t end)
-{
-    if (s->dirty_from == s->dirty_to) {
-        s->dirty_from = first;
-        s->dirty_to = end;
-    }
-    s->dirty_from = first < s->dirty_from ? first : s->dirty_from;
-    s->dirty_to = end > s->dirty_to ? end : s->dirty_to;
-}
-
 static void do_write(struct writer *w, unsigned slot)
 {
     struct shadow *s = w->files[slot];
@@ -273,6 +352,10 @@ static void do_write(struct writer *w, unsigned slot)
         sector_fill(w->data + i * SECTOR, s->file, first + i, s->counter);
     }
     n = pwrite(w->fds[slot], w->data, count * SECTOR, (off_t)(first * SECTOR));
+    if (n >= 0 && n < (ssize_t)(count * SECTOR))
+        errno = ENOSPC; /* What did not fit. */
+    if (n != (ssize_t)(count * SECTOR) && recover_full(w, slot))
+        return;
     if (n != (ssize_t)(count * SECTOR))
         fail(s, "write of %" PRIu64 " at %" PRIu64 ": %s", count * SECTOR, first * SECTOR,
              n < 0 ? strerror(errno) : "short");
@@ -309,13 +392,10 @@ static void do_sync(struct writer *w, unsigned slot)
     struct shadow *s = w->files[slot];
     bool data_only = draw(w, 2) == 0;
 
-    if ((data_only ? fdatasync(w->fds[slot]) : fsync(w->fds[slot])) < 0)
+    if ((data_only ? fdatasync(w->fds[slot]) : fsync(w->fds[slot])) == 0)
+        note_synced(s);
+    else if (!recover_full(w, slot))
         fail(s, "%s: %s", data_only ? "fdatasync" : "fsync", strerror(errno));
-    for (uint64_t i = s->dirty_from; i < s->dirty_to; i++)
-        s->synced[i] = s->last[i];
-    s->dirty_from = s->dirty_to = 0;
-    s->size_low = s->size_high = s->size;
-    s->cut = 0;
 }
 
 static void do_truncate(struct writer *w, unsigned slot)
@@ -331,8 +411,11 @@ static void do_truncate(struct writer *w, unsigned slot)
         s->size_high = sectors * SECTOR;
     if (sectors * SECTOR < s->size_low)
         s->size_low = sectors * SECTOR;
-    if (ftruncate(w->fds[slot], (off_t)(sectors * SECTOR)) < 0)
+    if (ftruncate(w->fds[slot], (off_t)(sectors * SECTOR)) < 0) {
+        if (recover_full(w, slot))
+            return;
         fail(s, "truncate to %" PRIu64 ": %s", sectors * SECTOR, strerror(errno));
+    }
     for (uint64_t i = sectors; i < old / SECTOR; i++)
         s->last[i] = 0;
     s->size = sectors * SECTOR;
@@ -342,14 +425,16 @@ static void do_rename(struct writer *w, unsigned slot)
 {
     struct shadow *s = w->files[slot];
     char from[4096], to[4096];
+    unsigned tried = 0;
 
     snprintf(s->other_name, sizeof(s->other_name), "w%u-f%u-%" PRIu64, w->number, slot,
              draw(w, 1000000));
     path_of(from, sizeof(from), w->mount, s->name);
     path_of(to, sizeof(to), w->mount, s->other_name);
     s->changing_name = 1;
-    if (rename(from, to) < 0)
-        fail(s, "rename to %s: %s", s->other_name, strerror(errno));
+    while (rename(from, to) < 0)
+        if (!was_full(w, &tried))
+            fail(s, "rename to %s: %s", s->other_name, strerror(errno));
     memcpy(s->name, s->other_name, sizeof(s->name));
     s->changing_name = 0;
 }
@@ -464,8 +549,9 @@ static int write_until(struct writer *w, const char *dir, uint64_t end_ms)
     }
     for (unsigned i = 0; i < FILES; i++)
         close_file(w, i);
-    printf("writer %u: %" PRIu64 " operations, slowest %s %" PRIu64 " ms\n", w->number, w->ops,
-           w->slowest, w->slowest_ms);
+    printf("writer %u: %" PRIu64 " operations, %" PRIu64 " times no space, slowest %s %" PRIu64
+           " ms\n",
+           w->number, w->ops, w->full_count, w->slowest, w->slowest_ms);
     return 0;
 }
 
@@ -549,6 +635,7 @@ static int verify(int argc, char **argv)
 int main(int argc, char **argv)
 {
     setvbuf(stdout, NULL, _IOLBF, 0);
+    may_be_full = getenv("CHAOS_FULL") != NULL;
     if (argc >= 7 && strcmp(argv[1], "run") == 0)
         return run(argc, argv);
     if (argc >= 5 && strcmp(argv[1], "verify") == 0)

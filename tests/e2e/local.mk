@@ -1,6 +1,7 @@
 # End-to-end tests: real clusters and real mounts. They speak TAP; helpers are small programs.
-E2E_HELPERS = tests/e2e/chaos_io tests/e2e/differential tests/e2e/doctor tests/e2e/mktree tests/e2e/posix \
-	tests/e2e/signals tests/e2e/threads tests/lin/lin_load
+E2E_HELPERS = tests/e2e/chaos_io tests/e2e/differential tests/e2e/doctor tests/e2e/mktree \
+	tests/e2e/netswitch tests/e2e/posix tests/e2e/signals tests/e2e/threads tests/lin/lin_load \
+	tests/shim/powercut
 check_PROGRAMS += $(E2E_HELPERS)
 tests_e2e_chaos_io_CFLAGS = $(TEST_CFLAGS)
 tests_e2e_differential_SOURCES = tests/e2e/differential.c tests/e2e/differential.h \
@@ -9,6 +10,7 @@ tests_e2e_differential_CFLAGS = $(TEST_CFLAGS)
 tests_e2e_doctor_CFLAGS = $(TEST_CFLAGS)
 tests_e2e_doctor_LDADD = libfsm.la
 tests_e2e_mktree_CFLAGS = $(TEST_CFLAGS)
+tests_e2e_netswitch_CFLAGS = $(TEST_CFLAGS)
 tests_e2e_posix_SOURCES = tests/e2e/posix.c tests/e2e/posix.h tests/e2e/posix_data.c \
 	tests/e2e/posix_names.c tests/e2e/posix_perm.c
 tests_e2e_posix_CFLAGS = $(TEST_CFLAGS)
@@ -43,4 +45,4 @@ E2E_TESTS = \
 	tests/e2e/threads.sh \
 	tests/e2e/two_mounts.sh
 TESTS += $(E2E_TESTS)
-EXTRA_DIST += tests/e2e/README.md tests/e2e/lib.sh tests/e2e/bad_peer.py $(E2E_TESTS)
+EXTRA_DIST += tests/e2e/README.md tests/e2e/faults.sh tests/e2e/hosts.sh tests/e2e/lib.sh tests/e2e/bad_peer.py $(E2E_TESTS)

@@ -8,3 +8,7 @@ tests_shim_libpowerlogreplay_la_SOURCES = tests/shim/powerlog_replay.c tests/shi
 tests_shim_libpowerlogreplay_la_CFLAGS = $(TEST_CFLAGS)
 tests_shim_libpowerlogreplay_la_LIBADD = libcommon.la
 EXTRA_DIST += tests/shim/README.md
+# One of the helpers of the end-to-end tests.
+tests_shim_powercut_CFLAGS = $(TEST_CFLAGS)
+tests_shim_powercut_LDADD = tests/shim/libpowerlogreplay.la
+EXTRA_tests_shim_powercut_DEPENDENCIES = tests/shim/libpowerlog.la

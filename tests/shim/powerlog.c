@@ -18,7 +18,7 @@ enum { FDS_MAX = 65536 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static int log_fd = -1;
-static const char *dir;
+static const char *dir, *boot_id;
 static size_t dir_len;
 static bool tracked[FDS_MAX];
 static uint32_t open_flags[FDS_MAX];
@@ -38,6 +38,7 @@ __attribute__((constructor)) static void start(void)
 {
     const char *file = getenv("POWERLOG_FILE");
 
+    boot_id = getenv("POWERLOG_BOOT_ID");
     dir = getenv("POWERLOG_DIR");
     if (!dir || !file)
         return;
@@ -96,6 +97,8 @@ static int do_open(const char *path, int flags, mode_t mode)
 {
     int fd;
 
+    if (boot_id && strcmp(path, "/proc/sys/kernel/random/boot_id") == 0)
+        path = boot_id;
     if (!is_ours(path))
         return REAL(open)(path, flags, mode);
     (void)pthread_mutex_lock(&lock);
@@ -237,17 +240,27 @@ EXPORT int ftruncate64(int fd, off64_t size)
     return ftruncate(fd, size);
 }
 
-/* With FALLOC_FL_KEEP_SIZE nothing changes that a reader could see. */
+/*
+ * With FALLOC_FL_KEEP_SIZE alone nothing changes that a reader could see. What else there is, and is
+ * not used here, would be missing from the log.
+ */
 EXPORT int fallocate(int fd, int mode, off_t offset, off_t len)
 {
+    bool is_punch = mode == (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE);
     int r;
 
     if (!is_tracked(fd))
         return REAL(fallocate)(fd, mode, offset, len);
     (void)pthread_mutex_lock(&lock);
     r = REAL(fallocate)(fd, mode, offset, len);
-    if (r == 0 && mode == 0)
-        NOTE(ALLOCATE, .fd = fd, .offset = (uint64_t)offset, .len = (uint64_t)len);
+    if (mode != 0 && mode != FALLOC_FL_KEEP_SIZE && !is_punch)
+        abort();
+    if (r == 0 && (mode == 0 || is_punch))
+        note((struct powerlog_record){.type = is_punch ? POWERLOG_PUNCH : POWERLOG_ALLOCATE,
+                                      .fd = fd,
+                                      .offset = (uint64_t)offset,
+                                      .len = (uint64_t)len},
+             NULL, NULL, NULL, 0);
     (void)pthread_mutex_unlock(&lock);
     return r;
 }
@@ -284,6 +297,17 @@ EXPORT int fsync(int fd)
 EXPORT int fdatasync(int fd)
 {
     return is_tracked(fd) ? do_sync(fd) : REAL(fdatasync)(fd);
+}
+
+/* Everything below the directory, which is taken for a file system of its own. */
+EXPORT int syncfs(int fd)
+{
+    if (!is_tracked(fd))
+        return REAL(syncfs)(fd);
+    (void)pthread_mutex_lock(&lock);
+    NOTE(SYNC_ALL, .fd = fd);
+    (void)pthread_mutex_unlock(&lock);
+    return 0;
 }
 
 /* ---- names ---- */

@@ -11,7 +11,7 @@
 #include "common/vfs_fake.h"
 #include "tests/shim/powerlog.h"
 
-enum { FDS_MAX = 65536, PATH_SIZE = 4096, FILE_MAX = 1 << 30 };
+enum { FDS_MAX = 65536, PATH_SIZE = 4096, FILE_MAX = 1 << 30, COPY_BLOCK = 4096 };
 
 int powerlog_read(const char *path, struct powerlog *ret_log)
 {
@@ -37,11 +37,7 @@ int powerlog_read(const char *path, struct powerlog *ret_log)
         log.offsets[log.count++] = at;
         at += len;
     }
-    if (at != b.len) {
-        free(log.offsets);
-        return -EBADMSG;
-    }
-    log.len = b.len;
+    log.len = at;
     log.bytes = mem_alloc(b.len + 1);
     memcpy(log.bytes, b.data, b.len);
     *ret_log = log;
@@ -94,6 +90,11 @@ static void replay_open(struct replay *p, const struct powerlog_record *rec, con
     assert(vfs_open(p->vfs, path, flags, 0600, &p->fds[rec->fd].file) == 0);
 }
 
+struct sync_walk {
+    struct vfs *vfs;
+    const char *dir;
+};
+
 static void replay_write(struct replay *p, const struct powerlog_record *rec, const uint8_t *data)
 {
     struct vfs_file *f = p->fds[rec->fd].file;
@@ -101,6 +102,31 @@ static void replay_write(struct replay *p, const struct powerlog_record *rec, co
     assert(f && vfs_pwrite(f, data, rec->len, rec->offset) == 0);
     if (rec->flags & O_DSYNC)
         assert(vfs_sync(f) == 0);
+}
+
+static int sync_below(struct vfs *vfs, const char *dir);
+
+static int sync_name(void *ctx, const char *name, bool is_dir)
+{
+    struct sync_walk *w = ctx;
+    CLEANUP(vfs_file) struct vfs_file *f = NULL;
+    char path[PATH_SIZE];
+    int r;
+
+    if ((size_t)snprintf(path, sizeof(path), "%s/%s", w->dir, name) >= sizeof(path))
+        return -ENAMETOOLONG;
+    if (is_dir)
+        return sync_below(w->vfs, path);
+    r = vfs_open(w->vfs, path, O_RDWR, 0, &f);
+    return r < 0 ? r : vfs_sync(f);
+}
+
+static int sync_below(struct vfs *vfs, const char *dir)
+{
+    struct sync_walk w = {vfs, dir};
+    int r = vfs_list(vfs, dir, sync_name, &w);
+
+    return r < 0 ? r : vfs_sync_dir(vfs, dir);
 }
 
 static void replay_record(struct replay *p, const struct powerlog_record *rec, const uint8_t *rest,
@@ -127,6 +153,12 @@ static void replay_record(struct replay *p, const struct powerlog_record *rec, c
         break;
     case POWERLOG_ALLOCATE:
         r = vfs_allocate(o->file, rec->offset, rec->len);
+        break;
+    case POWERLOG_PUNCH:
+        r = vfs_punch(o->file, rec->offset, rec->len);
+        break;
+    case POWERLOG_SYNC_ALL:
+        r = sync_below(p->vfs, p->dir);
         break;
     case POWERLOG_SYNC:
         r = o->dir ? vfs_sync_dir(p->vfs, o->dir) : vfs_sync(o->file);
@@ -175,47 +207,99 @@ void powerlog_replay(const struct powerlog *log, size_t count, const char *dir,
     free(p);
 }
 
-/* ---- to the machine's own disk ---- */
+/* ---- names ---- */
 
-struct dump {
-    struct vfs *from;
-    const char *dir, *to;
+struct store_walk {
+    struct vfs_fake *disk;
+    const char *dir;
 };
 
-static int dump_file(struct vfs *from, const char *path, const char *to)
+static int keep_store_in_order(void *ctx, const char *name, bool is_dir)
 {
-    CLEANUP(vfs_file) struct vfs_file *f = NULL;
-    CLEANUP_BUF struct buf b = {0};
-    int r = vfs_read_file(from, path, FILE_MAX, &b);
+    const struct store_walk *w = ctx;
+    char path[PATH_SIZE];
 
-    if (r == 0)
-        r = vfs_open(vfs_posix(), to, O_RDWR | O_CREAT | O_TRUNC, 0600, &f);
-    if (r == 0 && b.len > 0)
-        r = vfs_pwrite(f, b.data, b.len, 0);
+    if (!is_dir || (strncmp(name, "db-", 3) != 0 && strcmp(name, "snap-in") != 0))
+        return 0;
+    if ((size_t)snprintf(path, sizeof(path), "%s/%s", w->dir, name) >= sizeof(path))
+        return -ENAMETOOLONG;
+    return vfs_fake_set_names_in_order(w->disk, path);
+}
+
+int powerlog_let_names_be_any(struct vfs_fake *disk, const char *dir)
+{
+    struct store_walk w = {disk, dir};
+
+    vfs_fake_set_names_any(disk, true);
+    return vfs_list(vfs_fake_vfs(disk), dir, keep_store_in_order, &w);
+}
+
+/* ---- from and to the machine's own disk ---- */
+
+struct copy {
+    struct vfs *from, *to;
+    const char *from_dir, *to_dir;
+};
+
+/* Holes stay holes: chunk files are mostly that. */
+static int copy_bytes(struct vfs_file *f, const struct buf *b)
+{
+    static const uint8_t zeros[COPY_BLOCK];
+    int r = vfs_truncate(f, b->len);
+
+    for (size_t at = 0; r == 0 && at < b->len; at += COPY_BLOCK) {
+        size_t len = b->len - at < COPY_BLOCK ? b->len - at : COPY_BLOCK;
+
+        if (memcmp(b->data + at, zeros, len) != 0)
+            r = vfs_pwrite(f, b->data + at, len, at);
+    }
     return r;
 }
 
-static int dump_name(void *ctx, const char *name, bool is_dir)
+static int copy_file(const struct copy *c, const char *from, const char *to)
 {
-    struct dump *d = ctx;
+    CLEANUP(vfs_file) struct vfs_file *f = NULL;
+    CLEANUP_BUF struct buf b = {0};
+    int r = vfs_read_file(c->from, from, FILE_MAX, &b);
+
+    if (r == 0)
+        r = vfs_open(c->to, to, O_RDWR | O_CREAT | O_TRUNC, 0600, &f);
+    if (r == 0)
+        r = copy_bytes(f, &b);
+    return r;
+}
+
+static int copy_name(void *ctx, const char *name, bool is_dir)
+{
+    struct copy *c = ctx;
     char from[PATH_SIZE], to[PATH_SIZE];
 
-    if ((size_t)snprintf(from, sizeof(from), "%s/%s", d->dir, name) >= sizeof(from) ||
-        (size_t)snprintf(to, sizeof(to), "%s/%s", d->to, name) >= sizeof(to))
+    if ((size_t)snprintf(from, sizeof(from), "%s/%s", c->from_dir, name) >= sizeof(from) ||
+        (size_t)snprintf(to, sizeof(to), "%s/%s", c->to_dir, name) >= sizeof(to))
         return -ENAMETOOLONG;
     if (is_dir) {
-        struct dump inner = {d->from, from, to};
-        int r = vfs_mkdir(vfs_posix(), to, 0700);
+        struct copy inner = {c->from, c->to, from, to};
+        int r = vfs_mkdir(c->to, to, 0700);
 
-        return r < 0 ? r : vfs_list(d->from, from, dump_name, &inner);
+        return r < 0 ? r : vfs_list(c->from, from, copy_name, &inner);
     }
-    return dump_file(d->from, from, to);
+    return copy_file(c, from, to);
 }
 
 int powerlog_dump(struct vfs_fake *disk, const char *dir, const char *to)
 {
-    struct dump d = {vfs_fake_vfs(disk), dir, to};
-    int r = vfs_mkdir(vfs_posix(), to, 0700);
+    struct copy c = {vfs_fake_vfs(disk), vfs_posix(), dir, to};
+    int r = vfs_mkdir(c.to, to, 0700);
 
-    return r < 0 ? r : vfs_list(d.from, dir, dump_name, &d);
+    return r < 0 ? r : vfs_list(c.from, dir, copy_name, &c);
+}
+
+int powerlog_load(const char *from, struct vfs_fake *disk, const char *dir)
+{
+    struct copy c = {vfs_posix(), vfs_fake_vfs(disk), from, dir};
+    int r = vfs_mkdir_all(c.to, dir, 0700);
+
+    if (r == 0)
+        r = vfs_list(c.from, from, copy_name, &c);
+    return r < 0 ? r : sync_below(c.to, dir);
 }

@@ -330,32 +330,6 @@ int power_record(const char *dir, const char *life, const char *variant)
     return 0;
 }
 
-struct life_dir {
-    struct vfs_fake *disk;
-    const char *path;
-};
-
-static int keep_store_in_order(void *ctx, const char *name, bool is_dir)
-{
-    struct life_dir *d = ctx;
-    char path[600];
-
-    if (!is_dir || (strncmp(name, "db-", 3) != 0 && strcmp(name, "snap-in") != 0))
-        return 0;
-    (void)snprintf(path, sizeof(path), "%s/%s", d->path, name);
-    return vfs_fake_set_names_in_order(d->disk, path);
-}
-
-/* What is RocksDB's stays in order: it names a new manifest in CURRENT before that one's own name is
- * synced. */
-static void let_names_be_any(struct vfs_fake *disk, const char *life)
-{
-    struct life_dir d = {disk, life};
-
-    assert_int_equal(vfs_list(vfs_fake_vfs(disk), life, keep_store_in_order, &d), 0);
-    vfs_fake_set_names_any(disk, true);
-}
-
 /* Recovery of the image is itself on the real disk: its paths are those of the story. */
 void power_cut_at(const struct powerlog *log, size_t count, struct rng *rng, bool names_any,
                   const char *life, const struct power_marks *all)
@@ -365,7 +339,7 @@ void power_cut_at(const struct powerlog *log, size_t count, struct rng *rng, boo
 
     powerlog_replay(log, count, life, disk, power_on_mark, &seen);
     if (names_any)
-        let_names_be_any(disk, life);
+        assert_int_equal(powerlog_let_names_be_any(disk, life), 0);
     vfs_fake_crash(disk, rng);
     assert_int_equal(vfs_remove_all(vfs_posix(), life), 0);
     assert_int_equal(powerlog_dump(disk, life, life), 0);

@@ -181,6 +181,8 @@ void inode_set_error(struct inode *i, int error)
 {
     errseq_set(&i->errors, error);
     errseq_set(&i->ll->inodes->errors, error);
+    read_cache_drop(i, 0, UINT64_MAX);
+    i->foreign = true;
 }
 
 /* ---- closes ---- */

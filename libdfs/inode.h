@@ -40,7 +40,7 @@ struct inode {
 
     /* As the namenode said last, with what we published since. */
     bool known;     /* the fields below are valid; else inode_fetch() */
-    bool foreign;   /* somebody else changed it since the last open here */
+    bool foreign;   /* somebody else changed it since the last open here, or bytes of ours are lost */
     bool is_inline; /* content up to INLINE_MAX bytes is in the metadata store */
     bool inline_known;
     bool has_xattr;  /* as the namenode said last */
@@ -121,7 +121,10 @@ uint64_t inode_size(const struct inode *i);
 void inode_learn_layout(struct inode *i, uint32_t first, uint32_t count,
                         Dfs__ChunkRef *const *chunks, size_t chunk_count);
 void inode_set_inline(struct inode *i, const void *bytes, size_t len);
-/* A write-behind error: to be told to every open file. */
+/*
+ * A write-behind error: to be told to every open file. What was written may have been read since, and
+ * may be cached here and in the kernel: the next open sees what the datanodes have.
+ */
 void inode_set_error(struct inode *i, int error);
 /* Clean things that came from the namenode or datanodes are not trusted any more. */
 void inode_drop_clean(struct inode *i);

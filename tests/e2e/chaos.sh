@@ -137,7 +137,8 @@ tar cf "$DIR/tree.tar" -C "$DIR" tree
 check "$DURATION s of work under faults, no call fails" chaos "$DURATION"
 echo "# faults:$(faults_done)"
 grep -h ' rounds,' "$DIR"/loop.* | sed 's/^/# /'
-echo "# $(grep -ohE '[0-9]+ operations.*' "$DIR/io.out" | sort -t' ' -k9n | tail -n 1)"
+awk '/operations/ {n += $3; full += $5} END {printf "# writers: %d operations, %d times without room\n", n, full}' "$DIR/io.out"
+echo "# $(grep -ohE 'slowest.*' "$DIR/io.out" | sort -k3n | tail -n 1)"
 grep -E 'SKIPPED|refused' "$DIR/faults" | sed 's/^/# /'
 check "no node died by itself, what was harmed was healed" no_node_died
 check "all nodes serve again" wait_until 120 all_serving || "$dfs" report | sed 's/^/# /'

@@ -14,7 +14,10 @@
  * the offset, what was expected and what was found are printed. With CHAOS_FULL=1 in the environment
  * disks may be full: ENOSPC of a change of names is tried again, and after ENOSPC of written data the
  * file is synced until that works, and from then on it holds what is found: whole writes, none of them
- * older than what was synced before.
+ * older than what was synced before. With CHAOS_COLD=1 all copies may lose power while the writers live:
+ * the same after EIO of written data; what was not synced may read as an older write until then; and
+ * files are synced before they are closed. A sync that works says that nothing was lost. A chunk of
+ * which nothing was ever synced may be gone, and is EIO until it is written again.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -39,6 +42,7 @@ enum {
     IO_MAX = 1 << 20,
     FILES = 6,
     BIG_FILES = 2,
+    CHUNK = (64 << 20) / SECTOR,
     FULL_TRIES = 1800, /* with FULL_PAUSE_US between two: three minutes */
     FULL_PAUSE_US = 100000,
 };
@@ -68,11 +72,11 @@ struct writer {
     struct shadow *files[FILES];
     int fds[FILES];
     unsigned char *data;
-    uint64_t ops, slowest_ms, full_count;
+    uint64_t ops, slowest_ms, full_count, cold_count, gone_count;
     const char *slowest;
 };
 
-static bool may_be_full;
+static bool may_be_full, may_be_cold;
 
 static uint64_t mix(uint64_t x)
 {
@@ -158,6 +162,17 @@ static bool sector_right(const struct shadow *s, uint64_t index, const unsigned 
     return counter >= s->synced[index] && counter <= s->counter;
 }
 
+/* All copies lost it, and it was never promised. */
+static bool chunk_may_be_gone(const struct shadow *s, uint64_t index)
+{
+    uint64_t begin = index / CHUNK * CHUNK;
+
+    for (uint64_t i = begin; i < begin + CHUNK && i < SECTORS_MAX; i++)
+        if (s->synced[i] != 0)
+            return false;
+    return true;
+}
+
 static void check_range(const struct shadow *s, const char *mount, uint64_t first, uint64_t count,
                         const unsigned char *data, bool crash)
 {
@@ -207,8 +222,17 @@ static bool was_full(struct writer *w, unsigned *tried)
         return false;
     w->full_count++;
     usleep(FULL_PAUSE_US);
-    errno = ENOSPC;
     return true;
+}
+
+/* Whether written data may be lost, and the call that has just failed says so. */
+static bool was_lost(struct writer *w, unsigned *tried)
+{
+    if (may_be_cold && errno == EIO && ++*tried < FULL_TRIES) {
+        w->cold_count++;
+        return true;
+    }
+    return was_full(w, tried);
 }
 
 static void open_file(struct writer *w, unsigned slot, int flags)
@@ -243,34 +267,54 @@ static void note_synced(struct shadow *s)
     s->cut = 0;
 }
 
+/* What is written into a chunk that is gone makes a new one. */
+static void make_chunk_again(struct writer *w, struct shadow *s, int fd, uint64_t index)
+{
+    s->last[index] = ++s->counter;
+    sector_fill(w->data, s->file, index, s->counter);
+    if (pwrite(fd, w->data, SECTOR, (off_t)(index * SECTOR)) != SECTOR || fsync(fd) < 0)
+        fail(s, "a chunk that is gone at %" PRIu64 " cannot be written: %s", index * SECTOR,
+             strerror(errno));
+}
+
 static void take_as_found(struct writer *w, struct shadow *s, int fd, uint64_t first)
 {
     ssize_t n = pread(fd, w->data, IO_MAX, (off_t)(first * SECTOR));
 
+    if (n < 0 && errno == EIO && may_be_cold && chunk_may_be_gone(s, first)) {
+        w->gone_count++;
+        make_chunk_again(w, s, fd, first);
+        n = pread(fd, w->data, IO_MAX, (off_t)(first * SECTOR));
+    }
     if (n < 0 || n % SECTOR != 0)
-        fail(s, "after ENOSPC: read at %" PRIu64 ": %s", first * SECTOR,
+        fail(s, "after an error: read at %" PRIu64 ": %s", first * SECTOR,
              n < 0 ? strerror(errno) : "odd");
-    check_range(s, "after ENOSPC", first, (uint64_t)n / SECTOR, w->data, true);
+    check_range(s, "after an error", first, (uint64_t)n / SECTOR, w->data, true);
     for (uint64_t i = 0; i < (uint64_t)n / SECTOR; i++)
         (void)sector_counter(w->data + i * SECTOR, s->file, first + i, &s->last[first + i]);
 }
 
-/* After ENOSPC of this file's data. False: it was another error. */
-static bool recover_full(struct writer *w, unsigned slot)
+/* After ENOSPC or EIO of this file's data. False: it was another error. */
+static bool recover(struct writer *w, unsigned slot)
 {
     struct shadow *s = w->files[slot];
     unsigned tried = 0;
     struct stat st;
 
-    if (!was_full(w, &tried))
+    if (!was_lost(w, &tried))
         return false;
     while (fsync(w->fds[slot]) < 0)
-        if (!was_full(w, &tried))
-            fail(s, "fsync after ENOSPC: %s", strerror(errno));
+        if (!was_lost(w, &tried))
+            fail(s, "fsync after an error: %s", strerror(errno));
+    if (s->exists) { /* What is read before the next open may still be what was lost. */
+        if (close(w->fds[slot]) < 0)
+            fail(s, "close after an error: %s", strerror(errno));
+        open_file(w, slot, O_RDWR);
+    }
     if (fstat(w->fds[slot], &st) < 0)
-        fail(s, "fstat after ENOSPC: %s", strerror(errno));
+        fail(s, "fstat after an error: %s", strerror(errno));
     if ((uint64_t)st.st_size < s->size_low || (uint64_t)st.st_size > s->size_high)
-        fail(s, "after ENOSPC its size is %" PRIu64 ", not %" PRIu64 " to %" PRIu64,
+        fail(s, "after an error its size is %" PRIu64 ", not %" PRIu64 " to %" PRIu64,
              (uint64_t)st.st_size, s->size_low, s->size_high);
     s->size = (uint64_t)st.st_size;
     for (uint64_t at = 0; at < s->size / SECTOR; at += IO_MAX / SECTOR)
@@ -282,21 +326,37 @@ static bool recover_full(struct writer *w, unsigned slot)
     return true;
 }
 
+static void do_sync(struct writer *w, unsigned slot)
+{
+    struct shadow *s = w->files[slot];
+    bool data_only = draw(w, 2) == 0;
+
+    if ((data_only ? fdatasync(w->fds[slot]) : fsync(w->fds[slot])) == 0)
+        note_synced(s);
+    else if (!recover(w, slot))
+        fail(s, "%s: %s", data_only ? "fdatasync" : "fsync", strerror(errno));
+}
+
 static void close_file(struct writer *w, unsigned slot)
 {
-    if (close(w->fds[slot]) == 0) {
-        w->fds[slot] = -1;
+    struct shadow *s = w->files[slot];
+    int error;
+
+    if (may_be_cold)
+        do_sync(w, slot);
+    error = close(w->fds[slot]) < 0 ? errno : 0;
+    w->fds[slot] = -1;
+    if (error == 0)
         return;
-    }
-    if (!may_be_full || errno != ENOSPC)
-        fail(w->files[slot], "close: %s", strerror(errno));
-    if (w->files[slot]->exists) {
-        open_file(w, slot, O_RDWR);
-        errno = ENOSPC;
-        (void)recover_full(w, slot);
-        if (close(w->fds[slot]) < 0)
-            fail(w->files[slot], "close after ENOSPC: %s", strerror(errno));
-    }
+    if (error != ENOSPC || !may_be_full)
+        fail(s, "close: %s", strerror(error));
+    if (!s->exists)
+        return;
+    open_file(w, slot, O_RDWR);
+    errno = error;
+    (void)recover(w, slot);
+    if (close(w->fds[slot]) < 0)
+        fail(s, "close after an error: %s", strerror(errno));
     w->fds[slot] = -1;
 }
 
@@ -354,7 +414,7 @@ static void do_write(struct writer *w, unsigned slot)
     n = pwrite(w->fds[slot], w->data, count * SECTOR, (off_t)(first * SECTOR));
     if (n >= 0 && n < (ssize_t)(count * SECTOR))
         errno = ENOSPC; /* What did not fit. */
-    if (n != (ssize_t)(count * SECTOR) && recover_full(w, slot))
+    if (n != (ssize_t)(count * SECTOR) && recover(w, slot))
         return;
     if (n != (ssize_t)(count * SECTOR))
         fail(s, "write of %" PRIu64 " at %" PRIu64 ": %s", count * SECTOR, first * SECTOR,
@@ -369,6 +429,8 @@ static void read_and_check(struct writer *w, struct shadow *s, int fd, const cha
     uint64_t end = first + count < s->size / SECTOR ? first + count : s->size / SECTOR;
     ssize_t n = pread(fd, w->data, count * SECTOR, (off_t)(first * SECTOR));
 
+    if (n < 0 && errno == EIO && crash && chunk_may_be_gone(s, first))
+        return;
     if (n < 0)
         fail(s, "%s: read of %" PRIu64 " at %" PRIu64 ": %s", mount, count * SECTOR, first * SECTOR,
              strerror(errno));
@@ -384,18 +446,7 @@ static void read_and_check(struct writer *w, struct shadow *s, int fd, const cha
 static void do_read(struct writer *w, unsigned slot)
 {
     read_and_check(w, w->files[slot], w->fds[slot], w->mount, some_place(w, slot), some_length(w),
-                   false);
-}
-
-static void do_sync(struct writer *w, unsigned slot)
-{
-    struct shadow *s = w->files[slot];
-    bool data_only = draw(w, 2) == 0;
-
-    if ((data_only ? fdatasync(w->fds[slot]) : fsync(w->fds[slot])) == 0)
-        note_synced(s);
-    else if (!recover_full(w, slot))
-        fail(s, "%s: %s", data_only ? "fdatasync" : "fsync", strerror(errno));
+                   may_be_cold && w->files[slot]->dirty_to > 0);
 }
 
 static void do_truncate(struct writer *w, unsigned slot)
@@ -412,7 +463,7 @@ static void do_truncate(struct writer *w, unsigned slot)
     if (sectors * SECTOR < s->size_low)
         s->size_low = sectors * SECTOR;
     if (ftruncate(w->fds[slot], (off_t)(sectors * SECTOR)) < 0) {
-        if (recover_full(w, slot))
+        if (recover(w, slot))
             return;
         fail(s, "truncate to %" PRIu64 ": %s", sectors * SECTOR, strerror(errno));
     }
@@ -549,9 +600,10 @@ static int write_until(struct writer *w, const char *dir, uint64_t end_ms)
     }
     for (unsigned i = 0; i < FILES; i++)
         close_file(w, i);
-    printf("writer %u: %" PRIu64 " operations, %" PRIu64 " times no space, slowest %s %" PRIu64
-           " ms\n",
-           w->number, w->ops, w->full_count, w->slowest, w->slowest_ms);
+    printf("writer %u: %" PRIu64 " operations, %" PRIu64 " times no space, %" PRIu64
+           " times lost and told, %" PRIu64 " chunks gone, slowest %s %" PRIu64 " ms\n",
+           w->number, w->ops, w->full_count, w->cold_count, w->gone_count, w->slowest,
+           w->slowest_ms);
     return 0;
 }
 
@@ -636,6 +688,7 @@ int main(int argc, char **argv)
 {
     setvbuf(stdout, NULL, _IOLBF, 0);
     may_be_full = getenv("CHAOS_FULL") != NULL;
+    may_be_cold = getenv("CHAOS_COLD") != NULL;
     if (argc >= 7 && strcmp(argv[1], "run") == 0)
         return run(argc, argv);
     if (argc >= 5 && strcmp(argv[1], "verify") == 0)

@@ -224,6 +224,9 @@ wipe_dn() {
         say "wiped $d"
         rm -rf "${DIR:?}/$d"/t1/*
         fault start "$d"
+        nap 5000 30000
+        # Each new leader counts anew how long a target has been away.
+        hold namenodes
         wait_until 180 fully_replicated || say "NOT WHOLE AGAIN: wipe_dn $d"
     fi
     let_go

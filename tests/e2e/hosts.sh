@@ -99,7 +99,10 @@ on_host() { # NODE COMMAND...
         "$@"
     fi
 }
-start_one() { on_host "$1" "$dfs" cluster start --dir "$DIR" "$1"; }
+# What else a node is to find in its environment: a test may have its own.
+node_env() { :; } # NODE
+# shellcheck disable=SC2046 # NAME=VALUE...
+start_one() { on_host "$1" env $(node_env "$1") "$dfs" cluster start --dir "$DIR" "$1"; }
 node() { # VERB NODE...
     local verb=$1 n status=0 pids=()
     shift

@@ -316,6 +316,36 @@ static void cold_pg_is_one_eio_at_fsync(void **state)
     free(bytes);
 }
 
+/* The kernel has the pages that were written; who opens the file after the error must not be shown
+ * what is lost. */
+static void after_an_error_the_next_open_trusts_no_cache(void **state)
+{
+    struct cluster *c = *state;
+    struct ll_file *f = file_create(c);
+    uint8_t *bytes = test_pattern(20000, 15);
+    struct result r;
+
+    assert_int_equal(file_put(c, f, 0, bytes, 20000), 0);
+    assert_int_equal(file_sync(c, f, false), 0);
+    r = file_open(c, ll_file_ino(f).v, O_RDONLY);
+    assert_true(r.keep_cache);
+    ll_release(r.file);
+
+    assert_int_equal(file_put(c, f, 0, bytes + 1, 100), 0);
+    assert_int_equal(file_flush(c, f), 0);
+    c->dns[0].fail_ops = 1;
+    c->dns[0].fail_code = DFS_ECOLD;
+    assert_int_equal(file_sync(c, f, false), -EIO);
+    r = file_open(c, ll_file_ino(f).v, O_RDONLY);
+    assert_false(r.keep_cache);
+    ll_release(r.file);
+    r = file_open(c, ll_file_ino(f).v, O_RDONLY);
+    assert_true(r.keep_cache);
+    ll_release(r.file);
+    ll_release(f);
+    free(bytes);
+}
+
 static void no_chunk_to_be_had_is_told(void **state)
 {
     struct cluster *c = *state;
@@ -535,6 +565,7 @@ int main(void)
         T(no_chunk_to_be_had_is_told),
         T(refused_growth_is_given_up),
         T(refused_small_content_is_given_up),
+        T(after_an_error_the_next_open_trusts_no_cache),
         T(killed_head_costs_no_error),
         T(lost_session_is_one_eio),
         T(overwrite_of_flying_bytes_waits),

@@ -206,6 +206,20 @@ static int read_table(struct opening *o)
 
 /* ---- the chunk files ---- */
 
+/*
+ * Nothing that was promised: a synced file has its header. But not ours to throw away, nor what a new
+ * chunk of this number may begin with.
+ */
+static int set_aside(struct target *t, const char *path)
+{
+    char aside[PATH_BYTES_MAX + 1];
+
+    if ((size_t)snprintf(aside, sizeof(aside), "%s.aside", path) >= sizeof(aside))
+        return -ENAMETOOLONG;
+    log_warn("chunk file without a good header is set aside", "path=%s", aside);
+    return vfs_rename(t->dir.vfs, path, aside);
+}
+
 static int adopt(struct opening *o, uint64_t id, const char *path)
 {
     CLEANUP(vfs_file) struct vfs_file *f = NULL;
@@ -223,11 +237,8 @@ static int adopt(struct opening *o, uint64_t id, const char *path)
     if (n < 0 && n != -EIO)
         return (int)n;
     r = n < 0 ? (int)n : chunk_header_decode(bytes, &h);
-    if (r < 0 || h.id != id || !uuid_equal(&h.cluster, &t->dir.cluster)) {
-        /* Nothing that was promised: a synced file has its header. But not ours to throw away. */
-        log_warn("chunk file without a good header is left alone", "path=%s", path);
-        return 0;
-    }
+    if (r < 0 || h.id != id || !uuid_equal(&h.cluster, &t->dir.cluster))
+        return set_aside(t, path);
     c = chunk_table_add(t->chunks, id, h.pg);
     chunk_set_flags(t, c, CHUNK_DIRTY | CHUNK_SUSPECT);
     o->adopted++;

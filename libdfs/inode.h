@@ -40,7 +40,7 @@ struct inode {
 
     /* As the namenode said last, with what we published since. */
     bool known;     /* the fields below are valid; else inode_fetch() */
-    bool foreign;   /* somebody else changed it since the last open here, or bytes of ours are lost */
+    bool foreign;   /* changed by others since the last open here, or bytes of ours are lost */
     bool is_inline; /* content up to INLINE_MAX bytes is in the metadata store */
     bool inline_known;
     bool has_xattr;  /* as the namenode said last */

@@ -83,11 +83,11 @@ chaos() {
         pids+=($!)
     done
     faults_for "$1"
-    deadline=$((SECONDS + 240))
+    deadline=$((SECONDS + 600))
     for p in "${pids[@]}"; do
         while ! gone "$p" && [ $SECONDS -lt $deadline ]; do sleep 0.2; done
         if ! gone "$p"; then
-            echo "$(ps -o args= -p "$p") still waits four minutes after all faults"
+            echo "$(ps -o args= -p "$p") still waits ten minutes after all faults"
             ps -o pid=,stat=,wchan:20=,args= -C chaos_io,fio,git,tar,diff,rm
             status=1
             continue

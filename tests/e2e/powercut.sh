@@ -127,10 +127,16 @@ cut_one() { # NODE SEED
     mv "$DIR/cut-$1" "$disk" && cp -a "$disk" "$DIR/base/$1" && new_boot "$1"
 }
 cut_power() {
-    local n
-    for n in "${losers[@]}"; do
-        cut_one "$n" "$([ "$torn" = gone ] && echo 0 || echo $((SEED * 1000 + round * 50 + ${#n} + ${n:2} + 1)))" || return
+    local i seed pids=() status=0
+    : >"$DIR/cuts"
+    for i in "${!losers[@]}"; do
+        seed=$([ "$torn" = gone ] && echo 0 || echo $((SEED * 10000 + round * 100 + i + 1)))
+        cut_one "${losers[i]}" "$seed" >>"$DIR/cuts" 2>&1 &
+        pids+=($!)
     done
+    for i in "${pids[@]}"; do wait "$i" || status=1; done
+    [ $status = 0 ] || cat "$DIR/cuts"
+    return $status
 }
 choose() { # who loses power, what is left, and who lives
     local n which=$LOSE
@@ -167,6 +173,7 @@ for round in $(seq "$ROUNDS"); do
     check "$round: work goes on for $load ms" works_so_far
     check "$round: everything is killed at once" fail_power
     check "$round: $who lost power ($torn), clients $clients" cut_power
+    awk '{calls += $2; bytes += $4} END {printf "# %d calls noted, %.0f MB\n", calls, bytes / 1e6}' "$DIR/cuts"
     check "$round: everything starts on what is left" back
     if [ "$clients" = die ]; then
         for w in "${workers[@]}"; do wait "$w"; done 2>/dev/null

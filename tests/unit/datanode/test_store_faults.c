@@ -481,6 +481,39 @@ static void a_file_unknown_to_the_table_is_adopted(void **state)
     check_fill(f, 5, 0, 5000, 1);
 }
 
+/*
+ * After a power failure a file may have its name and some of its blocks, but not its header and the
+ * CRCs: nothing that was synced. A chunk of that number that is made later must not have them in it.
+ */
+static void a_file_without_a_header_is_not_what_a_new_chunk_begins_with(void **state)
+{
+    struct fixture *f = *state;
+    CLEANUP(vfs_file) struct vfs_file *file = NULL;
+    uint8_t junk[8192], buf[20000];
+    uint32_t len;
+    char path[300];
+
+    assert_ok(write_fill(f, 6, 0, 5000, 1, STORE_CREATE | STORE_SYNC)); /* Makes the directory. */
+    fixture_kill(f);
+    memset(junk, 0x5a, sizeof(junk));
+    chunk_path(f, 5, path, sizeof(path));
+    assert_ok(vfs_open(f->vfs, path, O_RDWR | O_CREAT, 0600, &file));
+    assert_ok(vfs_pwrite(file, junk, sizeof(junk), CHUNK_DATA_AT + 8192));
+    vfs_close(STEAL(file));
+    assert_ok(fixture_open(f));
+    assert_ok(write_fill(f, 5, 0, 5000, 1, STORE_CREATE | STORE_SYNC));
+    assert_int_equal(len_of(f, 5), 5000);
+    assert_ok(write_fill(f, 5, 16384, 100, 1, STORE_SYNC));
+    assert_ok(read_bytes(f, 5, 0, 16384, buf, &len));
+    assert_int_equal(len, 16384);
+    for (size_t i = 5000; i < 16384; i++)
+        assert_int_equal(buf[i], 0);
+    /* And the next start does not mistake one for the other. */
+    fixture_kill(f);
+    assert_ok(fixture_open(f));
+    check_fill(f, 5, 0, 5000, 1);
+}
+
 static void a_clean_chunk_whose_file_is_gone_is_never_served(void **state)
 {
     struct fixture *f = *state;
@@ -638,6 +671,7 @@ int main(void)
         T(one_rotten_superblock_is_survived_and_two_are_refused),
         T(a_rotten_log_makes_all_chunks_suspect),
         T(a_file_unknown_to_the_table_is_adopted),
+        T(a_file_without_a_header_is_not_what_a_new_chunk_begins_with),
         T(a_clean_chunk_whose_file_is_gone_is_never_served),
         T(a_file_that_vanishes_is_an_error_and_no_zeros),
         T(a_suspect_chunk_can_be_laundered),

@@ -388,6 +388,12 @@ TESTS += tests/unit/namenode/test_records
 tests_unit_namenode_test_records_CFLAGS = $(TEST_CFLAGS)
 tests_unit_namenode_test_records_LDADD = libfsm.la $(CMOCKA_LIBS)
 
+check_PROGRAMS += tests/unit/shim/test_powerlog
+TESTS += tests/unit/shim/test_powerlog
+tests_unit_shim_test_powerlog_CFLAGS = $(TEST_CFLAGS)
+tests_unit_shim_test_powerlog_LDADD = tests/shim/libpowerlogreplay.la $(CMOCKA_LIBS)
+EXTRA_tests_unit_shim_test_powerlog_DEPENDENCIES = tests/shim/libpowerlog.la
+
 POWER_SOURCES = tests/unit/namenode/power_story.c tests/unit/namenode/power_story.h
 check_PROGRAMS += tests/unit/namenode/test_power
 TESTS += tests/unit/namenode/test_power

@@ -105,7 +105,7 @@ no_node_died() {
 chunk_files() { find "$DIR"/dn*/t1/c -type f 2>/dev/null; }
 no_chunk_files() { [ -z "$(chunk_files)" ]; }
 garbage_goes() {
-    wait_until 120 no_chunk_files || {
+    wait_until 240 no_chunk_files || {
         chunk_files | sort
         "$dfs" report
         return 1

@@ -259,7 +259,7 @@ flip_chunk() { # Data of chunks: nothing but reading them tells.
     hold datanodes network
     if whole_first; then
         find "$DIR/$d"/t1/c -type f -size +200k 2>/dev/null | shuf -n 3 --random-source=<(yes "$SEED$RANDOM") |
-            while read -r f; do say "flipped $(flip "$f" 131072 147456)"; done
+            while read -r f; do say "flipped $(flip "$f" 131072 147456 2>&1 | tail -n 1)"; done
         nap 1000 4000
         heal_all
     fi

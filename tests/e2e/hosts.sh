@@ -78,7 +78,8 @@ hosts_conf() { # DATANODES DATA_TLS
             if [[ $n = nn* ]]; then
                 printf '[namenode]\nid = %s\nnamenodes = 1@%s:%s, 2@%s:%s, 3@%s:%s\n' "${n#nn}" "${addr[nn1]}" \
                     "${port[nn1]}" "${addr[nn2]}" "${port[nn2]}" "${addr[nn3]}" "${port[nn3]}"
-                printf 'data_dir = %s\nsegment = 8M\nmemtable = 4M\ncache = 16M\n' "$DIR/$n"
+                # Who was lost with a leader holds up deletions until then.
+                printf 'data_dir = %s\nsession_timeout = 60s\nsegment = 8M\nmemtable = 4M\ncache = 16M\n' "$DIR/$n"
             else
                 mkdir -p "$DIR/$n/t1"
                 printf '[datanode]\nnode = %s\nadvertise = %s:%s\ntargets = %s\nnamenodes = %s\n' \

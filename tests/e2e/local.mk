@@ -36,6 +36,7 @@ E2E_TESTS = \
 	tests/e2e/members.sh \
 	tests/e2e/mounting.sh \
 	tests/e2e/posix.sh \
+	tests/e2e/powercut.sh \
 	tests/e2e/powerfail.sh \
 	tests/e2e/programs.sh \
 	tests/e2e/setrep.sh \

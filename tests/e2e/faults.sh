@@ -265,6 +265,8 @@ flip_chunk() { # Data of chunks: nothing but reading them tells.
     fi
     let_go
 }
+# It listens before its targets are open.
+refused_table() { gone "$(cat "$DIR/run/$1.pid")" && grep -q 'the chunk table .* is damaged' "$DIR/log/$1.log"; }
 # A datanode that starts on a damaged chunk table uses what is whole, or refuses: then the bit is put
 # back.
 flip_ctab() {
@@ -276,8 +278,9 @@ flip_ctab() {
         f=$(find "$DIR/$d/t1" -maxdepth 1 -name 'ctab*' -size +0 | shuf -n 1 --random-source=<(yes "$SEED$RANDOM"))
         where=$(flip "$f" 0 100000000)
         say "flipped $where"
-        if ! node start "$d" >>"$DIR/faults" 2>&1; then
-            say "refused: $(grep 'cannot start' "$DIR/log/$d.log" | tail -n 1)"
+        node start "$d" >>"$DIR/faults" 2>&1
+        if wait_until 10 refused_table "$d"; then
+            say "refused: $(grep 'the chunk table' "$DIR/log/$d.log" | tail -n 1)"
             # shellcheck disable=SC2086 # three words
             unflip $where
             fault start "$d"

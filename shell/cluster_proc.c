@@ -37,6 +37,11 @@ static bool is_ours(pid_t pid, const char *conf)
         return false;
     n = fread(line, 1, sizeof(line) - 1, f);
     (void)fclose(f);
+    if (n == 0) {
+        /* In the middle of an exec it has none yet; one that has ended has no program either. */
+        snprintf(path, sizeof(path), "/proc/%d/exe", (int)pid);
+        return readlink(path, line, sizeof(line)) > 0;
+    }
     for (size_t i = 0; i < n; i++)
         if (line[i] == '\0')
             line[i] = ' ';

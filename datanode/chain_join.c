@@ -172,6 +172,12 @@ uint64_t chain_state_hash(const struct chain *c)
 {
     uint64_t h = mix(0, c->config.epoch), tables = 0;
 
+    for (uint32_t i = 0; i < c->config.member_count; i++) {
+        const struct chain_member *m = &c->config.members[i];
+
+        h = mix(mix(h, (uint64_t)m->target.v << 8 | (uint64_t)m->state), m->incarnation);
+    }
+    h = mix(h, c->config.reset_epoch << 32 | c->config.cold_epoch);
     h = mix(h, (uint64_t)c->place.role << 8 | (uint64_t)c->link);
     h = mix(h, c->recv_seq << 16 | c->gap_end);
     h = mix(h, (uint64_t)c->failed << 3 | (uint64_t)c->begun << 2 | (uint64_t)c->synced << 1 |

@@ -129,5 +129,7 @@ struct join_progress {
     uint64_t chunks_done, chunks_total, bytes_done, bytes_total, bytes_copied;
 };
 void join_progress(const struct join *j, struct join_progress *ret_progress);
+/* A number over everything that decides its future, for the exploration of states. */
+uint64_t join_state_hash(const struct join *j);
 
 #endif

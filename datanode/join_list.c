@@ -2,6 +2,7 @@
 #include <assert.h>
 
 #include "common/error.h"
+#include "common/hash.h"
 #include "common/mem.h"
 #include "datanode/join_private.h"
 
@@ -130,4 +131,56 @@ bool join_was_same(const struct join *j, struct chunk_id chunk)
     return own != NULL && their != NULL && own->flags == 0 &&
            (their->flags & (CHUNK_DIRTY | CHUNK_SUSPECT | CHUNK_DELETED)) == 0 &&
            own->ver.epoch == their->ver.epoch && own->ver.seq == their->ver.seq;
+}
+
+/* ---- for the exploration ---- */
+
+static uint64_t mix(uint64_t h, uint64_t v)
+{
+    return hash64(&v, sizeof(v), h);
+}
+
+static uint64_t hash_state(uint64_t h, const struct chunk_state *s)
+{
+    h = mix(h, s->id.v << 32 | s->flags);
+    h = mix(h, s->ver.epoch << 32 | s->ver.seq);
+    return mix(h, s->len);
+}
+
+static uint64_t hash_blocks(uint64_t h, const struct join_blocks *b)
+{
+    h = hash64(b->slots, b->count * sizeof(*b->slots), mix(h, b->count));
+    return hash64(b->hashes, b->count * sizeof(*b->hashes), h);
+}
+
+uint64_t join_state_hash(const struct join *j)
+{
+    uint64_t h = mix((uint64_t)j->state, j->now.v), chunks = 0;
+
+    for (size_t i = 0; i < j->own_count; i++)
+        h = hash_state(h, &j->own[i]);
+    for (size_t i = 0; i < j->theirs_count; i++)
+        h = hash_state(h, &j->theirs[i]);
+    for (size_t i = j->work_next; i < j->work_count; i++)
+        h = mix(h, j->work[i]);
+    for (size_t i = j->extra_next; i < j->extra_count; i++)
+        h = mix(h, j->extra[i].id << 1 | j->extra[i].keep_tombstone);
+    for (const struct join_chunk *c = j->chunks; c != NULL; c = c->hh.next)
+        chunks += mix(mix(c->id.v << 4 | (uint64_t)c->complete << 3 | (uint64_t)c->incomplete << 2 |
+                              (uint64_t)c->marked << 1 | c->is_deleted,
+                          c->ver.epoch),
+                      c->ver.seq);
+    h = mix(h, chunks);
+    h = mix(h, (uint64_t)j->have_theirs << 7 | (uint64_t)j->have_own << 6 |
+                   (uint64_t)j->own_missing << 5 | (uint64_t)j->theirs_missing << 4 |
+                   (uint64_t)j->any_touched << 3 | (uint64_t)j->fix_length << 2 |
+                   (uint64_t)j->deleting << 1 | j->copy_failed);
+    h = mix(h, (uint64_t)j->scan << 32 | j->in_hand);
+    h = mix(h, j->refused);
+    h = hash_state(hash_state(h, &j->their_state), &j->own_state);
+    h = hash_blocks(hash_blocks(h, &j->theirs_now), &j->own_now);
+    h = hash64(j->own_bad, sizeof(j->differs), h);
+    h = hash64(j->differs, sizeof(j->differs), h);
+    h = hash64(j->touched, sizeof(j->touched), h);
+    return hash64(j->overwritten, sizeof(j->overwritten), h);
 }

@@ -2,7 +2,7 @@
 
 # ---- datanode/chain ----
 BOX_SOURCES = tests/sim/box.c tests/sim/box.h tests/sim/box_disk.c tests/sim/box_client.c \
-	tests/sim/box_moves.c
+	tests/sim/box_moves.c tests/sim/box_hash.c
 
 check_PROGRAMS += tests/unit/datanode/test_chain
 TESTS += tests/unit/datanode/test_chain

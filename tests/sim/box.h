@@ -24,8 +24,13 @@ enum {
     BOX_CELLS = BOX_BLOCKS * 2,
     BOX_CELL_BYTES = 2048,
     BOX_CLIENTS = 3,
+#ifdef BOX_SMALL /* The exploration copies whole boxes. */
+    BOX_OPS_MAX = 8,
+    BOX_CONFIGS_MAX = 32,
+#else
     BOX_OPS_MAX = 512,
     BOX_CONFIGS_MAX = 256,
+#endif
     BOX_UPTIME_MS = 86400000, /* what the clock shows as a run begins */
 };
 

@@ -6,7 +6,6 @@
 #include <utlist.h>
 
 #include "common/error.h"
-#include "common/hash.h"
 #include "common/mem.h"
 #include "datanode/chain_private.h"
 #include "tests/sim/box.h"
@@ -351,54 +350,4 @@ void box_check_quiet(struct box *b)
         for (uint32_t cell = 0; register_only && cell < BOX_CELLS; cell++)
             check_register(b, chunk, cell);
     }
-}
-
-/* ---- for the exploration ---- */
-
-static uint64_t mix(uint64_t h, uint64_t v)
-{
-    return hash64(&v, sizeof(v), h);
-}
-
-static uint64_t hash_queue(uint64_t h, const struct box_msg *q)
-{
-    for (const struct box_msg *m = q; m != NULL; m = m->next) {
-        h = mix(h, (uint64_t)m->kind << 32 | m->seq);
-        h = mix(h, m->epoch << 32 | m->hello_id);
-        h = mix(h, m->op != NULL ? (uint64_t)(uintptr_t)m->op->payload : 0);
-    }
-    return mix(h, 77);
-}
-
-uint64_t box_hash(const struct box *b)
-{
-    uint64_t h = mix(1, b->config.epoch), mails = 0;
-
-    for (int i = 0; i < BOX_MEMBERS; i++) {
-        const struct box_member *m = &b->members[i];
-
-        h = mix(h, (uint64_t)m->alive << 1 | b->pushed[i]);
-        h = mix(h, b->synced_epoch[i]);
-        if (m->alive)
-            h = mix(h, chain_state_hash(m->chain));
-        h = hash64(m->applied, sizeof(m->applied[0]) * (size_t)b->op_count, h);
-        for (int k = 0; k < BOX_CHUNKS; k++)
-            h = hash64(m->disk[k].cells, sizeof(m->disk[k].cells), h);
-        for (const struct box_io *io = m->ios; io != NULL; io = io->next)
-            h = mix(h, (uint64_t)io->kind << 32 | io->ver.seq);
-        for (int k = 0; k < BOX_MEMBERS; k++) {
-            h = mix(h, (uint64_t)b->conns[i][k].up << 1 | b->conns[i][k].down_pending);
-            h = hash_queue(h, b->conns[i][k].forth);
-            h = hash_queue(h, b->conns[i][k].back);
-        }
-    }
-    for (const struct box_mail *m = b->mail; m != NULL; m = m->next)
-        mails += mix((uint64_t)m->is_reply << 20 | (uint64_t)m->member << 10 | (uint64_t)m->op,
-                     m->epoch << 32 | (uint32_t)m->status);
-    h = mix(h, mails);
-    for (int i = 0; i < b->op_count; i++)
-        h = mix(h, (uint64_t)b->ops[i].acked << 1 | b->ops[i].refused);
-    for (unsigned i = 0; i < b->o.clients; i++)
-        h = mix(h, (uint64_t)(unsigned)b->clients[i].current << 32 | b->clients[i].config.epoch);
-    return h;
 }

@@ -86,7 +86,7 @@ static void conn_open(struct box *b, int from, int to)
     if (c->up)
         return;
     c->generation++;
-    c->up = b->members[to].alive;
+    c->up = b->members[to].alive && !b->wall[from][to];
     c->down_pending = !c->up;
 }
 
@@ -283,6 +283,7 @@ static void do_action(struct box *b, int m, const struct chain_action *a)
         return;
     case CHAIN_ACT_ACCUSE:
         b->members[to].accused = true;
+        box_nn_accuse(b, m, to);
         return;
     case CHAIN_ACT_SYNC_BEGIN:
         msg.kind = BOX_BEGIN;
@@ -491,17 +492,28 @@ void box_deliver_down(struct box *b, int from, int to)
 
 /* ---- the namenode ---- */
 
-static void config_commit(struct box *b, struct chain_config c)
+void box_commit(struct box *b, const struct chain_config *next)
 {
+    struct chain_config c = *next;
+
     c.epoch = b->config.epoch + 1;
     for (uint32_t i = 0; i < c.member_count; i++) {
         if (c.members[i].state == MEMBER_SERVING)
             c.members[i].last_serving_epoch = c.epoch;
     }
     b->config = c;
-    if (b->history_count < BOX_CONFIGS_MAX)
+    if (b->history_count < BOX_CONFIGS_MAX) {
+        b->began[b->history_count] = b->now;
         b->history[b->history_count++] = c;
+    }
     memset(b->pushed, 0, sizeof(b->pushed));
+    if (!b->tells)
+        return;
+    printf("       epoch %" PRIu64 "%s:", c.epoch, c.reset_epoch == c.epoch ? " (reset)" : "");
+    for (uint32_t i = 0; i < c.member_count; i++)
+        printf(" %d%c%" PRIu64, (int)c.members[i].target.v - 1, " SY-"[c.members[i].state],
+               c.members[i].incarnation);
+    printf("\n");
 }
 
 void box_config(struct box *b, const char *text)
@@ -525,7 +537,7 @@ void box_config(struct box *b, const char *text)
                                  : MEMBER_OFFLINE,
         };
     }
-    config_commit(b, c);
+    box_commit(b, &c);
 }
 
 void box_push(struct box *b, int member)
@@ -578,7 +590,7 @@ void box_move_member(struct box *b, int m, enum member_state state)
     }
     if (!placed)
         n.members[n.member_count++] = me;
-    config_commit(b, n);
+    box_commit(b, &n);
 }
 
 bool box_may_promote(struct box *b, int m)
@@ -600,6 +612,7 @@ void box_crash(struct box *b, int m)
     if (chain_place_of(me->chain)->is_head)
         b->sometimes.head_died++;
     me->alive = false;
+    box_nn_died(b, m);
     box_io_drop_all(b, m);
     box_join_end(me);
     free(me->marked);
@@ -669,6 +682,7 @@ void box_free(struct box *b)
 {
     if (b == NULL)
         return;
+    box_nn_free(b);
     for (int i = 0; i < BOX_MEMBERS; i++)
         box_crash(b, i);
     for (int i = 0; i < b->op_count; i++)

@@ -120,6 +120,7 @@ struct box_member {
     struct box_io *ios;
     bool applied[BOX_OPS_MAX];
     bool accused;
+    uint64_t was_synced_in, was_synced_as; /* epoch and incarnation */
 };
 
 struct box_op {
@@ -128,6 +129,7 @@ struct box_op {
     uint32_t first_cell, end_cell;
     uint64_t invoked, answered; /* 0: not yet */
     uint64_t sent_epoch;        /* a copy is on its way, or in hand, in this epoch; 0: none */
+    uint64_t ended_epoch;       /* the newest one when it was answered: nobody sends it later */
     uint64_t acked_epoch;       /* a head that is behind it may order it once more: in vain */
     bool acked, is_read;
     uint32_t chunk;
@@ -166,6 +168,7 @@ struct box {
     uint64_t now, clock_ms;
     struct box_member members[BOX_MEMBERS];
     struct box_conn conns[BOX_MEMBERS][BOX_MEMBERS];
+    bool wall[BOX_MEMBERS][BOX_MEMBERS]; /* no connection can be made that way */
     struct box_client clients[BOX_CLIENTS];
     struct box_op ops[BOX_OPS_MAX];
     int op_count;
@@ -174,7 +177,8 @@ struct box {
     struct chain_config config; /* the namenode's */
     struct chain_config history[BOX_CONFIGS_MAX];
     unsigned history_count;
-    bool pushed[BOX_MEMBERS]; /* of the newest config */
+    uint64_t began[BOX_CONFIGS_MAX]; /* when */
+    bool pushed[BOX_MEMBERS];        /* of the newest config */
     uint64_t fenced[BOX_CLIENTS];
     size_t fenced_count;
     uint64_t fence_asked; /* session of the fence that is under way */
@@ -191,13 +195,15 @@ struct box {
     } * waiters;
     size_t waiter_capacity;
 
+    struct box_nn *nn; /* pg_mgr decides; NULL: the caller does */
+
     struct chain_actions actions;
     bool tells;            /* prints what it does */
     const char *violation; /* the first broken invariant, or NULL */
     char what[256];
     struct {
         uint64_t acked, resent, rejoined, dedup_hits, copied, diverged, head_died, fences, promoted,
-            reads;
+            reads, cold, leaders, accused;
     } sometimes;
 };
 
@@ -240,6 +246,8 @@ unsigned box_moves(struct box *b, struct box_choice out[BOX_CHOICES_MAX]);
 void box_do(struct box *b, struct box_choice c);
 /* Makes such moves, the first possible each time, until none is left. */
 void box_settle(struct box *b);
+/* No client waits for anything. */
+bool box_is_idle(const struct box *b);
 
 /* ---- by hand ---- */
 /* Each gives the index in b->ops. */
@@ -259,6 +267,23 @@ void box_tick(struct box *b, int member, uint64_t now_ms);
 struct chain *box_chain(struct box *b, int member);
 struct box_member *box_member_of(struct box *b, struct target_id target);
 
+/* ---- the namenode as it is: box_nn.c ---- */
+/* From now on configurations are made by pg_mgr; the present one is where it starts. */
+void box_nn_start(struct box *b, uint64_t seed);
+void box_nn_free(struct box *b);
+/* Some time passes: heartbeats, accusations, decisions, and each member's clock ticks. */
+void box_nn_turn(struct box *b);
+void box_nn_lead_anew(struct box *b);
+/* Nothing passes between it and the leader any more, or again. */
+void box_nn_cut(struct box *b, int member, bool cut);
+bool box_nn_reaches(const struct box *b, int member);
+/* No more troubles of the namenode's. */
+void box_nn_calm(struct box *b);
+/* As many as there should be serve, and nothing is under way. */
+bool box_nn_is_whole(const struct box *b);
+void box_nn_died(struct box *b, int member);
+void box_nn_accuse(struct box *b, int by, int target);
+
 /* ---- checks ---- */
 /* After each step; sets b->violation. */
 void box_check(struct box *b);
@@ -269,6 +294,7 @@ void box_violate(struct box *b, const char *what, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 
 /* Between the files of the box. */
+void box_commit(struct box *b, const struct chain_config *c);
 void box_deliver(struct box *b, int from, int to, bool forth);
 void box_deliver_down(struct box *b, int from, int to);
 struct box_waiter *box_waiter_new(struct box *b, uint64_t *ret_id);

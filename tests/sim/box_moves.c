@@ -71,8 +71,10 @@ unsigned box_moves(struct box *b, struct box_choice out[BOX_CHOICES_MAX])
             add(out, &count, BOX_DISK, x, 0, (int)i);
         if (!b->members[x].alive || b->config.epoch == 0)
             continue;
-        if (!b->pushed[x])
+        if (!b->pushed[x] && box_nn_reaches(b, x))
             add(out, &count, BOX_PUSH, x, 0, 0);
+        if (b->nn != NULL)
+            continue;
         if (chain_is_synced(b->members[x].chain) &&
             chain_config_of(b->members[x].chain)->epoch == b->config.epoch &&
             b->synced_epoch[x] != b->config.epoch)
@@ -93,7 +95,7 @@ unsigned box_moves(struct box *b, struct box_choice out[BOX_CHOICES_MAX])
     if (b->fence_op >= 0 && !sent(b, b->fence_op) && head_is_ready(b))
         add(out, &count, BOX_SEND, -1, 0, 0);
     /* Time passes only when nothing else can, and somebody's second attempt can succeed. */
-    for (int x = 0; x < BOX_MEMBERS && count == 0; x++) {
+    for (int x = 0; x < BOX_MEMBERS && count == 0 && b->nn == NULL; x++) {
         if (waits_to_retry(b, x))
             add(out, &count, BOX_TICK, x, 0, 0);
     }
@@ -277,4 +279,13 @@ void box_settle(struct box *b)
         box_do(b, moves[0]);
     }
     box_violate(b, "it does not come to rest", "after %u moves", max);
+}
+
+bool box_is_idle(const struct box *b)
+{
+    for (unsigned i = 0; i < b->o.clients; i++) {
+        if (b->clients[i].current >= 0)
+            return false;
+    }
+    return b->fence_op < 0;
 }

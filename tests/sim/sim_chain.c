@@ -20,15 +20,17 @@
 #include "tests/sim/box.h"
 #include "tests/sim/last_words.h"
 
-enum { STEPS_MIN = 150, STEPS_MAX = 700, MEND_ROUNDS = 60, SCHEDULES = 20000 };
+enum { STEPS_MIN = 150, STEPS_MAX = 700, MEND_ROUNDS = 60, NN_TURNS_MAX = 1500, SCHEDULES = 20000 };
 
 struct sim {
     struct box *b;
     struct rng rng;
     unsigned members;
     bool overlap; /* clients write the same cells; then no cold start may happen */
+    bool nn;      /* the namenode's own core decides who is a member */
     /* In percent of steps; a seed turns some of them off. */
     unsigned crash, breaks, remove, lose, duplicate, clean, fence, read, write, tick;
+    unsigned cut, wall, lead, turn;
     bool tells;
 };
 
@@ -57,8 +59,15 @@ static void sim_init(struct sim *s, uint64_t seed, unsigned mutant)
     s->write = (unsigned)rng_range(&s->rng, 5, 25);
     o.members = s->members;
     o.opseq_step = rng_percent(&s->rng, 50) ? 97 : 1;
+    s->nn = rng_percent(&s->rng, 50);
+    s->cut = maybe(&s->rng, 3);
+    s->wall = maybe(&s->rng, 3);
+    s->lead = maybe(&s->rng, 2);
+    s->turn = (unsigned)rng_range(&s->rng, 10, 60);
     s->b = box_new(&o);
-    box_config(s->b, s->members == 3 ? "0S 1S 2S" : "0S 1S 2S 3-");
+    box_config(s->b, s->members == 3 || s->nn ? "0S 1S 2S" : "0S 1S 2S 3-");
+    if (s->nn)
+        box_nn_start(s->b, rng_u64(&s->rng));
 }
 
 static void tell(const struct sim *s, const char *what, int a, int c, int n)
@@ -146,7 +155,8 @@ static void maybe_crash(struct sim *s, int m)
     /* What only one member has, dies with it: that is 5.9 of the protocol, and not simulated. */
     if (!s->b->members[m].alive)
         return;
-    if (state_of(s, m) == MEMBER_SERVING && sound_serving(s) - is_sound(s, m) == 0)
+    if ((s->overlap || !s->nn) && state_of(s, m) == MEMBER_SERVING &&
+        sound_serving(s) - is_sound(s, m) == 0)
         return;
     move(s, (struct box_choice){BOX_CRASH, m, 0, (int)rng_below(&s->rng, 4)});
 }
@@ -187,6 +197,24 @@ static bool chance(struct sim *s, unsigned percent)
     return rng_percent(&s->rng, percent);
 }
 
+/* What the namenode of production meets. */
+static void trouble_of_nn(struct sim *s, int m)
+{
+    struct box *b = s->b;
+    int other = pick_member(s);
+
+    if (chance(s, s->turn))
+        box_nn_turn(b);
+    if (chance(s, s->cut))
+        box_nn_cut(b, m, box_nn_reaches(b, m));
+    if (chance(s, s->lead))
+        box_nn_lead_anew(b);
+    if (m != other && chance(s, s->wall)) {
+        b->wall[m][other] = !b->wall[m][other];
+        move(s, (struct box_choice){BOX_BREAK, m, other, 0});
+    }
+}
+
 static void trouble(struct sim *s)
 {
     struct box *b = s->b;
@@ -198,9 +226,11 @@ static void trouble(struct sim *s)
         move(s, (struct box_choice){BOX_RESTART, m, 0, 0});
     if (chance(s, s->breaks))
         move(s, (struct box_choice){BOX_BREAK, m, pick_member(s), 0});
-    if (chance(s, s->remove))
+    if (s->nn)
+        trouble_of_nn(s, m);
+    if (!s->nn && chance(s, s->remove))
         maybe_remove(s, m);
-    if (chance(s, s->remove * 2))
+    if (!s->nn && chance(s, s->remove * 2))
         maybe_add(s, m);
     if (chance(s, s->lose) && b->mail != NULL)
         move(s, (struct box_choice){BOX_LOSE, 0, 0, 0});
@@ -212,7 +242,8 @@ static void trouble(struct sim *s)
 
         if (b->ops[op].op != NULL && b->ops[op].op->opseq != 0) {
             tell(s, "late", op, m, 0);
-            box_send(b, op, m, b->config.epoch);
+            box_send(b, op, m,
+                     s->nn && b->ops[op].answered != 0 ? b->ops[op].ended_epoch : b->config.epoch);
         }
     }
     if (chance(s, s->clean))
@@ -256,7 +287,28 @@ static bool mend_once(struct sim *s)
     return false;
 }
 
-static void mend(struct sim *s)
+/* All come back, and the namenode does the rest, in bounded time. */
+static void mend_by_nn(struct sim *s)
+{
+    struct box *b = s->b;
+
+    memset(b->wall, 0, sizeof(b->wall));
+    box_nn_calm(b);
+    for (int m = 0; m < (int)s->members; m++) {
+        if (!b->members[m].alive)
+            move(s, (struct box_choice){BOX_RESTART, m, 0, 0});
+    }
+    for (int i = 0; i < NN_TURNS_MAX && b->violation == NULL; i++) {
+        box_settle(b);
+        if (box_nn_is_whole(b) && box_is_idle(b))
+            return;
+        box_nn_turn(b);
+    }
+    box_violate(b, "it did not become whole again", "epoch=%d serving=%u", (int)b->config.epoch,
+                count_of(s, MEMBER_SERVING));
+}
+
+static void mend_by_script(struct sim *s)
 {
     for (int i = 0; i < MEND_ROUNDS && s->b->violation == NULL; i++) {
         box_settle(s->b);
@@ -264,15 +316,20 @@ static void mend(struct sim *s)
             break;
     }
     box_settle(s->b);
-    if (s->b->violation != NULL)
-        return;
-    if (count_of(s, MEMBER_SERVING) != s->members)
+    if (s->b->violation == NULL && count_of(s, MEMBER_SERVING) != s->members)
         box_violate(s->b, "not every member came back", "serving=%u", count_of(s, MEMBER_SERVING));
-    for (unsigned i = 0; i < s->b->o.clients; i++) {
-        if (s->b->clients[i].current >= 0)
-            box_violate(s->b, "an operation never ended", "client=%u", i);
-    }
-    box_check_quiet(s->b);
+    if (s->b->violation == NULL && !box_is_idle(s->b))
+        box_violate(s->b, "an operation never ended", "epoch=%d", (int)s->b->config.epoch);
+}
+
+static void mend(struct sim *s)
+{
+    if (s->nn)
+        mend_by_nn(s);
+    else
+        mend_by_script(s);
+    if (s->b->violation == NULL)
+        box_check_quiet(s->b);
 }
 
 static void run(struct sim *s)
@@ -293,7 +350,8 @@ static void run(struct sim *s)
 }
 
 struct totals {
-    uint64_t acked, resent, rejoined, copied, promoted, reads, head_died, fences, steps;
+    uint64_t acked, resent, rejoined, copied, promoted, reads, head_died, fences, steps, cold,
+        leaders, accused;
 };
 
 static void add(struct totals *t, const struct box *b)
@@ -306,6 +364,9 @@ static void add(struct totals *t, const struct box *b)
     t->reads += b->sometimes.reads;
     t->head_died += b->sometimes.head_died;
     t->fences += b->sometimes.fences;
+    t->cold += b->sometimes.cold;
+    t->leaders += b->sometimes.leaders;
+    t->accused += b->sometimes.accused;
     t->steps += b->now;
 }
 
@@ -441,8 +502,10 @@ int main(int argc, char **argv)
     printf("1..1\nok 1 - %" PRIu64 " schedules from seed=%" PRIu64 "\n", count, first);
     printf("# %" PRIu64 " steps, acknowledged %" PRIu64 ", sent again %" PRIu64
            ", joins begun %" PRIu64 " and ended %" PRIu64 ", blocks copied %" PRIu64
-           ", reads %" PRIu64 ", heads dead %" PRIu64 ", fences %" PRIu64 "\n",
+           ", reads %" PRIu64 ", heads dead %" PRIu64 ", fences %" PRIu64
+           ", starts after a total failure %" PRIu64 ", new leaders %" PRIu64
+           ", accusations %" PRIu64 "\n",
            t.steps, t.acked, t.resent, t.rejoined, t.promoted, t.copied, t.reads, t.head_died,
-           t.fences);
+           t.fences, t.cold, t.leaders, t.accused);
     return EXIT_SUCCESS;
 }

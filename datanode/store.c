@@ -411,6 +411,15 @@ static bool may_lack_file(const struct chunk *c)
     return c->flags & (CHUNK_INCOMPLETE | CHUNK_SUSPECT);
 }
 
+/*
+ * A tombstone that the disk still has would take the new file with it at the next start. So a chunk that
+ * is made while the end of some tombstone is not durable waits for its own record, which comes after.
+ */
+static bool birth_has_to_wait(const struct target *t)
+{
+    return table_log_durable_count(t->log) < t->removed_at;
+}
+
 /* Finds or makes the chunk of a write. */
 static int write_chunk(struct target *t, const struct store_write *w, struct chunk **ret_chunk,
                        bool *ret_is_new)
@@ -474,6 +483,8 @@ void store_write(struct target *t, const struct store_write *w, store_done_fn do
     op->may_sync =
         w->flags & STORE_SYNC && !t->round.is_running && !t->sync_ready && !op->live->was_closed;
     t->writer_sync_count += op->may_sync;
+    if (is_new && birth_has_to_wait(t))
+        live_wait_for_record(op->live);
     op->u.w.offset = w->offset;
     op->u.w.len = w->len;
     op->u.w.bytes = w->bytes;

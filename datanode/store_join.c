@@ -88,6 +88,7 @@ void tombstone_remove(struct target *t, struct chunk *c)
         return;
     chunk_get_state(c, &s);
     table_log_put(t->log, &s, true, NULL);
+    t->removed_at = table_log_put_count(t->log);
     chunk_set_flags(t, c, 0);
     chunk_set_len(t, c, 0);
     chunk_table_remove(t->chunks, c);

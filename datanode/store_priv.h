@@ -112,6 +112,7 @@ struct target {
     size_t live_count;
 
     struct tombstones tombstones;
+    uint64_t removed_at; /* table_log_put_count() after the last one was dropped */
     struct job failed_job;
 
     struct sync_req *sync_ready;

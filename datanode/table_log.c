@@ -172,6 +172,16 @@ void table_log_flush(struct table_log *l)
     append_start(l);
 }
 
+uint64_t table_log_put_count(const struct table_log *l)
+{
+    return l->stats.records + l->running.count + l->next.count;
+}
+
+uint64_t table_log_durable_count(const struct table_log *l)
+{
+    return l->stats.records;
+}
+
 bool table_log_is_idle(const struct table_log *l)
 {
     return !l->is_running && l->state == CHECKPOINT_IDLE;

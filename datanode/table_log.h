@@ -41,6 +41,9 @@ DEFINE_CLEANUP(table_log, table_log_free)
 void table_log_put(struct table_log *l, const struct chunk_state *c, bool forgotten,
                    struct table_wait *wait);
 void table_log_flush(struct table_log *l);
+/* Records put so far, and how many of these are on the disk: the first ones, for the order stays. */
+uint64_t table_log_put_count(const struct table_log *l);
+uint64_t table_log_durable_count(const struct table_log *l);
 /* Begins a checkpoint if it is time; force: in any case. */
 void table_log_tick(struct table_log *l, bool force);
 bool table_log_is_idle(const struct table_log *l);

@@ -643,6 +643,24 @@ static void a_chunk_that_was_laundered_has_a_version_of_its_own(void **state)
     assert_true(after.ver.epoch == 9 && after.ver.seq == 0);
 }
 
+/*
+ * A joiner deletes what its source has not, and forgets that; then the chunk is made after all, and synced
+ * (sim_chain, seed=1348). The tombstone, which the disk had, took the new file with it.
+ */
+static void a_chunk_made_after_its_tombstone_was_forgotten_outlasts_a_power_failure(void **state)
+{
+    struct fixture *f = *state;
+
+    assert_ok(delete_chunk(f, 1));
+    store_forget(f->t, (struct chunk_id){1});
+    settle(f);
+    assert_ok(write_fill(f, 1, 0, 4096, 5, STORE_CREATE));
+    assert_ok(sync_chunk(f, 1));
+    fixture_crash(f, NULL);
+    assert_ok(fixture_open(f));
+    check_fill(f, 1, 0, 4096, 5);
+}
+
 #define T(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void)
@@ -672,6 +690,7 @@ int main(void)
         T(a_rotten_log_makes_all_chunks_suspect),
         T(a_file_unknown_to_the_table_is_adopted),
         T(a_file_without_a_header_is_not_what_a_new_chunk_begins_with),
+        T(a_chunk_made_after_its_tombstone_was_forgotten_outlasts_a_power_failure),
         T(a_clean_chunk_whose_file_is_gone_is_never_served),
         T(a_file_that_vanishes_is_an_error_and_no_zeros),
         T(a_suspect_chunk_can_be_laundered),

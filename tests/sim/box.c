@@ -12,7 +12,9 @@
 
 #include "common/error.h"
 #include "common/mem.h"
+#include "common/slab.h"
 #include "datanode/chain_private.h"
+#include "tests/sim/box_store.h"
 
 void box_violate(struct box *b, const char *what, const char *fmt, ...)
 {
@@ -32,6 +34,7 @@ static void msg_free(struct box_msg *m)
 {
     chain_op_unref(m->op);
     free(m->seqs);
+    free(m->wire);
     chain_snapshot_done(&m->snapshot);
     free(m);
 }
@@ -57,6 +60,10 @@ void box_post(struct box *b, int from, int to, bool forth, const struct box_msg 
     *copy = *m;
     if (copy->op != NULL)
         chain_op_ref(copy->op);
+    if (m->wire != NULL) {
+        copy->wire = MEM_NEW(struct box_wire);
+        *copy->wire = *m->wire;
+    }
     if (m->seq_count > 0) {
         copy->seqs = mem_alloc(m->seq_count * sizeof(*m->seqs));
         memcpy(copy->seqs, m->seqs, m->seq_count * sizeof(*m->seqs));
@@ -219,15 +226,10 @@ static void join_begin(struct box *b, int m, int source)
 {
     struct box_member *me = &b->members[m];
     struct chunk_state own[BOX_CHUNKS];
-    size_t count = 0;
     struct join_actions acts = {0};
 
     box_join_end(me);
-    for (uint32_t i = 0; i < BOX_CHUNKS; i++) {
-        if (me->disk[i].exists || me->disk[i].tombstone)
-            own[count++] = box_chunk_state(&me->disk[i], i);
-    }
-    me->join = join_new((struct pg_id){1}, own, count, b->o.mutant);
+    me->join = join_new((struct pg_id){1}, own, box_states(b, m, own), b->o.mutant);
     join_look_again(me->join, me->marked, me->marked_count);
     me->join_source = source;
     join_start(me->join, &acts);
@@ -301,9 +303,12 @@ static void do_action(struct box *b, int m, const struct chain_action *a)
         b->sometimes.diverged++;
         box_violate(b, "I29: members acknowledged different bytes", "seq=%d", (int)a->seq);
         return;
+    case CHAIN_ACT_SERVING:
+        if (me->store != NULL)
+            box_store_launder(me->store, a->epoch);
+        return;
     case CHAIN_ACT_HELD:
     case CHAIN_ACT_ASK_CONFIG:
-    case CHAIN_ACT_SERVING:
         return;
     }
 }
@@ -322,6 +327,20 @@ void box_step(struct box *b, int member, const struct chain_event *ev)
 }
 
 /* ---- delivery ---- */
+
+/* What a store has read, for a store to take over. */
+static void deliver_wire(struct box *b, int to, const struct box_msg *m, struct join_event *ev)
+{
+    CLEANUP(slab) struct slab *slab = NULL;
+
+    ev->state = m->wire->states[0];
+    ev->slots = m->wire->slots;
+    ev->hashes = m->wire->hashes;
+    ev->count = m->wire->count;
+    if (m->kind == BOX_DATA)
+        slab = box_store_data(b->members[to].store, m->wire, ev);
+    box_join_run(b, to, ev);
+}
 
 static void deliver_forth(struct box *b, int from, int to, struct box_msg *m)
 {
@@ -368,7 +387,11 @@ static void deliver_forth(struct box *b, int from, int to, struct box_msg *m)
             je.kind = JOIN_EV_LIST;
             je.states = states;
             je.end = true;
-            for (uint32_t i = 0; i < BOX_CHUNKS; i++) {
+            if (m->wire != NULL) {
+                je.states = m->wire->states;
+                je.count = m->wire->count;
+            }
+            for (uint32_t i = 0; i < BOX_CHUNKS && m->wire == NULL; i++) {
                 if (m->all[i].exists || m->all[i].tombstone)
                     states[je.count++] = box_chunk_state(&m->all[i], i);
             }
@@ -382,6 +405,10 @@ static void deliver_forth(struct box *b, int from, int to, struct box_msg *m)
             je.slots = slots;
             je.hashes = hashes;
             je.count = BOX_BLOCKS;
+            if (m->wire != NULL) {
+                deliver_wire(b, to, m, &je);
+                return;
+            }
             if (m->kind == BOX_DATA) {
                 je.slots = slots + m->offset / CHUNK_BLOCK_SIZE;
                 je.count = m->len / CHUNK_BLOCK_SIZE;
@@ -442,7 +469,12 @@ static void deliver_back(struct box *b, int from, int to, struct box_msg *m)
             return;
         answer.kind = BOX_LIST;
         memcpy(answer.all, me->disk, sizeof(answer.all));
+        if (me->store != NULL) {
+            answer.wire = MEM_NEW(struct box_wire);
+            answer.wire->count = box_states(b, to, answer.wire->states);
+        }
         box_post(b, to, from, true, &answer);
+        free(answer.wire);
         return;
     case BOX_CRCS_ASK:
     case BOX_DATA_ASK:
@@ -603,7 +635,7 @@ bool box_may_promote(struct box *b, int m)
 
 /* ---- life and death ---- */
 
-void box_crash(struct box *b, int m)
+static void die(struct box *b, int m, bool power_lost)
 {
     struct box_member *me = &b->members[m];
 
@@ -613,6 +645,10 @@ void box_crash(struct box *b, int m)
         b->sometimes.head_died++;
     me->alive = false;
     box_nn_died(b, m);
+    if (me->store != NULL)
+        box_store_end(me->store, power_lost);
+    if (power_lost) /* Another boot: see pg_mgr.h. */
+        me->incarnation += UINT64_C(1) << 32;
     box_io_drop_all(b, m);
     box_join_end(me);
     free(me->marked);
@@ -627,13 +663,24 @@ void box_crash(struct box *b, int m)
     }
 }
 
+void box_crash(struct box *b, int m)
+{
+    die(b, m, false);
+}
+
+void box_power_off(struct box *b, int m)
+{
+    b->sometimes.power += b->members[m].alive;
+    die(b, m, true);
+}
+
 void box_restart(struct box *b, int m)
 {
     struct box_member *me = &b->members[m];
     struct chain_options o = {
         .pg = {1}, .self = me->target, .mutant = b->o.mutant, .now_ms = b->clock_ms};
 
-    if (me->alive)
+    if (me->alive || (me->store != NULL && !box_store_open(me->store)))
         return;
     me->incarnation += 100;
     o.incarnation = me->incarnation;
@@ -670,6 +717,8 @@ struct box *box_new(const struct box_options *o)
     for (int i = 0; i < BOX_MEMBERS; i++) {
         b->members[i].target.v = (uint32_t)i + 1;
         b->members[i].incarnation = 1000u * (unsigned)(i + 1);
+        if (o->has_store && (unsigned)i < o->members)
+            b->members[i].store = box_store_new(b, i, o->store_seed + (unsigned)i);
         if ((unsigned)i < o->members)
             box_restart(b, i);
     }
@@ -685,6 +734,8 @@ void box_free(struct box *b)
     box_nn_free(b);
     for (int i = 0; i < BOX_MEMBERS; i++)
         box_crash(b, i);
+    for (int i = 0; i < BOX_MEMBERS; i++)
+        box_store_free(b->members[i].store);
     for (int i = 0; i < b->op_count; i++)
         chain_op_unref(b->ops[i].op);
     while (b->mail != NULL) {

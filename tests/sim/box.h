@@ -33,6 +33,7 @@ enum {
 #endif
     BOX_UPTIME_MS = 86400000, /* what the clock shows as a run begins */
 };
+#define BOX_MIXED UINT32_C(0x80000000) /* a cell of more than one operation's bytes */
 
 struct box_chunk {
     bool exists, tombstone, incomplete, clean;
@@ -95,6 +96,7 @@ struct box_msg {
     struct chain_snapshot snapshot;
     struct box_chunk copy;
     struct box_chunk all[BOX_CHUNKS];
+    struct box_wire *wire; /* of a member with a store; owned */
     struct box_msg *prev, *next;
 };
 
@@ -116,6 +118,7 @@ struct box_member {
     uint64_t copy_waiter;
     uint64_t *marked;
     size_t marked_count;
+    struct box_store *store; /* NULL: the model */
     struct box_chunk disk[BOX_CHUNKS];
     struct box_io *ios;
     bool applied[BOX_OPS_MAX];
@@ -129,12 +132,14 @@ struct box_op {
     uint32_t first_cell, end_cell;
     uint64_t invoked, answered; /* 0: not yet */
     uint64_t sent_epoch;        /* a copy is on its way, or in hand, in this epoch; 0: none */
+    uint64_t durable;           /* since when a sync has said so; 0: not */
     uint64_t ended_epoch;       /* the newest one when it was answered: nobody sends it later */
     uint64_t acked_epoch;       /* a head that is behind it may order it once more: in vain */
     bool acked, is_read;
     uint32_t chunk;
     uint32_t values[BOX_CELLS]; /* reads */
     bool refused;               /* with a final error */
+    bool is_lost;               /* a sync has told its client that it may be */
 };
 
 struct box_client {
@@ -142,6 +147,7 @@ struct box_client {
     uint64_t next_opseq;
     int current; /* index of the operation under way, or -1 */
     struct chain_config config;
+    uint64_t since_epoch; /* the lowest in which something was written and not synced; 0: none */
     bool fenced;          /* by the acknowledged operation, or by the head of the day's word */
     bool fenced_by_op;    /* then every member has passed it */
     uint64_t fence_epoch; /* members that are behind it reach nobody any more */
@@ -160,6 +166,8 @@ struct box_mail {
 struct box_options {
     unsigned members, min_write, clients;
     unsigned mutant;
+    bool has_store; /* that of production, instead of a model of it */
+    uint64_t store_seed;
     unsigned opseq_step; /* wide steps make the dedup window pass quickly; 0: one */
 };
 
@@ -203,7 +211,7 @@ struct box {
     char what[256];
     struct {
         uint64_t acked, resent, rejoined, dedup_hits, copied, diverged, head_died, fences, promoted,
-            reads, cold, leaders, accused;
+            reads, cold, leaders, accused, laundered, power, synced, too_cold, undone;
     } sometimes;
 };
 
@@ -261,6 +269,8 @@ void box_send(struct box *b, int op, int member, uint64_t epoch);
 void box_config(struct box *b, const char *text); /* "0S 1S 2Y 3-": serving, syncing, offline */
 void box_push(struct box *b, int member);
 void box_crash(struct box *b, int member);
+/* The machine, too: what its disk had not synced is lost or torn. With the model it is but a crash. */
+void box_power_off(struct box *b, int member);
 void box_restart(struct box *b, int member);
 void box_break(struct box *b, int from, int to);
 void box_tick(struct box *b, int member, uint64_t now_ms);
@@ -312,6 +322,8 @@ void box_post(struct box *b, int from, int to, bool forth, const struct box_msg 
 void box_mail_add(struct box *b, const struct box_mail *m);
 void box_fence_done(struct box *b, int client);
 void box_answered(struct box *b, const struct box_mail *m);
+/* What the member has, in order of the chunks' numbers. */
+uint32_t box_states(const struct box *b, int member, struct chunk_state out[BOX_CHUNKS]);
 struct chunk_state box_chunk_state(const struct box_chunk *k, uint32_t index);
 uint64_t box_block_hash(const struct box_chunk *k, uint32_t block);
 uint32_t box_slot(const struct box_chunk *k, uint32_t block);

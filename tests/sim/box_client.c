@@ -11,6 +11,7 @@
 #include "common/mem.h"
 #include "datanode/chain_private.h"
 #include "tests/sim/box.h"
+#include "tests/sim/box_store.h"
 
 void box_mail_add(struct box *b, const struct box_mail *m)
 {
@@ -73,8 +74,12 @@ int box_trunc(struct box *b, int client, uint32_t chunk, uint32_t first_cell)
 int box_sync(struct box *b, int client, uint64_t since_epoch)
 {
     struct chain_op *op = chain_op_new(CHAIN_SYNC);
+    uint64_t chunks[BOX_CHUNKS];
 
+    for (uint32_t i = 0; i < BOX_CHUNKS; i++)
+        chunks[i] = i + 1;
     op->since_epoch = since_epoch;
+    chain_op_set_chunks(op, chunks, BOX_CHUNKS);
     return client_op(b, client, op, 0);
 }
 
@@ -153,6 +158,35 @@ void box_fence_done(struct box *b, int client)
     c->fenced = true;
 }
 
+/* What a sync says of the writes before it: they outlast everything; or some of them may be gone. */
+static void after_sync(struct box *b, const struct box_mail *m, const struct box_op *sync)
+{
+    struct box_client *c = sync->client >= 0 ? &b->clients[sync->client] : NULL;
+
+    if (c == NULL)
+        return;
+    if (sync->op->kind != CHAIN_SYNC) {
+        if (sync->acked && (c->since_epoch == 0 || sync->op->first_epoch < c->since_epoch))
+            c->since_epoch = sync->op->first_epoch;
+        return;
+    }
+    b->sometimes.synced += sync->acked;
+    b->sometimes.too_cold += m->status == DFS_ECOLD;
+    if (sync->acked || m->status == DFS_ECOLD)
+        c->since_epoch = 0;
+    for (int i = 0; sync->acked && i < b->op_count; i++) {
+        struct box_op *w = &b->ops[i];
+
+        if (w->client == sync->client && !w->is_read && w->acked && w->durable == 0 &&
+            !w->is_lost && w->answered < sync->invoked)
+            w->durable = sync->answered;
+    }
+    for (int i = 0; m->status == DFS_ECOLD && i < b->op_count; i++) {
+        if (b->ops[i].client == sync->client && b->ops[i].durable == 0 && b->ops[i].acked)
+            b->ops[i].is_lost = true; /* The client was told. */
+    }
+}
+
 void box_answered(struct box *b, const struct box_mail *m)
 {
     struct box_op *o = &b->ops[m->op];
@@ -176,6 +210,7 @@ void box_answered(struct box *b, const struct box_mail *m)
     o->acked = m->status == 0;
     o->acked_epoch = m->epoch;
     o->refused = m->status < 0;
+    after_sync(b, m, o);
     if (o->acked && !whole_chain_has(b, m->op))
         box_violate(b, "I27: acknowledged and not on every member of a chain", "op=%d", m->op);
     if (o->client >= 0 && b->clients[o->client].current == m->op)
@@ -215,6 +250,22 @@ static void check_prefix(struct box *b, int x)
     }
 }
 
+static void check_complete(struct box *b, int i)
+{
+    const struct box_member *m = &b->members[i];
+    struct chunk_state states[BOX_CHUNKS];
+    uint32_t count;
+
+    if (chain_place_of(m->chain)->role != CHAIN_SERVING && !chain_is_synced(m->chain))
+        return;
+    count = box_states(b, i, states);
+    for (uint32_t k = 0; k < count; k++) {
+        if (states[k].flags & CHUNK_INCOMPLETE)
+            box_violate(b, "I32: an incomplete chunk where all is said to be complete",
+                        "member=%d chunk=%u", i, (unsigned)states[k].id.v - 1);
+    }
+}
+
 void box_check(struct box *b)
 {
     for (int i = 0; i < BOX_MEMBERS && b->violation == NULL; i++) {
@@ -234,12 +285,7 @@ void box_check(struct box *b)
             m->was_synced_as = m->incarnation;
         }
         check_prefix(b, i);
-        for (int k = 0; k < BOX_CHUNKS; k++) {
-            if (m->disk[k].incomplete &&
-                (chain_place_of(m->chain)->role == CHAIN_SERVING || chain_is_synced(m->chain)))
-                box_violate(b, "I32: an incomplete chunk where all is said to be complete",
-                            "member=%d chunk=%d", i, k);
-        }
+        check_complete(b, i);
     }
 }
 
@@ -249,6 +295,20 @@ static bool same_chunk(const struct box_chunk *x, const struct box_chunk *y)
 {
     return x->exists == y->exists && x->tombstone == y->tombstone && x->len == y->len &&
            memcmp(x->cells, y->cells, sizeof(x->cells)) == 0;
+}
+
+static void tell_difference(struct box *b, const struct box_member *x, const struct box_member *y,
+                            uint32_t chunk)
+{
+    const struct box_chunk *p = &x->disk[chunk], *q = &y->disk[chunk];
+    uint32_t cell = 0;
+
+    while (cell < BOX_CELLS - 1 && p->cells[cell] == q->cells[cell])
+        cell++;
+    box_violate(b, "I29: serving members differ",
+                "members=%d,%d chunk=%u exists=%d,%d len=%u,%u cell %u=%x,%x", (int)x->target.v - 1,
+                (int)y->target.v - 1, chunk, p->exists, q->exists, p->len, q->len, cell,
+                p->cells[cell], q->cells[cell]);
 }
 
 static void check_identical(struct box *b)
@@ -266,8 +326,7 @@ static void check_identical(struct box *b)
             if (m->disk[k].incomplete)
                 box_violate(b, "I32: a serving member has an incomplete chunk", "member=%u", i);
             if (!same_chunk(&first->disk[k], &m->disk[k]))
-                box_violate(b, "I29: serving members differ", "member=%d chunk=%d",
-                            (int)m->target.v - 1, (int)k);
+                tell_difference(b, first, m, k);
         }
     }
 }
@@ -312,19 +371,56 @@ static void check_zones(struct box *b, struct zone *zones, int count, uint32_t c
 }
 
 /*
- * A write that nobody was told of yet was seen, and then every member died: the one that the group began
- * from may lack it. That is all that may be taken back, and its client will send it again.
+ * A total failure at `began` may have taken a write back: after a crash of the processes one that nobody
+ * was told of (its client will send it again), after a power failure also one that was not synced.
  */
-static bool may_be_undone(const struct box *b, const struct box_op *read, uint32_t value)
+static bool is_safe(const struct box_op *w, bool is_cold, uint64_t began)
 {
-    const struct box_op *w = &b->ops[value - 1];
+    return is_cold ? w->durable != 0 && w->durable <= began : w->acked && w->answered <= began;
+}
 
+/* By one that was after `from` and, unless 0, not after `to`. */
+static bool may_be_undone(const struct box *b, const struct box_op *w, uint64_t from, uint64_t to)
+{
     for (unsigned i = 0; i < b->history_count; i++) {
-        if (b->history[i].reset_epoch == b->history[i].epoch && read->answered <= b->began[i] &&
-            !(w->acked && w->answered <= b->began[i]))
+        const struct chain_config *c = &b->history[i];
+
+        if (c->reset_epoch == c->epoch && from <= b->began[i] && (to == 0 || b->began[i] <= to) &&
+            !is_safe(w, c->cold_epoch == c->epoch, b->began[i]))
             return true;
     }
     return false;
+}
+
+/* Bytes of several writes in one cell: of such as were torn by a power failure. */
+static bool may_be_mixed(const struct box *b, uint32_t chunk, uint32_t cell, uint64_t now)
+{
+    for (int i = 0; i < b->op_count; i++) {
+        const struct box_op *w = &b->ops[i];
+
+        if (!w->is_read && w->chunk == chunk && cell >= w->first_cell && cell < w->end_cell &&
+            may_be_undone(b, w, w->invoked, now))
+            return true;
+    }
+    return false;
+}
+
+static void check_value(struct box *b, struct zone *zones, uint32_t chunk, uint32_t cell,
+                        uint32_t value, uint64_t begin, uint64_t end)
+{
+    if (value & BOX_MIXED || value > (uint32_t)b->op_count) {
+        if (!may_be_mixed(b, chunk, cell, end))
+            box_violate(b, "a cell of bytes that were never written together",
+                        "chunk=%u cell=%u value=%x", chunk, cell, value);
+        return;
+    }
+    if (value > 0 && b->ops[value - 1].invoked > end)
+        box_violate(b, "a read from the future", "chunk=%u cell=%u value=%u", chunk, cell, value);
+    if (value > 0 && may_be_undone(b, &b->ops[value - 1], end, 0)) {
+        b->sometimes.undone++;
+        return;
+    }
+    zone_add(&zones[value], begin, end);
 }
 
 static void check_register(struct box *b, uint32_t chunk, uint32_t cell)
@@ -338,35 +434,31 @@ static void check_register(struct box *b, uint32_t chunk, uint32_t cell)
 
         if (o->chunk != chunk || cell < o->first_cell || cell >= o->end_cell)
             continue;
-        if (!o->is_read) {
-            zone_add(&zones[i + 1], o->invoked, o->acked ? o->answered : UINT64_MAX);
-            continue;
-        }
-        if (o->answered == 0 || o->refused)
-            continue;
-        if (o->values[cell - o->first_cell] > 0 &&
-            b->ops[o->values[cell - o->first_cell] - 1].invoked > o->answered)
-            box_violate(b, "a read from the future", "op=%d", i);
-        if (o->values[cell - o->first_cell] > 0 &&
-            may_be_undone(b, o, o->values[cell - o->first_cell]))
-            continue;
-        if (b->tells)
-            printf("chunk %u cell %u: op %d (%" PRIu64 " to %" PRIu64 ") read %u\n", chunk, cell, i,
-                   o->invoked, o->answered, o->values[cell - o->first_cell]);
-        zone_add(&zones[o->values[cell - o->first_cell]], o->invoked, o->answered);
+        if (!o->is_read)
+            zone_add(&zones[i + 1], o->invoked,
+                     o->acked && !may_be_undone(b, o, o->answered, 0) ? o->answered : UINT64_MAX);
+        else if (o->answered != 0 && !o->refused)
+            check_value(b, zones, chunk, cell, o->values[cell - o->first_cell], o->invoked,
+                        o->answered);
     }
     /* What the disks hold at last is a read of its own. */
     for (uint32_t i = 0; i < b->config.member_count; i++) {
         const struct box_member *m = box_member_of(b, b->config.members[i].target);
 
         if (b->config.members[i].state == MEMBER_SERVING)
-            zone_add(&zones[m->disk[chunk].cells[cell]], b->now + 1, b->now + 2);
+            check_value(b, zones, chunk, cell, m->disk[chunk].cells[cell], b->now + 1, b->now + 2);
     }
     check_zones(b, zones, b->op_count + 1, cell);
 }
 
 void box_check_quiet(struct box *b)
 {
+    for (uint32_t i = 0; i < b->config.member_count; i++) {
+        struct box_member *m = box_member_of(b, b->config.members[i].target);
+
+        if (m->store != NULL && b->config.members[i].state == MEMBER_SERVING)
+            box_store_look(m->store, m->disk);
+    }
     check_identical(b);
     for (uint32_t chunk = 0; chunk < BOX_CHUNKS; chunk++) {
         bool register_only = true;

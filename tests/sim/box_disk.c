@@ -11,6 +11,7 @@
 #include "common/mem.h"
 #include "datanode/chain_mutant.h"
 #include "tests/sim/box.h"
+#include "tests/sim/box_store.h"
 
 struct chunk_state box_chunk_state(const struct box_chunk *k, uint32_t index)
 {
@@ -24,6 +25,20 @@ struct chunk_state box_chunk_state(const struct box_chunk *k, uint32_t index)
         s.flags |= CHUNK_INCOMPLETE;
     s.ver = k->ver;
     return s;
+}
+
+uint32_t box_states(const struct box *b, int member, struct chunk_state out[BOX_CHUNKS])
+{
+    const struct box_member *me = &b->members[member];
+    uint32_t count = 0;
+
+    if (me->store != NULL)
+        return box_store_states(me->store, out);
+    for (uint32_t i = 0; i < BOX_CHUNKS; i++) {
+        if (me->disk[i].exists || me->disk[i].tombstone)
+            out[count++] = box_chunk_state(&me->disk[i], i);
+    }
+    return count;
 }
 
 /* 0 for a block of zeros, as in the chunk file. */
@@ -44,8 +59,14 @@ uint32_t box_slot(const struct box_chunk *k, uint32_t block)
 
 void box_io_add(struct box *b, int member, const struct box_io *io)
 {
-    struct box_io *copy = MEM_NEW(struct box_io);
+    struct box_io *copy;
 
+    if (b->members[member].store != NULL &&
+        !(io->kind == BOX_IO_OP && io->op->kind == CHAIN_FENCE)) {
+        box_store_submit(b->members[member].store, io);
+        return;
+    }
+    copy = MEM_NEW(struct box_io);
     *copy = *io;
     if (copy->op != NULL)
         chain_op_ref(copy->op);
@@ -95,6 +116,8 @@ unsigned box_io_possible(const struct box *b, int member)
     unsigned count;
 
     (void)possible(b, member, 0, &count);
+    if (b->members[member].store != NULL)
+        count += box_store_is_busy(b->members[member].store);
     return count;
 }
 
@@ -279,8 +302,11 @@ void box_io_do(struct box *b, int member, unsigned n)
     unsigned count;
     struct box_io *io = possible(b, member, n, &count);
 
-    if (io == NULL)
+    if (io == NULL) {
+        if (b->members[member].store != NULL && b->members[member].alive)
+            box_store_run(b->members[member].store);
         return;
+    }
     DL_DELETE(b->members[member].ios, io);
     if (b->tells)
         printf("       io %d chunk %u op %d\n", (int)io->kind, io->chunk,
@@ -351,6 +377,11 @@ static void join_action(struct box *b, int member, const struct join_action *a)
         io.kind = BOX_IO_OWN_CRCS;
         break;
     case JOIN_ACT_COPY:
+        if (me->store != NULL) {
+            b->sometimes.copied++;
+            box_store_copy(me->store, a);
+            return;
+        }
         io.kind = BOX_IO_COPY;
         if (a->bytes != NULL)
             take_cells(&io, a);

@@ -13,6 +13,7 @@
 #include "common/error.h"
 #include "common/mem.h"
 #include "datanode/chain_private.h"
+#include "tests/sim/box_store.h"
 
 static struct box_mail *mail_at(const struct box *b, int n)
 {
@@ -179,6 +180,10 @@ static void do_clean(struct box *b, int m, int chunk)
 {
     struct box_chunk *k = &b->members[m].disk[chunk];
 
+    if (b->members[m].store != NULL) {
+        box_store_idle(b->members[m].store);
+        return;
+    }
     for (struct box_io *io = b->members[m].ios; io != NULL; io = io->next) {
         if (io->chunk == (uint32_t)chunk)
             return;
@@ -237,7 +242,10 @@ void box_do(struct box *b, struct box_choice c)
     case BOX_CRASH:
         for (int i = 0; i < c.n && box_io_possible(b, c.a) > 0; i++)
             box_io_do(b, c.a, 0);
-        box_crash(b, c.a);
+        if (c.b != 0)
+            box_power_off(b, c.a);
+        else
+            box_crash(b, c.a);
         break;
     case BOX_RESTART:
         box_restart(b, c.a);

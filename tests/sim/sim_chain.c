@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/log.h"
 #include "common/rng.h"
 #include "datanode/chain_mutant.h"
 #include "datanode/chain_private.h"
@@ -22,15 +23,18 @@
 
 enum { STEPS_MIN = 150, STEPS_MAX = 700, MEND_ROUNDS = 60, NN_TURNS_MAX = 1500, SCHEDULES = 20000 };
 
+static unsigned store_percent = 15; /* of the schedules; they are slower */
+
 struct sim {
     struct box *b;
     struct rng rng;
     unsigned members;
     bool overlap; /* clients write the same cells; then no cold start may happen */
+    bool store;   /* the store of production, and power failures */
     bool nn;      /* the namenode's own core decides who is a member */
     /* In percent of steps; a seed turns some of them off. */
     unsigned crash, breaks, remove, lose, duplicate, clean, fence, read, write, tick;
-    unsigned cut, wall, lead, turn;
+    unsigned cut, wall, lead, turn, power, sync;
     bool tells;
 };
 
@@ -64,6 +68,10 @@ static void sim_init(struct sim *s, uint64_t seed, unsigned mutant)
     s->wall = maybe(&s->rng, 3);
     s->lead = maybe(&s->rng, 2);
     s->turn = (unsigned)rng_range(&s->rng, 10, 60);
+    o.has_store = s->store = rng_percent(&s->rng, store_percent);
+    o.store_seed = rng_u64(&s->rng);
+    s->power = (unsigned)rng_range(&s->rng, 0, 100);
+    s->sync = s->store ? maybe(&s->rng, 20) : maybe(&s->rng, 5);
     s->b = box_new(&o);
     box_config(s->b, s->members == 3 || s->nn ? "0S 1S 2S" : "0S 1S 2S 3-");
     if (s->nn)
@@ -79,6 +87,11 @@ static void tell(const struct sim *s, const char *what, int a, int c, int n)
 static void move(struct sim *s, struct box_choice c)
 {
     box_do(s->b, c);
+}
+
+static bool chance(struct sim *s, unsigned percent)
+{
+    return rng_percent(&s->rng, percent);
 }
 
 static int pick_member(struct sim *s)
@@ -158,7 +171,7 @@ static void maybe_crash(struct sim *s, int m)
     if ((s->overlap || !s->nn) && state_of(s, m) == MEMBER_SERVING &&
         sound_serving(s) - is_sound(s, m) == 0)
         return;
-    move(s, (struct box_choice){BOX_CRASH, m, 0, (int)rng_below(&s->rng, 4)});
+    move(s, (struct box_choice){BOX_CRASH, m, chance(s, s->power), (int)rng_below(&s->rng, 4)});
 }
 
 static void begin_op(struct sim *s, int client)
@@ -171,6 +184,11 @@ static void begin_op(struct sim *s, int client)
     if (rng_percent(&s->rng, 6)) { /* The last chunk is for those that are no registers. */
         tell(s, "trunc", client, 0, 0);
         (void)box_trunc(s->b, client, BOX_CHUNKS - 1, (uint32_t)rng_below(&s->rng, BOX_CELLS));
+        return;
+    }
+    if (chance(s, s->sync)) {
+        tell(s, "sync", client, (int)s->b->clients[client].since_epoch, 0);
+        (void)box_sync(s->b, client, s->b->clients[client].since_epoch);
         return;
     }
     chunk = (uint32_t)rng_below(&s->rng, BOX_CHUNKS);
@@ -190,11 +208,6 @@ static void begin_read(struct sim *s, int client)
     tell(s, "read", client, 0, 0);
     (void)box_read(s->b, client, (uint32_t)rng_below(&s->rng, BOX_CHUNKS),
                    (uint32_t)rng_below(&s->rng, BOX_BLOCKS), pick_member(s));
-}
-
-static bool chance(struct sim *s, unsigned percent)
-{
-    return rng_percent(&s->rng, percent);
 }
 
 /* What the namenode of production meets. */
@@ -351,7 +364,7 @@ static void run(struct sim *s)
 
 struct totals {
     uint64_t acked, resent, rejoined, copied, promoted, reads, head_died, fences, steps, cold,
-        leaders, accused;
+        leaders, accused, stores, power, synced, too_cold, laundered, undone;
 };
 
 static void add(struct totals *t, const struct box *b)
@@ -367,6 +380,12 @@ static void add(struct totals *t, const struct box *b)
     t->cold += b->sometimes.cold;
     t->leaders += b->sometimes.leaders;
     t->accused += b->sometimes.accused;
+    t->stores += b->o.has_store;
+    t->power += b->o.has_store ? b->sometimes.power : 0;
+    t->synced += b->sometimes.synced;
+    t->too_cold += b->sometimes.too_cold;
+    t->laundered += b->sometimes.laundered;
+    t->undone += b->sometimes.undone;
     t->steps += b->now;
 }
 
@@ -472,6 +491,7 @@ int main(int argc, char **argv)
     int dies_of = 0;
 
     last_words_prepare();
+    log_init("sim_chain", LOG_LEVEL_ERROR); /* Thousands of restarts. */
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--seed") == 0 && i + 1 < argc) {
             first = strtoull(argv[++i], NULL, 0);
@@ -482,6 +502,8 @@ int main(int argc, char **argv)
             mutant = (unsigned)strtoul(argv[++i], NULL, 0);
         } else if (strcmp(argv[i], "--die-at") == 0 && i + 1 < argc) {
             (void)sscanf(argv[++i], "%" SCNu64 ":%d", &dies_at, &dies_of);
+        } else if (strcmp(argv[i], "--stores") == 0 && i + 1 < argc) {
+            store_percent = (unsigned)strtoul(argv[++i], NULL, 0);
         } else if (strcmp(argv[i], "--verbose") == 0) {
             tells = true;
         }
@@ -507,5 +529,9 @@ int main(int argc, char **argv)
            ", accusations %" PRIu64 "\n",
            t.steps, t.acked, t.resent, t.rejoined, t.promoted, t.copied, t.reads, t.head_died,
            t.fences, t.cold, t.leaders, t.accused);
+    printf("# with stores %" PRIu64 ", power failures %" PRIu64 ", synced %" PRIu64
+           ", refused as too cold %" PRIu64 ", blocks laundered %" PRIu64
+           ", values taken back by a total failure %" PRIu64 "\n",
+           t.stores, t.power, t.synced, t.too_cold, t.laundered, t.undone);
     return EXIT_SUCCESS;
 }

@@ -24,13 +24,24 @@ enum chain_mutant {
     MUTANT_NO_INCOMPLETE,          /* a half-copied chunk is believed by its version */
     MUTANT_COPY_OVER_LIVE, /* a copy overwrites what came live meanwhile, and nobody looks again */
     MUTANT_COMPARE_CRCS,   /* a joiner believes that blocks of one CRC are equal */
+    MUTANT_HIGHER_VERSION_WINS, /* a joiner keeps a chunk of a higher version than its source's */
+    /* The store. */
+    MUTANT_DIRTY_NOT_WAITED_FOR, /* bytes of a CLEAN chunk change before its DIRTY record is durable */
+    MUTANT_SYNC_WITHOUT_DISK,    /* a sync is acknowledged that synced nothing */
+    MUTANT_COMPLETE_UNSYNCED,    /* a copy is called complete before it is synced */
+    MUTANT_TOMBSTONE_NOT_OUTWAITED, /* a chunk is made again while its tombstone is on the disk */
+    MUTANT_TORN_FILE_STAYS,         /* a chunk made anew begins with what a crash has left */
+    MUTANT_UNKNOWN_FILES_GO, /* files that the table does not know are removed at the start */
     MUTANT_COUNT,
 };
 
 #ifdef CHAIN_MUTANTS
 #define CHAIN_MUTANT(c, m) ((c)->o.mutant == (unsigned)(m))
 #define JOIN_MUTANT(j, m) ((j)->mutant == (unsigned)(m))
+extern unsigned store_mutant; /* of all stores of the process */
+#define STORE_MUTANT(m) (store_mutant == (unsigned)(m))
 #else
+#define STORE_MUTANT(m) 0
 #define CHAIN_MUTANT(c, m) ((void)(c), 0)
 #define JOIN_MUTANT(j, m) ((void)(j), 0)
 #endif

@@ -4,6 +4,7 @@
 #include "common/error.h"
 #include "common/hash.h"
 #include "common/mem.h"
+#include "datanode/chain_mutant.h"
 #include "datanode/join_private.h"
 
 void join_start(struct join *j, struct join_actions *out)
@@ -16,6 +17,14 @@ static bool same(const struct chunk_state *a, const struct chunk_state *b)
 {
     return a->flags == 0 && b->flags == 0 && a->ver.epoch == b->ver.epoch &&
            a->ver.seq == b->ver.seq && a->len == b->len && a->trunc_version == b->trunc_version;
+}
+
+static bool keeps_own(const struct join *j, const struct chunk_state *their,
+                      const struct chunk_state *own)
+{
+    return JOIN_MUTANT(j, MUTANT_HIGHER_VERSION_WINS) && own->flags == 0 &&
+           (own->ver.epoch > their->ver.epoch ||
+            (own->ver.epoch == their->ver.epoch && own->ver.seq >= their->ver.seq));
 }
 
 static void extra_add(struct join *j, struct chunk_id id, bool keep_tombstone)
@@ -69,7 +78,8 @@ static void plan(struct join *j, struct join_actions *out)
         if (own != NULL && gone)
             forget_tombstone(j, their->id, out);
         j->progress.bytes_total += their->len;
-        if (!gone && same(their, own) && join_chunk_find(j, their->id.v) == NULL) {
+        if (!gone && (same(their, own) || keeps_own(j, their, own)) &&
+            join_chunk_find(j, their->id.v) == NULL) {
             join_chunk_get(j, their->id.v)->complete = true;
             j->progress.bytes_done += their->len;
             continue;

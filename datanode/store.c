@@ -18,6 +18,7 @@
 #include "common/mem.h"
 #include "common/metrics.h"
 #include "common/slab.h"
+#include "datanode/chain_mutant.h"
 #include "datanode/store_priv.h"
 
 uint64_t store_now_ns(const struct store *s)
@@ -208,7 +209,10 @@ void change_submit(struct op *op)
     live_touch_lru(l);
     if (!(c->flags & (CHUNK_DIRTY | CHUNK_DELETED))) {
         chunk_set_flags(t, c, c->flags | CHUNK_DIRTY);
-        live_wait_for_record(l);
+        if (STORE_MUTANT(MUTANT_DIRTY_NOT_WAITED_FOR))
+            chunk_log(t, c, NULL);
+        else
+            live_wait_for_record(l);
     }
     op_submit(op);
     live_touch_dirty(l);
@@ -400,6 +404,10 @@ void store_done_later(struct target *t, store_done_fn fn, void *ctx, int status,
     loop_post(t->store->loop, later_run, l);
 }
 
+#ifdef CHAIN_MUTANTS
+unsigned store_mutant;
+#endif
+
 /* ---- the calls ---- */
 
 /*
@@ -417,7 +425,8 @@ static bool may_lack_file(const struct chunk *c)
  */
 static bool birth_has_to_wait(const struct target *t)
 {
-    return table_log_durable_count(t->log) < t->removed_at;
+    return table_log_durable_count(t->log) < t->removed_at &&
+           !STORE_MUTANT(MUTANT_TOMBSTONE_NOT_OUTWAITED);
 }
 
 /* Finds or makes the chunk of a write. */

@@ -9,6 +9,7 @@
 #include "common/clock.h"
 #include "common/error.h"
 #include "common/mem.h"
+#include "datanode/chain_mutant.h"
 #include "datanode/store_priv.h"
 
 /* ---- delete ---- */
@@ -224,7 +225,7 @@ static void complete_synced(void *ctx, int status, uint32_t result)
         c->ver_seq = cc->ver.seq;
     }
     c->trunc_version = MAX(c->trunc_version, cc->trunc_version);
-    if (call->live->synced == call->live->made)
+    if (call->live->synced == call->live->made || STORE_MUTANT(MUTANT_COMPLETE_UNSYNCED))
         flags &= ~(unsigned)CHUNK_DIRTY;
     chunk_set_flags(call->target, c, flags);
     live_touch_dirty(call->live);
@@ -238,7 +239,7 @@ static void complete_trimmed(void *ctx, int status, uint32_t result)
     struct live *l = cc->record->live;
     struct sync_req *req;
 
-    if (status < 0) {
+    if (status < 0 || STORE_MUTANT(MUTANT_COMPLETE_UNSYNCED)) {
         complete_synced(cc, status, result);
         return;
     }

@@ -15,6 +15,7 @@
 #include "common/mem.h"
 #include "common/metrics.h"
 #include "common/vfs.h"
+#include "datanode/chain_mutant.h"
 #include "datanode/store_priv.h"
 
 struct sync_req *sync_req_new(struct target *t, size_t live_max, store_done_fn fn, void *ctx)
@@ -256,7 +257,7 @@ void store_sync(struct target *t, const struct chunk_id *chunks, size_t count, s
     struct sync_req *req;
     int r = target_status(t);
 
-    if (r < 0) {
+    if (r < 0 || STORE_MUTANT(MUTANT_SYNC_WITHOUT_DISK)) {
         store_done_later(t, done, ctx, r, 0);
         return;
     }

@@ -19,6 +19,7 @@
 #include "common/log.h"
 #include "common/mem.h"
 #include "common/vfs.h"
+#include "datanode/chain_mutant.h"
 #include "datanode/ctab.h"
 #include "datanode/store_priv.h"
 
@@ -238,7 +239,9 @@ static int adopt(struct opening *o, uint64_t id, const char *path)
         return (int)n;
     r = n < 0 ? (int)n : chunk_header_decode(bytes, &h);
     if (r < 0 || h.id != id || !uuid_equal(&h.cluster, &t->dir.cluster))
-        return set_aside(t, path);
+        return STORE_MUTANT(MUTANT_TORN_FILE_STAYS) ? 0 : set_aside(t, path);
+    if (STORE_MUTANT(MUTANT_UNKNOWN_FILES_GO))
+        return vfs_unlink(t->dir.vfs, path);
     c = chunk_table_add(t->chunks, id, h.pg);
     chunk_set_flags(t, c, CHUNK_DIRTY | CHUNK_SUSPECT);
     o->adopted++;

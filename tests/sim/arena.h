@@ -1,6 +1,6 @@
 /*
  * All that a program allocates, in one piece of memory at one address: so its whole state is saved and
- * brought back by copying bytes, pointers included. For programs linked with ARENA_LDFLAGS, which lead
+ * brought back by copying bytes, pointers included. For programs linked with LINK_TO_ARENA, which lead
  * malloc() and its kin here; one thread.
  */
 #ifndef TESTS_SIM_ARENA_H

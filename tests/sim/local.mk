@@ -56,17 +56,17 @@ tests_sim_sim_chain_LDADD = libdatanode.la libcommon.la
 check_PROGRAMS += tests/sim/explore_chain
 TESTS += tests/sim/explore_chain
 # Allocations are led into an arena, which is copied as a whole.
-ARENA_LDFLAGS = -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=free
+LINK_TO_ARENA = -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=free
 EXPLORE_SOURCES = tests/sim/explore_chain.c tests/sim/arena.c tests/sim/arena.h $(BOX_SOURCES)
 tests_sim_explore_chain_SOURCES = $(EXPLORE_SOURCES)
 tests_sim_explore_chain_CFLAGS = $(TEST_CFLAGS) -DBOX_SMALL
-tests_sim_explore_chain_LDFLAGS = $(ARENA_LDFLAGS)
+tests_sim_explore_chain_LDFLAGS = $(LINK_TO_ARENA)
 tests_sim_explore_chain_LDADD = libdatanode.la libcommon.la
 check_PROGRAMS += tests/sim/explore_chain_mutants
 TESTS += tests/sim/explore_chain_mutants
 tests_sim_explore_chain_mutants_SOURCES = $(EXPLORE_SOURCES) $(CHAIN_SOURCES) $(STORE_SOURCES)
 tests_sim_explore_chain_mutants_CFLAGS = $(TEST_CFLAGS) -DBOX_SMALL -DCHAIN_MUTANTS
-tests_sim_explore_chain_mutants_LDFLAGS = $(ARENA_LDFLAGS)
+tests_sim_explore_chain_mutants_LDFLAGS = $(LINK_TO_ARENA)
 tests_sim_explore_chain_mutants_LDADD = libcommon.la
 # The same with deliberate bugs built in, each of which must be found.
 tests_sim_sim_chain_mutants_SOURCES = tests/sim/sim_chain.c $(LAST_WORDS_SOURCES) $(BOX_SOURCES) $(CHAIN_SOURCES) \

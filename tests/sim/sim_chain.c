@@ -4,15 +4,20 @@
  * from its seed alone. After each step the invariants hold; at the end everything is mended, comes
  * to rest, all members are identical and every cell was a register.
  *
- *   sim_chain [--seed N] [--count N] [--mutant N] [--verbose]
+ *   sim_chain [--seed N] [--count N] [--stores PERCENT] [--mutant N] [--verbose]
+ *   sim_chain_mutants [--only K] [--hunts N]     N hunts each, for the median of schedules it takes
  *
  * A failure prints `seed=`: run that seed alone, with --verbose.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "common/log.h"
 #include "common/rng.h"
@@ -444,37 +449,131 @@ static bool directed(unsigned mutant, char *why, size_t why_size)
     return found;
 }
 
-/* Each deliberate bug must be found. */
-static int hunt_mutants(unsigned only, uint64_t count)
+static const struct mutant {
+    enum chain_mutant number;
+    bool directed, in_store;
+    bool slow; /* takes too many schedules for `make check` */
+    const char *name;
+} mutants[] = {
+    {MUTANT_ACK_BEFORE_APPLY, .name = "acknowledged upstream before the local disk has it"},
+    {MUTANT_REPLY_WITHOUT_CHAIN, .name = "the head answers without its successor"},
+    {MUTANT_RESEND_WITHOUT_SEQ, .name = "a resend without what the successor has received"},
+    {MUTANT_NO_DEDUP, .name = "a retry runs again"},
+    {MUTANT_DEDUP_AT_HEAD_ONLY, .name = "the table of what was executed stays at the head"},
+    {MUTANT_NO_FLOOR, .name = "the floor is not carried in the operation"},
+    {MUTANT_SNAPSHOT_WITHOUT_DEDUP, .name = "a joiner starts with an empty table"},
+    {MUTANT_ANY_EPOCH, .directed = true, .name = "operations of older epochs are taken"},
+    {MUTANT_ANY_INCARNATION, .name = "equal incarnation after a restart"},
+    {MUTANT_ACK_NOT_WRITABLE, .name = "acknowledged in an epoch that is not writable"},
+    {MUTANT_NO_FENCE, .name = "fenced sessions go on"},
+    {MUTANT_FENCE_NOT_INHERITED, .directed = true,
+     .name = "a new head does not wait for its fences"},
+    {MUTANT_JOINER_NOT_WAITED_FOR, .name = "stable without the joiner"},
+    {MUTANT_READ_DIRTY, .name = "a read does not wait for what is not stable"},
+    {MUTANT_NO_INCOMPLETE, .name = "no INCOMPLETE"},
+    {MUTANT_COPY_OVER_LIVE, .name = "a copy over what came live meanwhile"},
+    {MUTANT_COMPARE_CRCS, .name = "blocks of one CRC are believed equal"},
+    {MUTANT_HIGHER_VERSION_WINS, .name = "the higher version wins when joining"},
+    {MUTANT_DIRTY_NOT_WAITED_FOR, .in_store = true, .name = "DIRTY is durable after the write"},
+    {MUTANT_SYNC_WITHOUT_DISK, .in_store = true, .name = "a sync that syncs nothing"},
+    {MUTANT_COMPLETE_UNSYNCED, .in_store = true, .name = "a copy is complete before it is synced"},
+    {MUTANT_TOMBSTONE_NOT_OUTWAITED, .in_store = true,
+     .name = "a chunk is made again while its tombstone is on the disk"},
+    {MUTANT_TORN_FILE_STAYS, .in_store = true,
+     .name = "a chunk made anew begins with what a crash has left"},
+    {MUTANT_UNKNOWN_FILES_GO, .in_store = true, .name = "unknown files are deleted at the start"},
+};
+
+enum { HUNTS_MAX = 25 };
+
+/* An assertion that fails catches a mutant too: so each hunt is a process of its own. */
+struct hunt {
+    uint64_t seed;
+    char why[256];
+};
+
+static void hunt_in_child(const struct mutant *m, uint64_t from, uint64_t count, struct hunt *h)
 {
     struct totals t = {0};
-    char why[512] = "";
-    int missed = 0;
+    int null = open("/dev/null", O_WRONLY);
 
-    printf("1..%d\n", MUTANT_COUNT - 1);
-    for (unsigned m = 1; m < MUTANT_COUNT; m++) {
-        uint64_t seed;
-
-        if (m == MUTANT_ANY_EPOCH || m == MUTANT_FENCE_NOT_INHERITED) {
-            bool sound_found = directed(MUTANT_NONE, why, sizeof(why));
-            bool found = directed(m, why, sizeof(why)) && !sound_found;
-
-            printf("%s %u - mutant %u: %s\n", found ? "ok" : "not ok", m, m, why);
-            missed += !found;
-            continue;
-        }
-        for (seed = 1; seed <= count && (only == 0 || only == m); seed++) {
-            if (!one(seed, m, false, &t, why, sizeof(why)))
-                break;
-        }
-        if (seed > count) {
-            printf("not ok %u - mutant %u was not found in %" PRIu64 " schedules\n", m, m, count);
-            missed++;
-        } else {
-            printf("ok %u - mutant %u: seed=%" PRIu64 " %s\n", m, m, seed, why);
-        }
-        (void)fflush(stdout);
+    (void)dup2(null, STDERR_FILENO);
+    store_mutant = m->number;
+    store_percent = m->in_store ? 100 : store_percent;
+    for (h->seed = from; h->seed < from + count; h->seed++) {
+        (void)snprintf(h->why, sizeof(h->why), "an assertion");
+        if (!one(h->seed, m->number, false, &t, h->why, sizeof(h->why)))
+            _exit(1);
     }
+    _exit(0);
+}
+
+/* How many schedules from there on until it is caught; 0: it is not. */
+static uint64_t run_hunt(const struct mutant *m, uint64_t from, uint64_t count, struct hunt *h)
+{
+    int status = 0;
+    pid_t child;
+
+    (void)fflush(stdout);
+    child = fork();
+    if (child == 0)
+        hunt_in_child(m, from, count, h);
+    if (child < 0 || waitpid(child, &status, 0) != child || status == 0)
+        return 0;
+    return h->seed - from + 1;
+}
+
+static int by_size(const void *a, const void *b)
+{
+    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+    return (x > y) - (x < y);
+}
+
+static bool hunt(unsigned test, const struct mutant *m, unsigned hunts, uint64_t count,
+                 struct hunt *h)
+{
+    uint64_t taken[HUNTS_MAX], from = 1;
+
+    if (m->directed) {
+        bool found = !directed(MUTANT_NONE, h->why, sizeof(h->why)) &&
+                     directed(m->number, h->why, sizeof(h->why));
+
+        printf("%sok %u - %s (a schedule of its own)\n", found ? "" : "not ", test, m->name);
+        return found;
+    }
+    for (unsigned i = 0; i < hunts; i++) {
+        taken[i] = run_hunt(m, from, count, h);
+        if (taken[i] == 0) {
+            printf("not ok %u - %s is not caught in %" PRIu64 " schedules\n", test, m->name, count);
+            return false;
+        }
+        from += taken[i];
+        if (i == 0)
+            printf("# seed=%" PRIu64 ": %s\n", h->seed, h->why);
+    }
+    qsort(taken, hunts, sizeof(taken[0]), by_size);
+    printf("ok %u - %s is caught (median of %u hunts: %" PRIu64 " schedules)\n", test, m->name,
+           hunts, taken[hunts / 2]);
+    return true;
+}
+
+/* Each deliberate bug must be found. */
+static int hunt_mutants(unsigned only, unsigned hunts, uint64_t count)
+{
+    struct hunt *h =
+        mmap(NULL, sizeof(*h), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    unsigned test = 0, missed = 0;
+
+    if (h == MAP_FAILED || hunts > HUNTS_MAX) {
+        printf("Bail out! no shared memory, or more than %u hunts\n", (unsigned)HUNTS_MAX);
+        return EXIT_FAILURE;
+    }
+    for (unsigned i = 0; i < ARRAY_COUNT(mutants); i++) {
+        if (only == i + 1 || (only == 0 && (hunts > 1 || !mutants[i].slow)))
+            missed += !hunt(++test, &mutants[i], hunts, count, h);
+    }
+    printf("1..%u\n", test);
     return missed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 #endif
@@ -486,7 +585,7 @@ int main(int argc, char **argv)
     struct totals t = {0};
     char why[512] = "";
     bool tells = false;
-    unsigned mutant = 0;
+    unsigned mutant = 0, only = 0, hunts = 1;
     uint64_t dies_at = 0; /* A test of the last words. */
     int dies_of = 0;
 
@@ -502,6 +601,10 @@ int main(int argc, char **argv)
             mutant = (unsigned)strtoul(argv[++i], NULL, 0);
         } else if (strcmp(argv[i], "--die-at") == 0 && i + 1 < argc) {
             (void)sscanf(argv[++i], "%" SCNu64 ":%d", &dies_at, &dies_of);
+        } else if (strcmp(argv[i], "--only") == 0 && i + 1 < argc) {
+            only = (unsigned)strtoul(argv[++i], NULL, 0);
+        } else if (strcmp(argv[i], "--hunts") == 0 && i + 1 < argc) {
+            hunts = (unsigned)strtoul(argv[++i], NULL, 0);
         } else if (strcmp(argv[i], "--stores") == 0 && i + 1 < argc) {
             store_percent = (unsigned)strtoul(argv[++i], NULL, 0);
         } else if (strcmp(argv[i], "--verbose") == 0) {
@@ -510,7 +613,10 @@ int main(int argc, char **argv)
     }
 #ifdef CHAIN_MUTANTS
     if (!tells)
-        return hunt_mutants(mutant, count);
+        return hunt_mutants(only, hunts, count);
+#else
+    (void)only;
+    (void)hunts;
 #endif
     for (uint64_t i = 0; i < count; i++) {
         last_words_seed(first + i);

@@ -399,7 +399,8 @@ void box_store_submit(struct box_store *s, const struct box_io *io)
         store_mark_incomplete(s->target, chunk, (struct pg_id){1}, stored, call_new(s, io));
         return;
     case BOX_IO_COMPLETE:
-        store_mark_complete(s->target, chunk, io->ver, stored, call_new(s, io));
+        /* No truncation here has a version. */
+        store_mark_complete(s->target, chunk, io->ver, 0, stored, call_new(s, io));
         return;
     case BOX_IO_DELETE:
         store_delete(s->target, chunk, (struct pg_id){1}, stored, call_new(s, io));

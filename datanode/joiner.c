@@ -109,8 +109,12 @@ static void stored(void *ctx, int status, uint32_t crc)
     struct joiner *j = call->j;
 
     (void)crc;
-    if (call->forget && status == 0 && j->pg != NULL)
-        store_forget(j->pg->target, call->chunk);
+    if (call->forget && status == 0 && j->pg != NULL) {
+        /* Not over before that: what comes live until then would meet the tombstone, and we look again. */
+        call->forget = false;
+        store_forget(j->pg->target, call->chunk, stored, call);
+        return;
+    }
     j = call_end(call);
     if (j != NULL)
         feed(j, &(struct join_event){.kind = JOIN_EV_STORED, .status = status});
@@ -485,7 +489,7 @@ static void do_action(struct joiner *j, const struct join_action *a)
         remove_chunk(j, a);
         return;
     case JOIN_ACT_FORGET:
-        store_forget(j->pg->target, a->chunk);
+        store_forget(j->pg->target, a->chunk, NULL, NULL);
         return;
     case JOIN_ACT_DONE:
         done(j);

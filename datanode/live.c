@@ -185,6 +185,7 @@ void live_free(struct live *l)
     chunk_file_done(&l->file);
     if (l->is_forgotten)
         tombstone_remove(t, l->chunk);
+    store_done_later(t, l->forgotten, l->forgotten_ctx, 0, 0);
     free(l);
     t->live_count--;
 }

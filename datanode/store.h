@@ -207,9 +207,10 @@ void store_delete(struct target *t, struct chunk_id chunk, struct pg_id pg, stor
                   void *ctx);
 /*
  * Drops the tombstone, once the file is gone: the chunk is as if it had never been. By itself that
- * happens TOMBSTONE_KEEP_MS after the chunk was deleted, or found so at the opening.
+ * happens TOMBSTONE_KEEP_MS after the chunk was deleted, or found so at the opening. Until it is done the
+ * chunk can't be made again (-ESTALE). done may be NULL.
  */
-void store_forget(struct target *t, struct chunk_id chunk);
+void store_forget(struct target *t, struct chunk_id chunk, store_done_fn done, void *ctx);
 
 /*
  * What was asked before, on these chunks, is durable when done. Unknown chunks and those that are

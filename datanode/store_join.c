@@ -95,14 +95,22 @@ void tombstone_remove(struct target *t, struct chunk *c)
     chunk_table_remove(t->chunks, c);
 }
 
-void store_forget(struct target *t, struct chunk_id chunk)
+void store_forget(struct target *t, struct chunk_id chunk, store_done_fn done, void *ctx)
 {
     struct chunk *c = chunk_table_find(t->chunks, chunk.v);
 
-    if (c && c->live)
-        c->live->is_forgotten = true; /* First the file goes: live_free(). */
-    else if (c)
-        tombstone_remove(t, c);
+    if (!c || !c->live) {
+        if (c)
+            tombstone_remove(t, c);
+        store_done_later(t, done, ctx, 0, 0);
+        return;
+    }
+    c->live->is_forgotten = true; /* First the file goes: live_free(). */
+    if (!done)
+        return;
+    store_done_later(t, c->live->forgotten, c->live->forgotten_ctx, -EALREADY, 0);
+    c->live->forgotten = done;
+    c->live->forgotten_ctx = ctx;
 }
 
 /* ---- tombstones that have done their work ---- */
@@ -133,7 +141,7 @@ void tombstones_expire(struct target *t, uint64_t now)
             return;
         q->first++;
         q->count--;
-        store_forget(t, (struct chunk_id){s->id});
+        store_forget(t, (struct chunk_id){s->id}, NULL, NULL);
     }
 }
 

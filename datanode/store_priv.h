@@ -42,9 +42,11 @@ struct live {
     unsigned change_count;             /* changes handed to the writer and not done */
     struct op *wait_first, *wait_last; /* for the DIRTY record */
     struct table_wait dirty_wait;
-    bool is_marking;   /* the DIRTY record is on its way */
-    bool is_doomed;    /* deleted or lost: to be closed as soon as nobody uses it */
-    bool is_forgotten; /* and then its tombstone is no longer wanted */
+    bool is_marking;         /* the DIRTY record is on its way */
+    bool is_doomed;          /* deleted or lost: to be closed as soon as nobody uses it */
+    bool is_forgotten;       /* and then its tombstone is no longer wanted */
+    store_done_fn forgotten; /* called when that is so; NULL: nobody waits */
+    void *forgotten_ctx;
     bool is_closing;
     bool was_closed; /* while not synced: its descriptor may have taken an error report with it */
     uint64_t made, done, synced;

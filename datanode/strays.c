@@ -47,7 +47,7 @@ static void dropped(void *ctx, int status, uint32_t crc)
     s.pg->strays_in_hand--;
     if (status < 0) /* The target failed, or is being closed. */
         return;
-    store_forget(s.pg->target, s.chunk);
+    store_forget(s.pg->target, s.chunk, NULL, NULL);
     metric_inc(s.pg->dn->m.strays);
 }
 
@@ -65,7 +65,7 @@ static void drop_some(struct dn_pg *pg)
         struct stray *s;
 
         if (states[i].flags & CHUNK_DELETED) {
-            store_forget(pg->target, states[i].id);
+            store_forget(pg->target, states[i].id, NULL, NULL);
             continue;
         }
         s = MEM_NEW(struct stray);

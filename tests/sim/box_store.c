@@ -235,8 +235,11 @@ static void stored(void *ctx, int status, uint32_t crc)
     struct join_event ev = {.kind = JOIN_EV_STORED, .status = status};
 
     (void)crc;
-    if (c->io.kind == BOX_IO_DELETE && c->io.forget && status == 0 && !c->s->is_ending)
-        store_forget(c->s->target, (struct chunk_id){c->io.chunk + 1});
+    if (c->io.kind == BOX_IO_DELETE && c->io.forget && status == 0 && !c->s->is_ending) {
+        c->io.forget = false;
+        store_forget(c->s->target, (struct chunk_id){c->io.chunk + 1}, stored, c);
+        return;
+    }
     if (c->io.kind != BOX_IO_INCOMPLETE && !is_old(c))
         box_join_run(c->s->b, c->s->member, &ev);
     call_end(c);
@@ -406,7 +409,7 @@ void box_store_submit(struct box_store *s, const struct box_io *io)
         store_delete(s->target, chunk, (struct pg_id){1}, stored, call_new(s, io));
         return;
     case BOX_IO_FORGET:
-        store_forget(s->target, chunk);
+        store_forget(s->target, chunk, NULL, NULL);
         return;
     case BOX_IO_COPY:
         abort(); /* box_store_copy() */

@@ -196,7 +196,7 @@ static void a_deleted_chunk_does_not_come_back(void **state)
     fixture_close(f);
     assert_ok(fixture_open(f));
     assert_int_equal(write_fill(f, 5, 0, 10, 1, STORE_CREATE), -ESTALE);
-    store_forget(f->t, (struct chunk_id){5});
+    store_forget(f->t, (struct chunk_id){5}, NULL, NULL);
     assert_ok(write_fill(f, 5, 0, 10, 1, STORE_CREATE));
 }
 
@@ -212,7 +212,7 @@ static void a_tombstone_is_forgotten_as_soon_as_its_file_is_gone(void **state)
     chunk_path(f, 5, path, sizeof(path));
     assert_ok(write_fill(f, 5, 0, 5000, 1, STORE_CREATE));
     store_delete(f->t, (struct chunk_id){5}, (struct pg_id){PG}, answer_done, &a);
-    store_forget(f->t, (struct chunk_id){5});
+    store_forget(f->t, (struct chunk_id){5}, NULL, NULL);
     assert_ok(wait_for(f, &a));
     settle(f);
     assert_int_equal(vfs_stat(f->vfs, path, &st), -ENOENT);
@@ -223,7 +223,7 @@ static void a_tombstone_is_forgotten_as_soon_as_its_file_is_gone(void **state)
     /* An order to delete that comes in between wants its tombstone. */
     a = (struct answer){0};
     store_delete(f->t, (struct chunk_id){5}, (struct pg_id){PG}, answer_done, &a);
-    store_forget(f->t, (struct chunk_id){5});
+    store_forget(f->t, (struct chunk_id){5}, NULL, NULL);
     assert_ok(delete_chunk(f, 5));
     settle(f);
     assert_int_equal(write_fill(f, 5, 0, 10, 1, STORE_CREATE), -ESTALE);

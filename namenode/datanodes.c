@@ -444,6 +444,16 @@ void datanodes_take_links(const struct datanodes *d, struct pg_mgr *mgr, const s
     }
 }
 
+void datanodes_tell_room(const struct datanodes *d, struct pg_mgr *mgr, int64_t wall_ns)
+{
+    const struct target_state *t, *next;
+
+    HASH_ITER (hh, d->targets, t, next) {
+        pg_mgr_set_full(mgr, t->target, datanodes_is_nearly_full(t));
+        pg_mgr_set_awaited(mgr, t->target, t->rec.maintenance_until_ns > wall_ns);
+    }
+}
+
 void datanodes_tell_slow(struct datanodes *d, const struct pg_mgr *mgr)
 {
     struct target_state *t, *next;

@@ -85,6 +85,8 @@ void target_state_take(struct target_state *t, const Dfs__TargetReport *report);
 /* How late targets answer, as n, their predecessors' datanode, says. */
 void datanodes_take_links(const struct datanodes *d, struct pg_mgr *mgr, const struct datanode *n,
                           const Dfs__HeartbeatRequest *m);
+/* What pg_mgr cannot see: who has little room, and whose maintenance lasts at that Unix time. */
+void datanodes_tell_room(const struct datanodes *d, struct pg_mgr *mgr, int64_t wall_ns);
 /* Logs who is kept out for its slowness now, and who is not any more. */
 void datanodes_tell_slow(struct datanodes *d, const struct pg_mgr *mgr);
 /* Less than a tenth of it is free: no new data goes there. */

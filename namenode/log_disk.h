@@ -33,7 +33,7 @@ struct log_layout {
     size_t count, capacity;
     uint64_t next_seq;
     uint64_t last_index;
-    uint64_t last_term; /* as it was found; 0: there was no entry */
+    uint64_t last_term;              /* as it was found; 0: there was no entry */
     uint64_t spares[LOG_SPARES_MAX]; /* Numbers of spare files that are ready. */
     unsigned spare_count;
     uint64_t next_spare;

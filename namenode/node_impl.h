@@ -98,7 +98,7 @@ struct node {
     uint64_t flushed_ns;
     uint64_t space_ns;        /* when the disk was looked at last */
     struct space_view spaces; /* on the disks of the others */
-    bool waits_for_fetch; /* entries to apply are being read from disk */
+    bool waits_for_fetch;     /* entries to apply are being read from disk */
     bool init_proposed, format_proposed, slice_proposed;
     uint64_t converted_count; /* values, since we began with it */
     uint64_t format_held_ns;  /* since then, or since it was told, an older release holds it up */

@@ -581,18 +581,6 @@ static void retire_targets(struct svc_datanode *s)
     }
 }
 
-/* What pg_mgr cannot see: room, and the wall clock. */
-static void tell_mgr(struct svc_datanode *s)
-{
-    int64_t wall_ns = clock_wall_ns(clock_system());
-    struct target_state *t, *next;
-
-    HASH_ITER (hh, s->dn.targets, t, next) {
-        pg_mgr_set_full(s->mgr, t->target, datanodes_is_nearly_full(t));
-        pg_mgr_set_awaited(s->mgr, t->target, t->rec.maintenance_until_ns > wall_ns);
-    }
-}
-
 static void decide(void *ctx)
 {
     struct svc_datanode *s = ctx;
@@ -601,7 +589,7 @@ static void decide(void *ctx)
 
     if (s->mgr == NULL)
         return;
-    tell_mgr(s);
+    datanodes_tell_room(&s->dn, s->mgr, clock_wall_ns(clock_system()));
     n = pg_mgr_tick(s->mgr, now_ns(s), out, PROPOSALS_AT_ONCE);
     datanodes_tell_slow(&s->dn, s->mgr);
     for (size_t i = 0; i < n; i++)

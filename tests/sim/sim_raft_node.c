@@ -280,8 +280,8 @@ int sim_node_step(struct sim_world *w, struct sim_node *n, struct raft_event *ev
 static void begin_anew(struct sim_world *w, struct sim_node *n)
 {
     uint64_t last = sim_log_last(&n->durable);
-    uint64_t term = n->durable.count > 0 ? n->durable.entries[n->durable.count - 1].term
-                                         : n->hard_state.term;
+    uint64_t term =
+        n->durable.count > 0 ? n->durable.entries[n->durable.count - 1].term : n->hard_state.term;
 
     n->lost_term = n->faulty_to > 0 ? n->lost_term : term;
     n->flushed = (struct sim_state){.at.conf = n->flushed.at.conf};

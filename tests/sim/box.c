@@ -167,7 +167,8 @@ static void check_order(struct box *b, int m, const struct chain_action *a, int 
             continue;
         if (orders && client->fenced)
             box_violate(b, "I31: ordered after its session was fenced", "op=%d", index);
-        if (client->fenced_by_op && chain_place_of(c)->role == CHAIN_SERVING)
+        if (client->fenced_by_op && chain_place_of(c)->role == CHAIN_SERVING &&
+            chain_config_of(c)->epoch >= client->passed_epoch)
             box_violate(b, "I31: applied behind the fence of its session", "op=%d", index);
     }
 }

@@ -147,10 +147,11 @@ struct box_client {
     uint64_t next_opseq;
     int current; /* index of the operation under way, or -1 */
     struct chain_config config;
-    uint64_t since_epoch; /* the lowest in which something was written and not synced; 0: none */
-    bool fenced;          /* by the acknowledged operation, or by the head of the day's word */
-    bool fenced_by_op;    /* then every member has passed it */
-    uint64_t fence_epoch; /* members that are behind it reach nobody any more */
+    uint64_t since_epoch;  /* the lowest in which something was written and not synced; 0: none */
+    bool fenced;           /* by the acknowledged operation, or by the head of the day's word */
+    bool fenced_by_op;     /* then every member has passed it, */
+    uint64_t passed_epoch; /* of those that know this epoch */
+    uint64_t fence_epoch;  /* members that are behind it reach nobody any more */
 };
 
 /* From or to a client: comes at any time, in any order, several times, or never. */

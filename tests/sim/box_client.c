@@ -219,6 +219,7 @@ void box_answered(struct box *b, const struct box_mail *m)
         if (o->acked)
             box_fence_done(b, o->client);
         b->clients[o->client].fenced_by_op = o->acked;
+        b->clients[o->client].passed_epoch = b->config.epoch;
         b->fence_op = -1;
     }
     b->sometimes.acked += o->acked;

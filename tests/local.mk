@@ -5,7 +5,7 @@ BOX_SOURCES = tests/sim/box.c tests/sim/box.h tests/sim/box_disk.c tests/sim/box
 	tests/sim/box_moves.c tests/sim/box_hash.c tests/sim/box_nn.c \
 	tests/sim/box_store.c tests/sim/box_store.h \
 	namenode/pg_mgr.c namenode/pg_mgr.h namenode/pg_mgr_impl.h namenode/pg_decide.c \
-	namenode/pg_place.c
+	namenode/pg_place.c namenode/pg_slow.c
 
 check_PROGRAMS += tests/unit/datanode/test_chain
 TESTS += tests/unit/datanode/test_chain

@@ -431,8 +431,17 @@ tests_unit_namenode_test_pg_slow_LDADD = libpgmgr.la $(CMOCKA_LIBS)
 
 check_PROGRAMS += tests/unit/namenode/test_pg_moves
 TESTS += tests/unit/namenode/test_pg_moves
+tests_unit_namenode_test_pg_moves_SOURCES = tests/unit/namenode/test_pg_moves.c \
+	tests/unit/namenode/pg_fleet.c tests/unit/namenode/pg_fleet.h
 tests_unit_namenode_test_pg_moves_CFLAGS = $(TEST_CFLAGS)
 tests_unit_namenode_test_pg_moves_LDADD = libpgmgr.la $(CMOCKA_LIBS)
+
+check_PROGRAMS += tests/unit/namenode/test_pg_pools
+TESTS += tests/unit/namenode/test_pg_pools
+tests_unit_namenode_test_pg_pools_SOURCES = tests/unit/namenode/test_pg_pools.c \
+	tests/unit/namenode/pg_fleet.c tests/unit/namenode/pg_fleet.h
+tests_unit_namenode_test_pg_pools_CFLAGS = $(TEST_CFLAGS)
+tests_unit_namenode_test_pg_pools_LDADD = libpgmgr.la $(CMOCKA_LIBS)
 
 check_PROGRAMS += tests/unit/namenode/test_data_dir
 TESTS += tests/unit/namenode/test_data_dir

@@ -209,7 +209,7 @@ void nn_requests_begin(struct sim_world *w)
     nw->data_percent = sim_percent(w, 30) ? 0 : 5 + (unsigned)sim_below(w, 45);
     nw->tree_percent = sim_percent(w, 50) ? 0 : 1 + (unsigned)sim_below(w, 10);
     nw->open_percent = sim_percent(w, 40) ? 0 : 5 + (unsigned)sim_below(w, 25);
-    nw->quota_percent = sim_percent(w, 60) ? 0 : 1 + (unsigned)sim_below(w, 5);
+    nw->quota_percent = sim_percent(w, 50) ? 0 : 2 + (unsigned)sim_below(w, 6);
 }
 
 /* ---- what they learn ---- */

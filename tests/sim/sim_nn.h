@@ -45,6 +45,7 @@ struct nn_envelope {
     int32_t status;   /* replies: 0, or why there is no body */
     uint32_t leader;  /* replies: number of the node that may lead, plus 1 */
     uint64_t session; /* answers to RENEW and ATTACH: the leader's term */
+    int64_t sent_ns;  /* requests */
 };
 
 /* A request that a node works on. */
@@ -87,6 +88,7 @@ struct nn {
     bool applies_first; /* ...what nobody has applied before */
     bool led, transferring;
     uint64_t led_term;
+    int64_t led_since_ns;
     uint64_t hash_due;
     int64_t swept_ns;
     uint64_t reply_hash; /* of the entry being applied */
@@ -141,8 +143,10 @@ struct nn_client {
     struct nn_call calls[NN_CALL_SLOTS];
     uint32_t next_call;
     int64_t silent_until_ns;
-    struct buf old; /* a request that was sent once, with its envelope */
-    unsigned area;  /* where it works */
+    struct buf old;     /* a request that was sent once, with its envelope, */
+    unsigned old_node;  /* and to whom */
+    struct buf arrived; /* numbers of calls and connections of what came about opens: uint64_t */
+    unsigned area;      /* where it works */
     struct nn_tree_job tree;
     struct nn_open opens[NN_OPENS_MAX];
     uint16_t conn; /* to conn_node; what is open was told on it if attached */

@@ -129,7 +129,8 @@ static uint64_t floor_of(const struct nn_client *c)
     return floor;
 }
 
-static void pack_call(const struct nn_client *c, const struct nn_call *call, struct buf *out)
+static void pack_call(const struct sim_world *w, const struct nn_client *c,
+                      const struct nn_call *call, struct buf *out)
 {
     struct nn_envelope head;
     size_t len;
@@ -140,6 +141,7 @@ static void pack_call(const struct nn_client *c, const struct nn_call *call, str
     head.call = call->number;
     head.session = call->session;
     head.conn = call->of_opens ? c->conn : 0;
+    head.sent_ns = w->now_ns;
     buf_append(out, &head, sizeof(head));
     if (call->kind == NN_ATTACH)
         nn_pack_opens(c, out);
@@ -161,6 +163,7 @@ static void keep_old(struct sim_world *w, struct nn_client *c, const struct buf 
     if (c->old.len > 0 || w->quiet || !(w->faults & SIM_FAULT_DUPLICATE) || !sim_percent(w, 20))
         return;
     buf_append(&c->old, bytes->data, bytes->len);
+    c->old_node = c->believed % w->node_count;
     timer(w, c, NN_OLD_COPY, NULL, sim_between(w, 10 * SIM_MS, 3000 * SIM_MS));
 }
 
@@ -190,7 +193,7 @@ static void call_send(struct sim_world *w, struct nn_client *c, struct nn_call *
         retry_later(w, c, call);
         return;
     }
-    pack_call(c, call, &bytes);
+    pack_call(w, c, call, &bytes);
     call->redirected = false;
     w->stats->retries += call->tries++ > 0;
     to_node(w, c, c->believed % w->node_count, &bytes);
@@ -353,12 +356,17 @@ static void retry(struct sim_world *w, struct nn_client *c, uint32_t number, uns
     call_send(w, c, call);
 }
 
+/* What is about opens was sent on a connection to one node, and can be held up only there. */
 static void send_old(struct sim_world *w, struct nn_client *c)
 {
     const struct sim_node *leader = sim_some_leader(w);
     unsigned node = leader != NULL && sim_percent(w, 70) ? leader->number
                                                          : (unsigned)sim_below(w, w->node_count);
+    struct nn_envelope head;
 
+    memcpy(&head, c->old.data, sizeof(head));
+    if (head.conn != 0)
+        node = c->old_node;
     w->stats->late_copies++;
     if (!is_on_conn(&c->old, c))
         to_node(w, c, node, &c->old);
@@ -540,5 +548,6 @@ void nn_clients_end(struct sim_world *w)
         for (unsigned k = 0; k < NN_CALL_SLOTS; k++)
             call_end(&nw->clients[i].calls[k]);
         buf_done(&nw->clients[i].old);
+        buf_done(&nw->clients[i].arrived);
     }
 }

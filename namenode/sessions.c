@@ -28,6 +28,7 @@ struct session {
 struct sessions {
     struct session *by_id;
     struct open_count *by_ino;
+    struct open_count *reaped; /* being taken apart; each counts once */
     size_t detached_count;
 };
 
@@ -86,6 +87,7 @@ struct sessions *sessions_new(void)
 
 void sessions_free(struct sessions *s)
 {
+    struct open_count *r, *r_next;
     struct session *x, *next;
 
     if (s == NULL)
@@ -94,6 +96,10 @@ void sessions_free(struct sessions *s)
         session_drop_opens(s, x);
         HASH_DEL(s->by_id, x);
         free(x);
+    }
+    HASH_ITER (hh, s->reaped, r, r_next) {
+        HASH_DEL(s->reaped, r);
+        free(r);
     }
     free(s);
 }
@@ -188,9 +194,29 @@ bool sessions_may_reap(const struct sessions *s, uint64_t ino)
     return (s->detached_count == 0 || MUTANT(REAP_BEFORE_TOLD)) && !sessions_is_open(s, ino);
 }
 
+static bool is_being_reaped(const struct sessions *s, uint64_t ino)
+{
+    struct open_count *c;
+
+    HASH_FIND(hh, s->reaped, &ino, sizeof(ino), c);
+    return c != NULL;
+}
+
 bool sessions_may_open(const struct sessions *s, uint64_t ino, uint32_t nlink)
 {
-    return nlink > 0 || sessions_is_open(s, ino) || MUTANT(OPEN_WHILE_REAPED);
+    return nlink > 0 || (sessions_is_open(s, ino) && !is_being_reaped(s, ino)) ||
+           MUTANT(OPEN_WHILE_REAPED);
+}
+
+void sessions_reap_begins(struct sessions *s, uint64_t ino)
+{
+    if (!is_being_reaped(s, ino))
+        count_add(&s->reaped, ino);
+}
+
+void sessions_reap_ends(struct sessions *s, uint64_t ino)
+{
+    (void)count_sub(&s->reaped, ino, 1);
 }
 
 void sessions_note_seq(struct sessions *s, uint64_t session, uint64_t seq)

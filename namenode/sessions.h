@@ -56,6 +56,12 @@ bool sessions_is_open(const struct sessions *s, uint64_t ino);
 bool sessions_may_reap(const struct sessions *s, uint64_t ino);
 bool sessions_may_open(const struct sessions *s, uint64_t ino, uint32_t nlink);
 /*
+ * From the first ReapOp that is proposed until it is gone nobody may open it, whatever is told: a client
+ * whose CLOSE was done, but not answered, tells that inode once more.
+ */
+void sessions_reap_begins(struct sessions *s, uint64_t ino);
+void sessions_reap_ends(struct sessions *s, uint64_t ino);
+/*
  * Which requests may have been done already, though their answer was lost: those up to the highest seq
  * that the log has, or may get. Only the log may answer them; what is said without it, as that there is
  * no room, is for others. Noted when one is proposed, and of each session when a leader begins.

@@ -94,6 +94,8 @@ static void reap_applied(void *ctx, int status, const Dfs__MetaReply *reply)
         /* Not done, or some of its chunks are left. */
         if (status < 0 || (reply->status == 0 && reply->id->id > 0))
             reap_queue_add(s->queue, r->ino);
+        else
+            svc_session_reap_ends(svc_session_of(s->all), r->ino);
         if (--s->reaps_in_flight == 0)
             loop_timer_start(s->pause, REAP_PAUSE_MS, 0);
     }
@@ -112,6 +114,7 @@ static void propose_reap(struct svc_reaper *s, uint64_t ino, uint32_t max_chunks
     change.reap = &op;
     *r = (struct reap){.svc = s, .term = s->term, .ino = ino};
     s->reaps_in_flight++;
+    svc_session_reap_begins(svc_session_of(s->all), ino);
     node_propose(s->node, &change, reap_applied, r);
 }
 

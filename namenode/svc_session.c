@@ -73,6 +73,18 @@ bool svc_session_may_open(const struct svc_session *s, uint64_t ino, uint32_t nl
     return s->sessions == NULL || sessions_may_open(s->sessions, ino, nlink);
 }
 
+void svc_session_reap_begins(struct svc_session *s, uint64_t ino)
+{
+    if (s->sessions != NULL)
+        sessions_reap_begins(s->sessions, ino);
+}
+
+void svc_session_reap_ends(struct svc_session *s, uint64_t ino)
+{
+    if (s->sessions != NULL)
+        sessions_reap_ends(s->sessions, ino);
+}
+
 void svc_session_note_seq(struct svc_session *s, uint64_t session, uint64_t seq)
 {
     if (s->sessions != NULL)

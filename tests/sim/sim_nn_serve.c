@@ -81,6 +81,8 @@ static void slice_done(struct nn *nn, const struct nn_op *op, int status,
     nn->reaps_in_flight--;
     if (status < 0 || (reply->status == 0 && reply->id->id > 0))
         reap_queue_add(nn->reaps, op->reaps);
+    else
+        sessions_reap_ends(nn->sessions, op->reaps);
 }
 
 static void count_open(struct nn_op *op, uint64_t ino)
@@ -743,6 +745,7 @@ static void propose_slice(struct nn *nn, const struct reap_slice *slice)
     reap.max_chunks = slice->max_chunks;
     op->term = nn->led_term;
     nn->reaps_in_flight++;
+    sessions_reap_begins(nn->sessions, slice->ino);
     req.op_case = DFS__META_REQUEST__OP_REAP;
     req.reap = &reap;
     gather(nn, &req, op);

@@ -101,6 +101,23 @@ static void what_waits_for_the_reaper_is_not_opened_any_more(void **state)
     assert_true(sessions_may_open(*state, 7, 0));
 }
 
+/* A CLOSE was done, its answer lost: the client tells the inode once more while its end is on its way. */
+static void what_is_being_taken_apart_is_not_opened_though_it_is_told(void **state)
+{
+    const uint64_t owed = 7;
+
+    sessions_attach(*state, 1, 3, &owed, 1);
+    sessions_close_inode(*state, 1, 3, 7);
+    assert_true(sessions_may_reap(*state, 7));
+    sessions_reap_begins(*state, 7);
+    sessions_reap_begins(*state, 7);
+    sessions_attach(*state, 1, 4, &owed, 1);
+    assert_true(sessions_is_open(*state, 7));
+    assert_false(sessions_may_open(*state, 7, 0));
+    sessions_reap_ends(*state, 7);
+    assert_true(sessions_may_open(*state, 7, 0));
+}
+
 /* A request whose answer was lost must not be told now that there is no room for it. */
 static void what_was_proposed_may_be_done(void **state)
 {
@@ -140,6 +157,7 @@ int main(void)
         TEST(attaching_replaces_what_was_known),
         TEST(what_was_held_up_on_an_old_connection_does_not_count),
         TEST(what_waits_for_the_reaper_is_not_opened_any_more),
+        TEST(what_is_being_taken_apart_is_not_opened_though_it_is_told),
         TEST(what_was_proposed_may_be_done),
         TEST(a_detached_session_that_ends_blocks_nobody),
         TEST(silence_is_counted_from_the_last_renewal),

@@ -176,19 +176,21 @@ static void open_state(struct nn *nn)
 }
 
 /*
- * No release gets what it does not know: the group has waited for its members. Who joins with an older
- * one is refused with a sentence, and gets a newer one.
+ * No release gets what it does not know: the group has waited for those that were its members when
+ * the format was asked for. Who joins with an older one is refused with a sentence, and gets a newer
+ * one.
  */
 static void check_format(struct nn *nn)
 {
-    const struct raft_conf *asked = &nn_world_of(nn->w)->format_conf;
+    uint32_t has = fsm_state(nn->fsm)->format;
+    const struct raft_conf *asked = &nn_world_of(nn->w)->format_confs[has];
 
-    if (fsm_state(nn->fsm)->format <= nn_known_format(nn))
+    if (has <= nn_known_format(nn))
         return;
     if (raft_conf_find(asked, (struct raft_id){nn->n->id}) != NULL)
-        sim_fail(nn->w, "node %u gets format %u, and knows %u", nn->n->number + 1,
-                 fsm_state(nn->fsm)->format, nn_known_format(nn));
-    for (uint32_t format = 0; format <= fsm_state(nn->fsm)->format; format++)
+        sim_fail(nn->w, "node %u gets format %u, and knows %u", nn->n->number + 1, has,
+                 nn_known_format(nn));
+    for (uint32_t format = 0; format <= has; format++)
         nn->format_at_ns[format] = MIN(nn->format_at_ns[format], nn->w->now_ns);
 }
 
@@ -377,6 +379,7 @@ static uint64_t apply(struct sim_world *w, struct sim_node *n, const struct raft
     bool is_ours = e->type == RAFT_ENTRY_NORMAL || e->type == RAFT_ENTRY_HASH;
     bool flushes = sim_percent(w, 2);
     struct nn *nn = nn_of(w, n);
+    uint32_t format = fsm_state(nn->fsm)->format;
 
     n->state.hash = 0;
     if (w->faults & SIM_FAULT_SLOW_DISK && !w->quiet && sim_below(w, 400) == 0) {
@@ -390,6 +393,8 @@ static uint64_t apply(struct sim_world *w, struct sim_node *n, const struct raft
     if (n->broken)
         return 0;
     n->state.hash = fsm_state(nn->fsm)->hash;
+    if (fsm_state(nn->fsm)->format != format && !n->is_diverged)
+        nn_check_brought(nn, e);
     check_format(nn);
     if (flushes)
         note_own_flush(nn);

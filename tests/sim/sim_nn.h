@@ -61,6 +61,13 @@ struct nn_op {
     uint64_t reaps, term; /* a slice of that inode, by the leader of that term; 0: none */
 };
 
+/* A FormatOp, and the configuration whose formats it rests on. */
+struct nn_format_ask {
+    uint64_t index, term;
+    uint32_t format; /* 0: none */
+    struct raft_conf conf;
+};
+
 /* A namenode. */
 struct nn {
     struct sim_world *w;
@@ -76,6 +83,7 @@ struct nn {
     struct nn_op *ops;
     int64_t format_at_ns[FSM_FORMAT + 1]; /* when it runs a release that knows this format */
     uint32_t heard_formats[SIM_NODES_MAX];
+    struct nn_format_ask asked[FSM_FORMAT + 1]; /* by format: gathered, not yet proposed */
     struct space_view spaces;
     int64_t looked_ns;
     struct nn_told { /* God's own: what the leader was last told of whose disk */
@@ -210,8 +218,7 @@ struct nn_world {
     struct nn_area areas[NN_AREAS_MAX];
     unsigned area_count;
     int64_t client_gap_ns;
-    int64_t courtesy_ns;          /* silence after which a session is evicted */
-    struct raft_conf format_conf; /* whose formats the last FormatOp rests on */
+    int64_t courtesy_ns; /* silence after which a session is evicted */
     unsigned calls_at_once, names;
     unsigned data_percent, tree_percent, quota_percent; /* of changes */
     unsigned open_percent;                              /* of requests */
@@ -219,7 +226,10 @@ struct nn_world {
     uint64_t segment_bytes;                             /* of the log */
 
     /* God. */
-    struct nn_entry *entries; /* by index */
+    struct nn_format_ask *asks; /* all that were proposed: who leads next may ask anew */
+    size_t ask_count, ask_cap;
+    struct raft_conf format_confs[FSM_FORMAT + 1]; /* by format: of the one that took effect */
+    struct nn_entry *entries;                      /* by index */
     size_t entry_cap;
     uint64_t applied; /* the newest index that anybody has applied */
     struct nn_god_session *sessions;
@@ -287,6 +297,10 @@ void nn_open_reaped(struct sim_world *w, uint64_t ino);
 /* sim_nn_check.c: I10, I12, I13, I15, I16 */
 struct nn_entry *nn_entry_at(struct nn_world *nw, uint64_t index);
 void nn_check_applied(struct nn *nn, const struct raft_entry *e);
+/* What was gathered became an entry. */
+void nn_check_asked(struct nn *nn, uint64_t index, uint64_t term);
+/* The entry has brought the format that the state has now. */
+void nn_check_brought(struct nn *nn, const struct raft_entry *e);
 /* Of a node that has opened its store, found or installed, or makes a snapshot of it. */
 void nn_check_bytes(struct nn *nn);
 void nn_check_reply(struct nn *nn, const struct raft_entry *e, const Dfs__MetaRequest *req,

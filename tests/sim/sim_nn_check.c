@@ -270,6 +270,39 @@ void nn_check_applied(struct nn *nn, const struct raft_entry *e)
         entry->buf = raft_buf_ref(e->buf);
 }
 
+void nn_check_asked(struct nn *nn, uint64_t index, uint64_t term)
+{
+    struct nn_world *nw = nn_world_of(nn->w);
+
+    for (uint32_t format = 0; format <= FSM_FORMAT; format++) {
+        struct nn_format_ask *ask = &nn->asked[format];
+
+        if (ask->format == 0)
+            continue;
+        ask->index = index;
+        ask->term = term;
+        nw->asks = reach(nw->asks, &nw->ask_cap, nw->ask_count, sizeof(*nw->asks));
+        nw->asks[nw->ask_count++] = *ask;
+        ask->format = 0;
+    }
+}
+
+void nn_check_brought(struct nn *nn, const struct raft_entry *e)
+{
+    struct nn_world *nw = nn_world_of(nn->w);
+    uint32_t format = fsm_state(nn->fsm)->format;
+
+    for (size_t i = 0; i < nw->ask_count; i++) {
+        const struct nn_format_ask *ask = &nw->asks[i];
+
+        if (ask->index == e->index && ask->term == e->term && ask->format == format) {
+            nw->format_confs[format] = ask->conf;
+            return;
+        }
+    }
+    FAIL(nn, "nobody asked for format %u, which %lu brings", format, UL(e->index));
+}
+
 void nn_check_done(struct nn_world *nw)
 {
     for (uint64_t i = 1; i <= nw->applied; i++) {
@@ -279,6 +312,7 @@ void nn_check_done(struct nn_world *nw)
     for (size_t i = 0; i < nw->session_cap; i++)
         free(nw->sessions[i].acts);
     nn_history_done(nw);
+    free(nw->asks);
     free(nw->reaped);
     free(nw->sessions);
     free(nw->entries);

@@ -161,6 +161,10 @@ static void flush_batch(struct nn *nn)
                                 fail_waiter, nn);
     else
         proposals_fly(&nn->proposals, &up);
+    if (r == 0)
+        nn_check_asked(nn, up.proposed_index, up.proposed_term);
+    else
+        memset(nn->asked, 0, sizeof(nn->asked));
 }
 
 static void gather(struct nn *nn, const Dfs__MetaRequest *req, struct nn_op *op)
@@ -569,6 +573,7 @@ void nn_fail_all(struct nn *nn)
     struct nn_op *op, *next;
 
     proposals_fail_all(&nn->proposals, fail_waiter, nn);
+    memset(nn->asked, 0, sizeof(nn->asked));
     DL_FOREACH_SAFE (nn->ops, op, next) {
         if (op->reads)
             answer(op, DFS_ENOTLEADER, NULL);
@@ -595,6 +600,7 @@ void nn_serve_stop(struct nn *nn)
     nn->led = false;
     nn->spaces = (struct space_view){0}; /* And what it had heard. */
     memset(nn->heard_formats, 0, sizeof(nn->heard_formats));
+    memset(nn->asked, 0, sizeof(nn->asked));
     memset(nn->told, 0, sizeof(nn->told));
     nn->n->disk_is_short = false;
 }
@@ -643,16 +649,19 @@ static void care_for_format(struct nn *nn)
     Dfs__MetaRequest req = DFS__META_REQUEST__INIT;
     Dfs__FormatOp op = DFS__FORMAT_OP__INIT;
     const struct raft_member *slowest;
+    struct nn_format_ask asks;
 
     op.format = format_common(conf, nn_known_format(nn), heard_format, nn, &slowest);
     nn->w->stats->format_waits += slowest != NULL && nn_known_format(nn) > op.format &&
                                   fsm_state(nn->fsm)->format < nn_known_format(nn);
     if (op.format <= fsm_state(nn->fsm)->format)
         return;
-    nn_world_of(nn->w)->format_conf = *conf;
     req.op_case = DFS__META_REQUEST__OP_FORMAT;
     req.format = &op;
+    asks = (struct nn_format_ask){.format = op.format, .conf = *conf};
     gather(nn, &req, own_op(nn));
+    if (nn->asked[op.format].format == 0) /* The first of them in an entry takes effect. */
+        nn->asked[op.format] = asks;
 }
 
 /* As node_convert.c, in slices so small that much happens between them. */

@@ -56,7 +56,8 @@ struct nn_op {
     Dfs__MetaRequest *msg; /* NULL unless NN_META */
     bool reads;            /* waits for read_id */
     bool unknown_session;
-    bool refuses; /* for lack of room, when it is certain that we lead */
+    bool refuses;     /* for lack of room, when it is certain that we lead */
+    uint64_t applied; /* by anybody, when it began to make that certain */
     uint64_t read_id;
     uint64_t reaps, term; /* a slice of that inode, by the leader of that term; 0: none */
 };
@@ -305,8 +306,8 @@ void nn_check_brought(struct nn *nn, const struct raft_entry *e);
 void nn_check_bytes(struct nn *nn);
 void nn_check_reply(struct nn *nn, const struct raft_entry *e, const Dfs__MetaRequest *req,
                     const struct fsm_reply *reply);
-/* The leader will not have it done. */
-void nn_check_refusal(struct nn *nn, const Dfs__MetaRequest *req);
+/* The leader will not have it done. asked: what was applied by anybody when it began to refuse. */
+void nn_check_refusal(struct nn *nn, const Dfs__MetaRequest *req, uint64_t asked);
 void nn_check_answer(struct sim_world *w, const struct nn_call *call, int status,
                      const uint8_t *bytes, size_t len);
 void nn_check_end(struct sim_world *w);

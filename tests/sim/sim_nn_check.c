@@ -243,9 +243,16 @@ void nn_check_answer(struct sim_world *w, const struct nn_call *call, int status
                  UL(call->session), UL(call->seq), act->done ? "done" : "not done", status);
 }
 
-void nn_check_refusal(struct nn *nn, const Dfs__MetaRequest *req)
+/*
+ * That it leads is proved for the moment when it was asked. Who leads next may do another copy of the
+ * request before the proof has arrived: either that copy is the older one, of a connection that was
+ * given up, or this refusal is, and libdfs does not hear it.
+ */
+void nn_check_refusal(struct nn *nn, const Dfs__MetaRequest *req, uint64_t asked)
 {
-    if (act_at(session_at(nn_world_of(nn->w), req->session), req->seq)->done)
+    const struct nn_act *act = act_at(session_at(nn_world_of(nn->w), req->session), req->seq);
+
+    if (act->done && (act->index <= asked || act->term == nn->led_term))
         FAIL(nn, "I13: (%lu, %lu) is refused for lack of room, and was done", UL(req->session),
              UL(req->seq));
 }

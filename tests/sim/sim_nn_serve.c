@@ -325,7 +325,7 @@ static void refuse(struct nn_op *op)
         answer(op, -EAGAIN, NULL);
         return;
     }
-    nn_check_refusal(nn, op->msg);
+    nn_check_refusal(nn, op->msg, op->applied);
     nn->w->stats->space_refusals++;
     nn->w->stats->space_of_others += !nn->n->disk_is_short;
     refusal.status = -ENOSPC;
@@ -454,6 +454,7 @@ static void serve_change(struct nn *nn, struct nn_op *op)
 
     if (lacks_space(nn, op->msg)) {
         op->refuses = true;
+        op->applied = nn_world_of(nn->w)->applied;
         begin_read(op);
         return;
     }

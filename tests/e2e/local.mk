@@ -32,6 +32,7 @@ E2E_TESTS = \
 	tests/e2e/fsck.sh \
 	tests/e2e/interrupts.sh \
 	tests/e2e/linear.sh \
+	tests/e2e/lost_copy.sh \
 	tests/e2e/many_files.sh \
 	tests/e2e/members.sh \
 	tests/e2e/mounting.sh \

@@ -294,6 +294,8 @@ bool nn_any_open(struct sim_world *w, struct nn_client *c, Dfs__MetaRequest *req
 void nn_open_learn(struct sim_world *w, struct nn_client *c, const struct nn_call *call,
                    const Dfs__MetaReply *reply);
 void nn_open_reaped(struct sim_world *w, uint64_t ino);
+/* Can it have come so, as connections are? */
+bool nn_open_may_arrive(struct nn *nn, const struct nn_envelope *from);
 
 /* sim_nn_check.c: I10, I12, I13, I15, I16 */
 struct nn_entry *nn_entry_at(struct nn_world *nw, uint64_t index);

@@ -501,38 +501,6 @@ static void attach(struct nn *nn, const struct nn_envelope *from, const uint8_t 
     nn->w->stats->opens_retold += count > 0;
 }
 
-/* On one connection nothing comes twice. */
-static bool came_before(struct nn *nn, const struct nn_envelope *from)
-{
-    struct buf *arrived = &nn_world_of(nn->w)->clients[from->client].arrived;
-    uint64_t key = (uint64_t)from->call << 16 | from->conn;
-
-    for (size_t at = 0; at < arrived->len; at += sizeof(key)) {
-        if (memcmp(arrived->data + at, &key, sizeof(key)) == 0)
-            return true;
-    }
-    buf_append(arrived, &key, sizeof(key));
-    return false;
-}
-
-/*
- * Known and not mended (docs/VERIFICATION.md): what a client told long ago, held up by the network until
- * the node has begun to lead, would be taken for what it has open now. It does not happen here.
- */
-static bool is_of_before(const struct nn *nn, const struct nn_envelope *from)
-{
-    return from->kind == NN_ATTACH && from->sent_ns < nn->led_since_ns;
-}
-
-/* It was sent on a connection before the one that is in use now. */
-static void count_late(struct nn *nn, const struct nn_envelope *from)
-{
-    const struct nn_client *c = &nn_world_of(nn->w)->clients[from->client];
-
-    nn->w->stats->late_opens += from->conn != 0 && from->conn < c->conn &&
-                                from->session == c->session && nn->sessions != NULL;
-}
-
 void nn_serve(struct nn *nn, const struct sim_event *e)
 {
     struct nn_envelope from;
@@ -545,8 +513,7 @@ void nn_serve(struct nn *nn, const struct sim_event *e)
         on_space(nn, body);
         return;
     }
-    count_late(nn, &from);
-    if (from.conn != 0 && (came_before(nn, &from) || is_of_before(nn, &from)))
+    if (!nn_open_may_arrive(nn, &from))
         return;
     op = op_new(nn, &from);
     if (from.kind == NN_META)

@@ -194,7 +194,7 @@ bool sessions_may_reap(const struct sessions *s, uint64_t ino)
     return (s->detached_count == 0 || MUTANT(REAP_BEFORE_TOLD)) && !sessions_is_open(s, ino);
 }
 
-static bool is_being_reaped(const struct sessions *s, uint64_t ino)
+bool sessions_is_reaped(const struct sessions *s, uint64_t ino)
 {
     struct open_count *c;
 
@@ -204,13 +204,13 @@ static bool is_being_reaped(const struct sessions *s, uint64_t ino)
 
 bool sessions_may_open(const struct sessions *s, uint64_t ino, uint32_t nlink)
 {
-    return nlink > 0 || (sessions_is_open(s, ino) && !is_being_reaped(s, ino)) ||
+    return nlink > 0 || (sessions_is_open(s, ino) && !sessions_is_reaped(s, ino)) ||
            MUTANT(OPEN_WHILE_REAPED);
 }
 
 void sessions_reap_begins(struct sessions *s, uint64_t ino)
 {
-    if (!is_being_reaped(s, ino))
+    if (!sessions_is_reaped(s, ino))
         count_add(&s->reaped, ino);
 }
 

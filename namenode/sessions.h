@@ -60,6 +60,7 @@ bool sessions_may_open(const struct sessions *s, uint64_t ino, uint32_t nlink);
  * whose CLOSE was done, but not answered, tells that inode once more.
  */
 void sessions_reap_begins(struct sessions *s, uint64_t ino);
+bool sessions_is_reaped(const struct sessions *s, uint64_t ino);
 void sessions_reap_ends(struct sessions *s, uint64_t ino);
 /*
  * Which requests may have been done already, though their answer was lost: those up to the highest seq

@@ -39,6 +39,7 @@ struct meta_op {
     struct svc_meta *svc;
     struct svc_request *request;
     Dfs__MetaRequest *msg;
+    bool is_first; /* a change: it cannot have been made before it was proposed here */
     struct meta_op *prev, *next; /* in svc->slices, swaps or held */
 };
 
@@ -132,7 +133,8 @@ static bool opens(const Dfs__MetaRequest *m, const Dfs__MetaReply *reply)
 
 /*
  * False: this is the answer of long ago, once more, and another client has removed the file since: who
- * asks opens it anew.
+ * asks opens it anew. One that was made just now may have lost its name in the same entry of the log, and
+ * is open all the same.
  */
 static bool open_created(struct svc_meta *s, const struct meta_op *op, uint64_t ino)
 {
@@ -141,7 +143,8 @@ static bool open_created(struct svc_meta *s, const struct meta_op *op, uint64_t 
 
     if (fsm_inode_get(node_fsm(s->node), ino, &rec) < 0)
         rec.nlink = 0;
-    if (!svc_session_may_open(sessions, ino, rec.nlink))
+    if (!svc_session_may_open(sessions, ino, rec.nlink) &&
+        (!op->is_first || svc_session_is_reaped(sessions, ino)))
         return false;
     svc_session_open_inode(sessions, op->request->conn, op->msg->session, ino);
     return true;
@@ -358,6 +361,8 @@ static void propose(struct meta_op *op, const struct rpc_frame *f)
 {
     struct node *n = op->svc->node;
 
+    op->is_first =
+        !svc_session_may_be_done(svc_session_of(op->svc->all), op->msg->session, op->msg->seq);
     svc_session_note_seq(svc_session_of(op->svc->all), op->msg->session, op->msg->seq);
     if (op->msg->op_case == DFS__META_REQUEST__OP_REMOVE_TREE)
         slice_start(op);

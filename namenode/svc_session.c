@@ -79,6 +79,11 @@ void svc_session_reap_begins(struct svc_session *s, uint64_t ino)
         sessions_reap_begins(s->sessions, ino);
 }
 
+bool svc_session_is_reaped(const struct svc_session *s, uint64_t ino)
+{
+    return s->sessions != NULL && sessions_is_reaped(s->sessions, ino);
+}
+
 void svc_session_reap_ends(struct svc_session *s, uint64_t ino)
 {
     if (s->sessions != NULL)

@@ -34,6 +34,7 @@ void svc_session_close_inode(struct svc_session *s, const struct conn *c, uint64
 bool svc_session_may_open(const struct svc_session *s, uint64_t ino, uint32_t nlink);
 /* See sessions_reap_begins(). */
 void svc_session_reap_begins(struct svc_session *s, uint64_t ino);
+bool svc_session_is_reaped(const struct svc_session *s, uint64_t ino);
 void svc_session_reap_ends(struct svc_session *s, uint64_t ino);
 /* See sessions_note_seq(). */
 void svc_session_note_seq(struct svc_session *s, uint64_t session, uint64_t seq);

@@ -56,6 +56,7 @@ struct nn_op {
     Dfs__MetaRequest *msg; /* NULL unless NN_META */
     bool reads;            /* waits for read_id */
     bool unknown_session;
+    bool is_first;    /* cannot have been done before it was proposed here */
     bool refuses;     /* for lack of room, when it is certain that we lead */
     uint64_t applied; /* by anybody, when it began to make that certain */
     uint64_t read_id;

@@ -103,7 +103,8 @@ static bool open_created(struct nn_op *op, uint64_t ino)
 
     if (fsm_inode_get(op->nn->fsm, ino, &rec) < 0)
         rec.nlink = 0;
-    if (op->nn->sessions != NULL && !sessions_may_open(op->nn->sessions, ino, rec.nlink))
+    if (op->nn->sessions != NULL && !sessions_may_open(op->nn->sessions, ino, rec.nlink) &&
+        (!op->is_first || sessions_is_reaped(op->nn->sessions, ino)))
         return false;
     count_open(op, ino);
     return true;
@@ -469,6 +470,7 @@ static void serve_change(struct nn *nn, struct nn_op *op)
     r = fsm_check_request(op->msg, true);
     if (r < 0)
         sim_fail(nn->w, "a client's request is refused, %d", r);
+    op->is_first = !sessions_may_be_done(nn->sessions, op->msg->session, op->msg->seq);
     sessions_note_seq(nn->sessions, op->msg->session, op->msg->seq);
     refusal.status = -EOPNOTSUPP;
     if (fsm_format_of(op->msg) > fsm_state(nn->fsm)->format)

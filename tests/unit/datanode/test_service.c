@@ -620,7 +620,7 @@ static void how_late_the_tail_is_is_told_by_the_one_before_it(void **state)
     assert_int_equal(c->nodes[0].link_p99_us[1], 0);
     assert_int_equal(c->nodes[0].link_p99_us[2], 0);
     /* Without the last the second is. */
-    configure(c, "0S 1S");
+    configure(c, "0S 1S 2x");
     assert_true(wait_for(c, all_know_epoch, NULL));
     assert_int_equal(write_at(c, 0, 8, "12345678", 8), 0);
     while (c->nodes[0].link_p99_us[1] == 0)

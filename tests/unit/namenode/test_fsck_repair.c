@@ -180,7 +180,8 @@ static void damage(struct fx *f)
             continue;
         all[n].k.len = it->key_len;
         memcpy(all[n].k.b, it->key, it->key_len);
-        memcpy(all[n].value, it->value, it->value_len);
+        if (it->value_len > 0) /* `g` records are empty. */
+            memcpy(all[n].value, it->value, it->value_len);
         all[n++].len = it->value_len;
     }
     kv_iter_free(it);

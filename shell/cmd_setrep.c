@@ -165,7 +165,7 @@ static void wait_for_busy(struct setrep *s)
     for (size_t i = 0; i < s->busy_count; i++) {
         if (!s->interrupts.stop)
             client_complain_text(&s->client, s->busy[i],
-                                 "is open somewhere: its data stays as it is for now (-w waits)");
+                                 "is open somewhere: its data stays as it is (-w waits for it)");
         free(s->busy[i]);
     }
     free(s->busy);

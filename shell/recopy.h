@@ -29,7 +29,7 @@ int recopy_count(struct recopy *r, uint64_t ino, unsigned copies, struct recopy_
 /*
  * All that is elsewhere. path is a regular file. *ret_bytes (on failure too): of the chunks that were
  * copied.
- * -EBUSY  somebody has it open, or changes it all the time: the rest stays where it is for now
+ * -EBUSY  somebody has it open, or changes it all the time: the rest stays where it is
  */
 int recopy_file(struct recopy *r, const char *path, unsigned copies, uint64_t *ret_bytes);
 

@@ -38,7 +38,7 @@ node_env() {
 
 # ---- work that keeps what was acknowledged ----
 work_sqlite() { # JOURNAL-MODE: each commit is synced before its number is written down
-    exec python3 - "$MNT/work/$1.db" "$DIR/acked/$1" "$1" <<'P'
+    exec python3 - "$MNT/load/$1.db" "$DIR/acked/$1" "$1" <<'P'
 import sqlite3, sys
 db = sqlite3.connect(sys.argv[1], isolation_level=None, timeout=60)
 db.execute("PRAGMA journal_mode=" + sys.argv[3])
@@ -54,7 +54,7 @@ with open(sys.argv[2], "w") as acked:
 P
 }
 sqlite_right() {
-    python3 - "$MNT/work/$1.db" "$DIR/acked/$1" <<'P'
+    python3 - "$MNT/load/$1.db" "$DIR/acked/$1" <<'P'
 import sqlite3, sys
 acked = [int(x) for x in open(sys.argv[2]).read().split()]
 if not acked:
@@ -70,11 +70,11 @@ sys.exit(0 if good else 1)
 P
 }
 work_git() {
-    local git="git -C $MNT2/work/repo -c user.name=x -c user.email=x@example.net -c gc.auto=0 -c core.fsync=all -c core.fsyncMethod=fsync" n=0
-    git init -q "$MNT2/work/repo"
+    local git="git -C $MNT2/load/repo -c user.name=x -c user.email=x@example.net -c gc.auto=0 -c core.fsync=all -c core.fsyncMethod=fsync" n=0
+    git init -q "$MNT2/load/repo"
     while :; do
         n=$((n + 1))
-        echo "$n $RANDOM" >"$MNT2/work/repo/file$((n % 7))"
+        echo "$n $RANDOM" >"$MNT2/load/repo/file$((n % 7))"
         $git add -A && $git commit -qm "$n" && $git rev-parse HEAD >>"$DIR/acked/git" || return
     done
 }
@@ -82,17 +82,17 @@ git_right() {
     local last
     last=$(tail -n 1 "$DIR/acked/git" 2>/dev/null)
     [ -n "$last" ] || return 0
-    git -C "$MNT2/work/repo" fsck --full --no-progress && git -C "$MNT2/work/repo" merge-base --is-ancestor "$last" HEAD
+    git -C "$MNT2/load/repo" fsck --full --no-progress && git -C "$MNT2/load/repo" merge-base --is-ancestor "$last" HEAD
 }
 start_work() { # SECONDS of chaos_io
     rm -rf "$DIR"/shadow "$DIR"/acked/*
-    mkdir -p "$DIR/shadow" "$MNT/work"
+    mkdir -p "$DIR/shadow" "$MNT/load"
     if [ "$clients" = live ]; then
-        CHAOS_COLD=1 "$chaos_io" run "$DIR/shadow" "$1" $((SEED + round)) "$WRITERS" "$MNT/work" "$MNT2/work" >"$DIR/io.out" 2>&1 &
+        CHAOS_COLD=1 "$chaos_io" run "$DIR/shadow" "$1" $((SEED + round)) "$WRITERS" "$MNT/load" "$MNT2/load" >"$DIR/io.out" 2>&1 &
         workers=($!)
         return
     fi
-    "$chaos_io" run "$DIR/shadow" 600 $((SEED + round)) "$WRITERS" "$MNT/work" "$MNT2/work" >"$DIR/io.out" 2>&1 &
+    "$chaos_io" run "$DIR/shadow" 600 $((SEED + round)) "$WRITERS" "$MNT/load" "$MNT2/load" >"$DIR/io.out" 2>&1 &
     workers=($!)
     work_sqlite DELETE >"$DIR/sqlite.out" 2>&1 &
     workers+=($!)
@@ -189,16 +189,16 @@ for round in $(seq "$ROUNDS"); do
     fi
     check "$round: all nodes serve again" wait_until 120 all_serving || "$dfs" report | sed 's/^/# /'
     if [ "$clients" = die ]; then
-        check "$round: what was synced is there" "$chaos_io" verify "$DIR/shadow" crash "$MNT/work" "$MNT2/work"
+        check "$round: what was synced is there" "$chaos_io" verify "$DIR/shadow" crash "$MNT/load" "$MNT2/load"
         check "$round: SQLite has what it committed" sqlite_right DELETE
         check "$round: and so with a write-ahead log" sqlite_right WAL
         check "$round: git has what it committed" git_right
         echo "# commits acknowledged: SQLite $(tail -qn 1 "$DIR"/acked/{DELETE,WAL} | tr '\n' ' ')git $(grep -c . "$DIR/acked/git")"
     else
-        check "$round: every file is right" "$chaos_io" verify "$DIR/shadow" exact "$MNT/work" "$MNT2/work"
+        check "$round: every file is right" "$chaos_io" verify "$DIR/shadow" exact "$MNT/load" "$MNT2/load"
     fi
     check "$round: all replicas are the same" wait_until 60 "$dfs" fsck --replicas || "$dfs" fsck --replicas | tail -n 20 | sed 's/^/# /'
-    check "$round: the files can be removed" bash -c "rm -rf '$MNT/work'"
+    check "$round: the files can be removed" bash -c "rm -rf '$MNT/load'"
 done
 # Asked for: chunks of which nothing was synced, and that are gone; chaos_io allows no other.
 log_ignore='no member has good bytes .* bad=0'

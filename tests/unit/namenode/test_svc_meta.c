@@ -420,6 +420,29 @@ static void opens_and_swaps_keep_apart(void **state)
     }
 }
 
+/* Both are in one entry of the log: when the create is answered its file has no name any more, and is
+ * open all the same, as on a local disk. */
+static void a_file_that_loses_its_name_as_it_is_made_is_open(void **state)
+{
+    struct svc_cluster *c = *state;
+    struct asking all = {.c = c};
+    Dfs__MetaRequest req = DFS__META_REQUEST__INIT;
+    Dfs__UnlinkOp op = DFS__UNLINK_OP__INIT;
+
+    WAIT_UNTIL(c, cluster_is_made(c->g));
+    session_open(c, 0);
+    session_open(c, 1);
+    ask_for_create(&all, 0, "brief");
+    op.parent = INO_ROOT_V;
+    op.name = name_of("brief");
+    req.op_case = DFS__META_REQUEST__OP_UNLINK;
+    req.unlink = &op;
+    (void)ask_on(&all, 1, &req);
+    WAIT_UNTIL(c, all.answered == all.count);
+    assert_int_equal(all.asked[0].status, 0);
+    assert_int_equal(all.asked[1].status, 0);
+}
+
 /* Its session did not count as having it open between the two, and the chunks went meanwhile: the answer
  * of the first time has the old map. */
 static void the_answer_to_a_create_is_as_new_as_the_open(void **state)
@@ -471,6 +494,7 @@ int main(void)
         T(chunks_of_an_open_file_are_not_swapped),
         T(nor_before_a_new_leader_knows_who_has_it_open),
         T(opens_and_swaps_keep_apart),
+        T(a_file_that_loses_its_name_as_it_is_made_is_open),
         T(the_answer_to_a_create_is_as_new_as_the_open),
         T3(slices_that_wait_are_refused_with_the_leader),
     };

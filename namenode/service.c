@@ -229,6 +229,7 @@ void services_free(struct services *s)
     if (!s)
         return;
     node_watch_drop(s->node, s);
+    on_stopped(s); /* Whatever runs of the loop from here on, nobody asks the node for more. */
     /* What was asked of the node or of a peer is called back while who asked is still there. */
     server_free(s->server);
     loop_run_once(node_loop(s->node), false);

@@ -426,7 +426,7 @@ static void make_chain(struct fx *f, unsigned depth, const char *name)
 
 static void a_deep_chain_goes_from_below(void **state)
 {
-    enum { DEPTH = 5000 };
+    enum { DEPTH = 1500 };
     struct fx *f = *state;
     struct removal rm;
 

@@ -142,10 +142,9 @@ static const char *refusal_text(const struct nn *nn, const struct rpc_frame *f,
 
 /* ---- the session ---- */
 
-static void attached(struct nn *nn, uint64_t term, int64_t leader_time_ns, uint64_t pg_version)
+static void attached(struct nn *nn, int64_t leader_time_ns, uint64_t pg_version)
 {
     nn->state = NN_READY;
-    nn->term = term;
     nn->failures = nn->unheard = 0;
     nn->hint_hops = 0;
     nn->stays = 0;
@@ -222,10 +221,11 @@ static void session_opened(void *ctx, int status, const struct rpc_frame *f)
     nn->next_seq = 1;
     memcpy(nn->token, reply->data_token.data, sizeof(nn->token));
     memcpy(nn->cluster_uuid, reply->cluster_uuid.data, sizeof(nn->cluster_uuid));
+    nn->term = reply->term;
     if (again)
         renew(nn, true); /* What is open here was open in the session that ended: told first. */
     else
-        attached(nn, reply->term, reply->leader_time_ns, nn->pg_version);
+        attached(nn, reply->leader_time_ns, nn->pg_version);
 }
 
 /*
@@ -270,10 +270,15 @@ static void session_renewed(void *ctx, int status, const struct rpc_frame *f)
         return;
     }
     nn->silence_ms = SILENCE_MIN_MS;
-    if (nn->state == NN_READY && reply->term != nn->term)
+    if (reply->term == nn->term) {
+        attached(nn, reply->leader_time_ns, reply->pg_version);
+        return;
+    }
+    nn->term = reply->term; /* It leads since then, and has taken nothing of what we told. */
+    if (nn->state == NN_READY)
         attach_anew(nn);
     else
-        attached(nn, reply->term, reply->leader_time_ns, reply->pg_version);
+        renew(nn, true);
 }
 
 /* Every seq below it has been answered. */
@@ -300,6 +305,7 @@ static void renew(struct nn *nn, bool reclaim)
     req.session = nn->session;
     req.ack_floor = ack_floor(nn);
     req.reclaim = reclaim;
+    req.term = nn->term;
     req.open_inos = inos;
     req.n_open_inos = count;
     nn->renewed_ns = now_ns(nn);

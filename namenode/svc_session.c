@@ -236,7 +236,7 @@ static void on_renew(void *self, struct conn *c, const struct rpc_frame *f)
     if (!svc_session_renew(s, req->session)) {
         svc_session_unknown(s, c, f, req->session);
     } else {
-        if (req->reclaim)
+        if (req->reclaim && (req->term == 0 || req->term == node_term(s->node)))
             sessions_attach(s->sessions, req->session, conn_number(c), req->open_inos,
                             req->n_open_inos);
         r = svc_request_new(s->all, s, c, f);

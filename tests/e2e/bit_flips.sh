@@ -9,7 +9,7 @@
 
 # short: what `make check` takes.
 : "${KINDS:=short}" "${ROUNDS:=1}" "${SEED:=$RANDOM}"
-kinds="log-record log-header log-headers ring meta metas identity members current db-manifest db-options db-table db-table-running db-table-cold snap-in"
+kinds="log-record log-header log-headers ring meta metas identity members current db-manifest db-options db-table db-table-running db-table-cold snap-in snap-out"
 [ "$KINDS" = short ] && KINDS="log-record metas db-table"
 [ "$KINDS" = all ] && KINDS=$kinds
 echo "# SEED=$SEED KINDS=$KINDS ROUNDS=$ROUNDS"
@@ -83,7 +83,7 @@ start_the_ended() {
 revived() { wait_until 60 start_the_ended; }
 back() {
     case $kind in
-    db-*) revived ;;
+    db-* | snap-out) revived ;;
     *) well ;;
     esac
 }
@@ -197,6 +197,33 @@ fetch_harmed() {
     check "  and the snapshot taken" wait_until 60 said 'snapshot installed'
     check "  $n leads" can_lead "$n"
 }
+# What is sent lies under two names, in the snapshot and in the store of the one that sends it.
+taken() { revived >"$DIR/revive.out" 2>&1 && said 'snapshot installed'; }
+send_harmed() {
+    sender=$(leader)
+    check "  it fetches one" wait_until 60 has_some "$DIR/$n/snap-in"
+    SEED=$((SEED + 1))
+    at=$(flip "$(largest "$DIR/$sender/snap-out")" any)
+    check "  $at: a good one is taken, of the one that leads or of the next" wait_until 120 taken
+    check "  the mount goes on" works "$kind"
+    check "  $n leads" can_lead "$n"
+}
+# The configuration in which a namenode needs a snapshot soon, and it takes a while; and as it was.
+slow_snapshots='segment=8M segments_min=1 memtable=1M flush=1s snapshot_rate=1M'
+usual='segment=64M segments_min=4 memtable=64M flush=30s snapshot_rate=100M'
+# snapshot HOW: n needs one, and HOW is done to it on its way.
+snapshot() {
+    local starter
+    # shellcheck disable=SC2086 # words
+    configure $slow_snapshots
+    check "$kind: $n is so far behind that it needs a snapshot" fall_behind
+    mark_log "$n"
+    "$dfs" cluster start --dir "$DIR" "$n" >"$DIR/behind.out" 2>&1 &
+    starter=$!
+    "$1"
+    wait "$starter"
+    check "  what was written while it was down is there" bulk check
+}
 anew='the metadata store is damaged: it is set aside, and a snapshot'
 small_file='identity, members or CURRENT in the data directory is damaged or gone'
 for round in $(seq "$ROUNDS"); do
@@ -233,15 +260,16 @@ for round in $(seq "$ROUNDS"); do
             configure scrub=off
             ;;
         snap-in)
-            configure segment=8M segments_min=1 memtable=1M flush=1s snapshot_rate=1M
-            check "$kind: $n is so far behind that it needs a snapshot" fall_behind
-            mark_log "$n"
-            "$dfs" cluster start --dir "$DIR" "$n" >"$DIR/behind.out" 2>&1 &
-            starter=$!
-            fetch_harmed
-            wait "$starter"
-            check "  what was written while it was down is there" bulk check
-            configure segment=64M segments_min=4 memtable=64M flush=30s snapshot_rate=100M
+            snapshot fetch_harmed
+            # shellcheck disable=SC2086 # words
+            configure $usual
+            ;;
+        snap-out)
+            snapshot send_harmed
+            n=$sender
+            ask_and_replace
+            # shellcheck disable=SC2086 # words
+            configure $usual
             ;;
         *) not_ok "no such kind: $kind" ;;
         esac

@@ -45,7 +45,7 @@ struct nn_envelope {
     int32_t status;   /* replies: 0, or why there is no body */
     uint32_t leader;  /* replies: number of the node that may lead, plus 1 */
     uint64_t session; /* answers to RENEW and ATTACH: the leader's term */
-    int64_t sent_ns;  /* requests */
+    uint64_t term;    /* ATTACH: of the leader that is told */
 };
 
 /* A request that a node works on. */
@@ -98,7 +98,6 @@ struct nn {
     bool applies_first; /* ...what nobody has applied before */
     bool led, transferring;
     uint64_t led_term;
-    int64_t led_since_ns;
     uint64_t hash_due;
     int64_t swept_ns;
     uint64_t reply_hash; /* of the entry being applied */

@@ -129,8 +129,7 @@ static uint64_t floor_of(const struct nn_client *c)
     return floor;
 }
 
-static void pack_call(const struct sim_world *w, const struct nn_client *c,
-                      const struct nn_call *call, struct buf *out)
+static void pack_call(const struct nn_client *c, const struct nn_call *call, struct buf *out)
 {
     struct nn_envelope head;
     size_t len;
@@ -141,7 +140,7 @@ static void pack_call(const struct sim_world *w, const struct nn_client *c,
     head.call = call->number;
     head.session = call->session;
     head.conn = call->of_opens ? c->conn : 0;
-    head.sent_ns = w->now_ns;
+    head.term = call->kind == NN_ATTACH ? c->conn_term : 0;
     buf_append(out, &head, sizeof(head));
     if (call->kind == NN_ATTACH)
         nn_pack_opens(c, out);
@@ -193,7 +192,7 @@ static void call_send(struct sim_world *w, struct nn_client *c, struct nn_call *
         retry_later(w, c, call);
         return;
     }
-    pack_call(w, c, call, &bytes);
+    pack_call(c, call, &bytes);
     call->redirected = false;
     w->stats->retries += call->tries++ > 0;
     to_node(w, c, c->believed % w->node_count, &bytes);
@@ -415,9 +414,15 @@ static void answered_open(struct sim_world *w, struct nn_client *c, struct nn_ca
 static void answered_attach(struct sim_world *w, struct nn_client *c, struct nn_call *call,
                             uint64_t term)
 {
+    bool is_told = c->conn_term == term;
+
     call_end(call);
-    c->attached = true;
     c->conn_term = term;
+    if (!is_told) { /* It leads since then. */
+        begin_attach(w, c);
+        return;
+    }
+    c->attached = true;
     for (unsigned i = 0; i < NN_CALL_SLOTS; i++) {
         if (c->calls[i].active && c->calls[i].of_opens)
             call_send(w, c, &c->calls[i]);

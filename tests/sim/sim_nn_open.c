@@ -251,15 +251,6 @@ static bool came_before(struct nn *nn, const struct nn_envelope *from)
     return false;
 }
 
-/*
- * Known and not mended (docs/VERIFICATION.md): what a client told long ago, held up by the network until
- * the node has begun to lead, would be taken for what it has open now. It does not happen here.
- */
-static bool is_of_before(const struct nn *nn, const struct nn_envelope *from)
-{
-    return from->kind == NN_ATTACH && from->sent_ns < nn->led_since_ns;
-}
-
 /* It was sent on a connection before the one that is in use now. */
 static void count_late(struct nn *nn, const struct nn_envelope *from)
 {
@@ -272,5 +263,5 @@ static void count_late(struct nn *nn, const struct nn_envelope *from)
 bool nn_open_may_arrive(struct nn *nn, const struct nn_envelope *from)
 {
     count_late(nn, from);
-    return from->conn == 0 || (!came_before(nn, from) && !is_of_before(nn, from));
+    return from->conn == 0 || !came_before(nn, from);
 }

@@ -529,7 +529,7 @@ void nn_serve(struct nn *nn, const struct sim_event *e)
     } else if (from.kind == NN_CLOSE) {
         propose_session_end(nn, from.session, false, op);
     } else if (sessions_renew(nn->sessions, from.session, clock_ns(nn))) {
-        if (from.kind == NN_ATTACH)
+        if (from.kind == NN_ATTACH && from.term == nn->led_term)
             attach(nn, &from, body, (e->len - sizeof(from)) / sizeof(uint64_t));
         serve_known(nn, op);
     } else {
@@ -651,7 +651,6 @@ static void propose_convert(struct nn *nn)
 static void begin_serving(struct nn *nn)
 {
     nn->sessions = sessions_new();
-    nn->led_since_ns = nn->w->now_ns;
     reap_queue_begin(nn->reaps);
     nn->reaps_in_flight = 0;
     (void)fsm_each_session(nn->fsm, add_session, nn);

@@ -56,7 +56,8 @@ struct world {
     uint64_t reclaimed[4];
     size_t reclaimed_count, seen_at_reclaim;
     uint64_t term;
-    int meta_status; /* of the MetaReply */
+    unsigned misaddressed; /* told to the leader of another term */
+    int meta_status;       /* of the MetaReply */
     struct nn *client;
     char addrs[256];
     bool ready, closed;
@@ -82,6 +83,7 @@ static void on_open(struct namenode *n, struct conn *c, const struct rpc_frame *
 
     n->opens++;
     m.session = n->world->next_session++;
+    m.term = n->world->term;
     m.data_token = (ProtobufCBinaryData){sizeof(token), token};
     m.cluster_uuid = (ProtobufCBinaryData){sizeof(uuid), uuid};
     conn_reply(c, f->header.type, f->header.rpc_id, &m.base, NULL);
@@ -96,7 +98,8 @@ static void on_renew(struct namenode *n, struct conn *c, const struct rpc_frame 
 
     n->renews++;
     reply.term = w->term;
-    if (m->reclaim) {
+    w->misaddressed += m->reclaim && m->term != w->term;
+    if (m->reclaim && m->term == w->term) {
         w->reclaimed_count = m->n_open_inos;
         memcpy(w->reclaimed, m->open_inos, m->n_open_inos * sizeof(uint64_t));
         w->seen_at_reclaim = w->seen_count;
@@ -312,6 +315,7 @@ static int setup(void **state)
     assert_int_equal(loop_new(&w->loop), 0);
     w->slabs = slab_pool_new(1 << 20);
     w->next_session = 5;
+    w->term = 3;
     namenode_start(w, &w->nn[0]);
     namenode_start(w, &w->nn[1]);
     snprintf(w->addrs, sizeof(w->addrs), "%s,%s", server_addr(w->nn[0].server),
@@ -570,9 +574,28 @@ static void a_leader_that_has_led_anew_is_told_again_what_is_open(void **state)
 
     w->term++;
     WAIT(w, w->reclaimed_count == 2);
+    assert_int_equal(w->misaddressed, 0);
     assert_int_equal(w->nn[0].conns, 2);
     assert_int_equal(w->nn[0].opens, 1);
     assert_int_equal(w->lost, 0);
+}
+
+/* What is held up on its way must not be taken for what is open now by one that leads later. */
+static void what_is_open_is_told_to_a_leader_by_its_term(void **state)
+{
+    struct world *w = connected(state);
+    struct done a = {0};
+
+    be(&w->nn[0], HANG_UP, 1);
+    make_change(w, &a);
+    WAIT(w, w->seen_count == 1);
+    w->term++;
+    WAIT(w, a.count == 1);
+    assert_int_equal(a.status, 0);
+    assert_int_equal(w->misaddressed, 1);
+    assert_int_equal(w->reclaimed_count, 2);
+    assert_int_equal(w->seen_at_reclaim, 1); /* before anything was asked of it */
+    assert_int_equal(w->seen_count, 2);
 }
 
 /* ---- interrupts and time limits ---- */
@@ -722,6 +745,7 @@ int main(void)
         TEST(at_most_256_changes_are_under_way),
         TEST(a_lost_session_fails_what_was_sent_and_goes_on_with_the_rest),
         TEST(a_leader_that_has_led_anew_is_told_again_what_is_open),
+        TEST(what_is_open_is_told_to_a_leader_by_its_term),
         TEST(an_interrupted_read_ends_at_once),
         TEST(an_interrupted_change_that_was_sent_tells_what_came_of_it),
         TEST(a_change_interrupted_while_disconnected_is_finished_in_the_background),

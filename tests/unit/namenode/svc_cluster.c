@@ -545,10 +545,17 @@ void session_open(struct svc_cluster *c, unsigned s)
 
 int session_attach(struct svc_cluster *c, unsigned s, const uint64_t *inos, size_t count)
 {
+    return session_attach_to(c, s, 0, inos, count);
+}
+
+int session_attach_to(struct svc_cluster *c, unsigned s, uint64_t term, const uint64_t *inos,
+                      size_t count)
+{
     Dfs__SessionRenewRequest m = DFS__SESSION_RENEW_REQUEST__INIT;
 
     m.session = c->sessions[s].id;
     m.reclaim = true;
+    m.term = term;
     m.open_inos = (uint64_t *)(uintptr_t)inos;
     m.n_open_inos = count;
     return ask_leader(c, MSG_SESSION_RENEW, &m.base, &dfs__session_renew_reply__descriptor);

@@ -136,6 +136,8 @@ int ask_leader(struct svc_cluster *c, uint16_t type, const ProtobufCMessage *bod
 void session_open(struct svc_cluster *c, unsigned s);
 /* Tells a new leader what it has open. */
 int session_attach(struct svc_cluster *c, unsigned s, const uint64_t *inos, size_t count);
+int session_attach_to(struct svc_cluster *c, unsigned s, uint64_t term, const uint64_t *inos,
+                      size_t count); /* the leader of that term */
 int session_close(struct svc_cluster *c, unsigned s);
 /* Its status, or why there was none. */
 int meta(struct svc_cluster *c, unsigned s, Dfs__MetaRequest *req);

@@ -262,6 +262,31 @@ static void deleted_files_wait_for_who_has_not_told_what_is_open(void **state)
     WAIT_UNTIL(c, !inode_is_there(c, ino));
 }
 
+/* Held up by the network until this one led: it has opened something since, perhaps this. */
+static void what_was_told_to_an_earlier_leader_counts_for_nothing(void **state)
+{
+    struct svc_cluster *c = *state;
+    uint64_t ino, term;
+
+    evict_after(c, 60000);
+    session_open(c, 0);
+    session_open(c, 1);
+    term = ((const Dfs__SessionOpenReply *)c->reply)->term;
+    leader_restarts(c);
+    assert_int_equal(session_attach_to(c, 0, term, NULL, 0), 0);
+    assert_int_equal(session_attach(c, 1, NULL, 0), 0);
+    ino = file_make(c, 1, "file", 0);
+    file_close(c, 1, ino);
+    file_unlink(c, 1, "file");
+    let_tick(c, 5);
+    assert_true(inode_is_there(c, ino));
+    assert_int_equal(send_renew(c, leader_of(c->g), c->sessions[0].id), 0);
+    assert_true(((const Dfs__SessionRenewReply *)c->reply)->term > term);
+    term = ((const Dfs__SessionRenewReply *)c->reply)->term;
+    assert_int_equal(session_attach_to(c, 0, term, NULL, 0), 0);
+    WAIT_UNTIL(c, !inode_is_there(c, ino));
+}
+
 static void what_is_heard_of_a_session_keeps_it(void **state)
 {
     struct svc_cluster *c = *state;
@@ -334,6 +359,7 @@ int main(void)
         T3(who_cannot_be_sure_to_lead_renews_no_session),
         T(a_silent_session_is_evicted),
         T(deleted_files_wait_for_who_has_not_told_what_is_open),
+        T(what_was_told_to_an_earlier_leader_counts_for_nothing),
         T(what_is_heard_of_a_session_keeps_it),
         T(a_new_leader_gives_all_sessions_the_full_time),
         T3(who_cannot_be_sure_to_lead_evicts_nobody),

@@ -22,11 +22,10 @@ static struct peer_space *place_of(struct space_view *v, const struct raft_conf 
         if (v->spaces[i].id.v == told->id.v)
             return &v->spaces[i];
         if (!counts(conf, &v->spaces[i], told->heard_ns))
-            left = &v->spaces[i]; /* The places of those who have left are free again. */
+            left = &v->spaces[i];
     }
-    if (left == NULL && v->count < RAFT_MEMBERS_MAX)
-        left = &v->spaces[v->count++];
-    return left;
+    /* The places of those who have left are free again; but last, as the log may take that back. */
+    return v->count < RAFT_MEMBERS_MAX ? &v->spaces[v->count++] : left;
 }
 
 const struct peer_space *space_view_find(const struct space_view *v, const struct raft_conf *conf,

@@ -196,12 +196,38 @@ static const struct raft_member *find_dead(const struct sim_world *w, const stru
     return NULL;
 }
 
+/*
+ * A leader that was cut off while it promoted a learner, which does not know of it, needs that one's vote. It
+ * does not get it when the learner has entries of a newer leader, who is left alone with a majority that
+ * another damaged voter takes away: nobody can lead (docs/VERIFICATION.md).
+ */
+static bool counts_on_a_learner(const struct sim_world *w, const struct sim_node *n)
+{
+    for (unsigned i = 0; i < w->node_count; i++) {
+        const struct sim_node *o = &w->nodes[i];
+        struct raft_id id = {o->id};
+        const struct raft_member *there = raft_conf_find(raft_conf(n->raft), id), *here;
+
+        if (!o->up || there == NULL || !there->voter)
+            continue;
+        here = raft_conf_find(raft_conf(o->raft), id);
+        if (here == NULL || !here->voter)
+            return true;
+    }
+    return false;
+}
+
 /* Only if enough whole replicas remain: two damaged ones may be one too many. */
 bool sim_may_damage(const struct sim_world *w)
 {
+    unsigned down = 0;
+
     for (unsigned i = 0; i < w->node_count; i++) {
         const struct sim_node *n = &w->nodes[i];
 
+        down += !n->up;
+        if ((w->faults & SIM_FAULT_CONF) && (down > 1 || (n->up && counts_on_a_learner(w, n))))
+            return false;
         if (n->faulty_to > 0 || n->is_diverged || n->is_set_aside ||
             (w->storage != NULL && !w->storage->is_whole(n)))
             return false;

@@ -71,6 +71,22 @@ static void the_places_of_those_who_left_are_used_again(void **state)
     }
 }
 
+/* By a leader whose entry nobody else got: then it has told nothing for a moment, and is known all the same. */
+static void who_is_a_member_again_is_remembered(void **state)
+{
+    struct space_view v = {0};
+    struct raft_conf fewer = group;
+
+    (void)state;
+    fewer.count = 2;
+    tell(&v, fewer.members[0].id.v, false, SECOND);
+    tell(&v, group.members[2].id.v, true, SECOND);
+    space_view_note(&v, &fewer,
+                    &(struct peer_space){.id = fewer.members[1].id, .heard_ns = SECOND});
+    assert_false(space_view_is_short(&v, &fewer, SECOND));
+    assert_true(space_view_is_short(&v, &group, SECOND));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -78,6 +94,7 @@ int main(void)
         cmocka_unit_test(who_is_silent_does_not_count),
         cmocka_unit_test(who_is_no_member_does_not_count),
         cmocka_unit_test(the_places_of_those_who_left_are_used_again),
+        cmocka_unit_test(who_is_a_member_again_is_remembered),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -448,9 +448,12 @@ static void read_and_check(struct writer *w, struct shadow *s, int fd, const cha
 static bool is_right(struct writer *w, unsigned slot, uint64_t first, uint64_t count)
 {
     const struct shadow *s = w->files[slot];
+    uint64_t end = first + count < s->size / SECTOR ? first + count : s->size / SECTOR;
     ssize_t n = pread(w->fds[slot], w->data, count * SECTOR, (off_t)(first * SECTOR));
 
-    for (uint64_t i = 0; n > 0 && i < (uint64_t)n / SECTOR; i++)
+    if (n != (ssize_t)((end > first ? end - first : 0) * SECTOR))
+        return false;
+    for (uint64_t i = 0; i < (uint64_t)n / SECTOR; i++)
         if (!sector_right(s, first + i, w->data + i * SECTOR, false))
             return false;
     return true;

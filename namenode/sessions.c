@@ -26,6 +26,7 @@ struct session {
 };
 
 struct sessions {
+    uint64_t term; /* of the leader whose memory it is */
     struct session *by_id;
     struct open_count *by_ino;
     struct open_count *reaped; /* being taken apart; each counts once */
@@ -80,9 +81,12 @@ static void session_drop_opens(struct sessions *s, struct session *x)
     }
 }
 
-struct sessions *sessions_new(void)
+struct sessions *sessions_new(uint64_t term)
 {
-    return MEM_NEW(struct sessions);
+    struct sessions *s = MEM_NEW(struct sessions);
+
+    s->term = term;
+    return s;
 }
 
 void sessions_free(struct sessions *s)
@@ -140,11 +144,13 @@ bool sessions_renew(struct sessions *s, uint64_t session, uint64_t now_ns)
     return true;
 }
 
-void sessions_attach(struct sessions *s, uint64_t session, uint64_t via, const uint64_t *inos,
-                     size_t count)
+void sessions_attach(struct sessions *s, uint64_t session, uint64_t term, uint64_t via,
+                     const uint64_t *inos, size_t count)
 {
     struct session *x = session_find(s, session);
 
+    if (term != 0 && term != s->term && !MUTANT(TOLD_TO_ANY_LEADER))
+        return;
     if (x == NULL || (via < x->via && !MUTANT(LATE_CLOSE_COUNTS)))
         return;
     session_drop_opens(s, x);

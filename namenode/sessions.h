@@ -22,7 +22,8 @@
 
 struct sessions;
 
-struct sessions *sessions_new(void);
+/* The memory of the leader of that term. */
+struct sessions *sessions_new(uint64_t term);
 void sessions_free(struct sessions *s);
 DEFINE_CLEANUP(sessions, sessions_free)
 
@@ -35,10 +36,11 @@ bool sessions_renew(struct sessions *s, uint64_t session, uint64_t now_ns);
 
 /*
  * The session tells all it has open, and counts as attached. An inode may be listed several times. What
- * comes by an older connection than the last time tells nothing any more.
+ * comes by an older connection than the last time tells nothing any more, and what is told to the leader of
+ * another term (0: of any, by clients of an older release) tells this one nothing: it was held up.
  */
-void sessions_attach(struct sessions *s, uint64_t session, uint64_t via, const uint64_t *inos,
-                     size_t count);
+void sessions_attach(struct sessions *s, uint64_t session, uint64_t term, uint64_t via,
+                     const uint64_t *inos, size_t count);
 
 /*
  * Counted: as many closes as opens. A close too many is ignored, and so is what comes by another

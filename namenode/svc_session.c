@@ -236,8 +236,8 @@ static void on_renew(void *self, struct conn *c, const struct rpc_frame *f)
     if (!svc_session_renew(s, req->session)) {
         svc_session_unknown(s, c, f, req->session);
     } else {
-        if (req->reclaim && (req->term == 0 || req->term == node_term(s->node)))
-            sessions_attach(s->sessions, req->session, conn_number(c), req->open_inos,
+        if (req->reclaim)
+            sessions_attach(s->sessions, req->session, req->term, conn_number(c), req->open_inos,
                             req->n_open_inos);
         r = svc_request_new(s->all, s, c, f);
         if (node_read_now(s->node))
@@ -374,8 +374,7 @@ static void serving(void *self, uint64_t term)
     struct svc_session *s = self;
     uint64_t sweep_ms = MIN((uint64_t)SWEEP_MS, services_conf(s->all)->session_timeout_ms / 4);
 
-    (void)term;
-    s->sessions = sessions_new();
+    s->sessions = sessions_new(term);
     (void)fsm_each_session(node_fsm(s->node), add_session, s);
     loop_timer_start(s->sweep, sweep_ms, sweep_ms);
 }

@@ -538,6 +538,7 @@ void nn_clients_begin(struct sim_world *w)
         struct nn_client *c = &nw->clients[i];
 
         c->number = i;
+        c->conn_term = UINT64_MAX; /* of nobody yet */
         c->uuid[0] = (uint8_t)(i + 1);
         c->area = i % nw->area_count;
         c->is_older = sim_percent(w, 10);

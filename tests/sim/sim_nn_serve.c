@@ -499,7 +499,7 @@ static void attach(struct nn *nn, const struct nn_envelope *from, const uint8_t 
         sim_fail(nn->w, "client %u has %zu opens", from->client, count);
     else if (count > 0)
         memcpy(inos, body, count * sizeof(inos[0]));
-    sessions_attach(nn->sessions, from->session, from->conn, inos, count);
+    sessions_attach(nn->sessions, from->session, from->term, from->conn, inos, count);
     nn->w->stats->opens_retold += count > 0;
 }
 
@@ -529,7 +529,7 @@ void nn_serve(struct nn *nn, const struct sim_event *e)
     } else if (from.kind == NN_CLOSE) {
         propose_session_end(nn, from.session, false, op);
     } else if (sessions_renew(nn->sessions, from.session, clock_ns(nn))) {
-        if (from.kind == NN_ATTACH && from.term == nn->led_term)
+        if (from.kind == NN_ATTACH)
             attach(nn, &from, body, (e->len - sizeof(from)) / sizeof(uint64_t));
         serve_known(nn, op);
     } else {
@@ -650,7 +650,7 @@ static void propose_convert(struct nn *nn)
 
 static void begin_serving(struct nn *nn)
 {
-    nn->sessions = sessions_new();
+    nn->sessions = sessions_new(nn->led_term);
     reap_queue_begin(nn->reaps);
     nn->reaps_in_flight = 0;
     (void)fsm_each_session(nn->fsm, add_session, nn);

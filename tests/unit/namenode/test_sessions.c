@@ -8,9 +8,11 @@
 
 #include "namenode/sessions.h"
 
+enum { TERM = 4 };
+
 static int setup(void **state)
 {
-    *state = sessions_new();
+    *state = sessions_new(TERM);
     sessions_add(*state, 1, true, 100);
     sessions_add(*state, 2, true, 100);
     return 0;
@@ -55,7 +57,7 @@ static void attaching_replaces_what_was_known(void **state)
     sessions_add(*state, 3, false, 100);
     assert_int_equal(sessions_detached_count(*state), 1);
     sessions_open_inode(*state, 3, 0, 7);
-    sessions_attach(*state, 3, 0, inos, 3);
+    sessions_attach(*state, 3, TERM, 0, inos, 3);
     assert_int_equal(sessions_detached_count(*state), 0);
     assert_false(sessions_is_open(*state, 7));
     sessions_close_inode(*state, 3, 0, 9);
@@ -63,6 +65,19 @@ static void attaching_replaces_what_was_known(void **state)
     sessions_close_inode(*state, 3, 0, 9);
     assert_false(sessions_is_open(*state, 9));
     assert_true(sessions_is_open(*state, 10));
+}
+
+/* It was held up by the network until this one led; perhaps it has opened something since. */
+static void what_another_leader_is_told_does_not_count(void **state)
+{
+    const uint64_t old[] = {9};
+
+    sessions_add(*state, 3, false, 100);
+    sessions_attach(*state, 3, TERM - 1, 0, old, 1);
+    assert_int_equal(sessions_detached_count(*state), 1);
+    assert_false(sessions_is_open(*state, 9));
+    sessions_attach(*state, 3, 0, 0, old, 1); /* a client of an older release */
+    assert_int_equal(sessions_detached_count(*state), 0);
 }
 
 /*
@@ -74,12 +89,12 @@ static void what_was_held_up_on_an_old_connection_does_not_count(void **state)
     const uint64_t both[] = {9, 9}, old[] = {9};
 
     sessions_add(*state, 3, false, 100);
-    sessions_attach(*state, 3, 5, old, 1);
+    sessions_attach(*state, 3, TERM, 5, old, 1);
     sessions_open_inode(*state, 3, 5, 9);
-    sessions_attach(*state, 3, 6, both, 2);
+    sessions_attach(*state, 3, TERM, 6, both, 2);
     sessions_close_inode(*state, 3, 5, 9);
     sessions_open_inode(*state, 3, 5, 10);
-    sessions_attach(*state, 3, 5, old, 1);
+    sessions_attach(*state, 3, TERM, 5, old, 1);
     assert_false(sessions_is_open(*state, 10));
     sessions_close_inode(*state, 3, 6, 9);
     assert_true(sessions_is_open(*state, 9));
@@ -106,12 +121,12 @@ static void what_is_being_taken_apart_is_not_opened_though_it_is_told(void **sta
 {
     const uint64_t owed = 7;
 
-    sessions_attach(*state, 1, 3, &owed, 1);
+    sessions_attach(*state, 1, TERM, 3, &owed, 1);
     sessions_close_inode(*state, 1, 3, 7);
     assert_true(sessions_may_reap(*state, 7));
     sessions_reap_begins(*state, 7);
     sessions_reap_begins(*state, 7);
-    sessions_attach(*state, 1, 4, &owed, 1);
+    sessions_attach(*state, 1, TERM, 4, &owed, 1);
     assert_true(sessions_is_open(*state, 7));
     assert_false(sessions_may_open(*state, 7, 0));
     sessions_reap_ends(*state, 7);
@@ -155,6 +170,7 @@ int main(void)
         TEST(an_inode_is_open_until_the_last_open_is_closed),
         TEST(the_end_of_a_session_closes_what_it_had_open),
         TEST(attaching_replaces_what_was_known),
+        TEST(what_another_leader_is_told_does_not_count),
         TEST(what_was_held_up_on_an_old_connection_does_not_count),
         TEST(what_waits_for_the_reaper_is_not_opened_any_more),
         TEST(what_is_being_taken_apart_is_not_opened_though_it_is_told),

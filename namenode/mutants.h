@@ -18,10 +18,9 @@ enum namenode_mutant {
     NAMENODE_MUTANT_FLOOR_TOO_FAR,
     NAMENODE_MUTANT_FLOOR_IGNORED,
     NAMENODE_MUTANT_SESSION_LOCAL_TIME,
-    NAMENODE_MUTANT_READ_UNPROVED,      /* Of the services: no read of raft's before it. */
-    NAMENODE_MUTANT_TOLD_TO_ANY_LEADER, /* What is open, told to one that led before. */
-    NAMENODE_MUTANT_REAP_BEFORE_TOLD,   /* Not all sessions have told what they have open. */
-    NAMENODE_MUTANT_LATE_CLOSE_COUNTS,  /* Of a connection that was given up. */
+    NAMENODE_MUTANT_READ_UNPROVED,     /* Of the services: no read of raft's before it. */
+    NAMENODE_MUTANT_REAP_BEFORE_TOLD,  /* Not all sessions have told what they have open. */
+    NAMENODE_MUTANT_LATE_CLOSE_COUNTS, /* Of a connection that was given up. */
     NAMENODE_MUTANT_OPEN_WHILE_REAPED,
     NAMENODE_MUTANT_REFUSES_WHAT_IS_DONE, /* Without a look whether it is. */
     /* The state machine. */

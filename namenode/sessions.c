@@ -149,7 +149,7 @@ void sessions_attach(struct sessions *s, uint64_t session, uint64_t term, uint64
 {
     struct session *x = session_find(s, session);
 
-    if (term != 0 && term != s->term && !MUTANT(TOLD_TO_ANY_LEADER))
+    if (term != 0 && term != s->term)
         return;
     if (x == NULL || (via < x->via && !MUTANT(LATE_CLOSE_COUNTS)))
         return;

@@ -29,8 +29,6 @@ static const struct sim_mutant mutants[] = {
     {0, NAMENODE_MUTANT_CONVERT_NOT_AT_WRITE, false,
      "a version written before the conversion is there"},
     {0, NAMENODE_MUTANT_CONVERT_IN_RAM, false, "how far the conversion is, in memory alone"},
-    {0, NAMENODE_MUTANT_TOLD_TO_ANY_LEADER, false,
-     "what is open, told to a leader that led before"},
     {0, NAMENODE_MUTANT_REAP_BEFORE_TOLD, false,
      "an inode taken apart before all sessions have told what they have open"},
     {0, NAMENODE_MUTANT_LATE_CLOSE_COUNTS, false,

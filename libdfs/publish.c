@@ -33,6 +33,7 @@ void wb_leave_inline(struct inode *i)
     i->is_inline = false;
     i->has_chunks = true;
     wb->clear_inline = true;
+    wb->inline_stays = 0;
     i->inline_known = false;
     while (at < i->inline_len) {
         const struct extent *newer = extent_at_or_after(&wb->dirty.pieces, at);
@@ -81,6 +82,11 @@ bool wb_commit_flying(const struct inode *i)
 static bool inline_has_left(const struct inode *i)
 {
     return i->wb.clear_inline && dirty_gen_is_over(&i->wb.dirty, i->wb.inline_gen);
+}
+
+bool wb_leaves_inline(const struct inode *i)
+{
+    return i->wb.clear_inline && !inline_has_left(i);
 }
 
 bool wb_commit_needed(const struct inode *i, bool size_only)
@@ -422,7 +428,7 @@ static void on_interrupt(struct ll_call *call)
 
 static bool is_acked(const struct inode *i, const struct wb_waiter *w)
 {
-    return dirty_gen_is_over(&i->wb.dirty, w->gen) && (!i->wb.clear_inline || inline_has_left(i));
+    return dirty_gen_is_over(&i->wb.dirty, w->gen) && !wb_leaves_inline(i);
 }
 
 /* True when the waiter has got all it wants. */

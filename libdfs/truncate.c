@@ -265,6 +265,8 @@ static void on_left_inline(void *ctx, int status)
     struct truncate_op *t = ctx;
 
     t->inode->wb.frozen++;
+    if (status == 0)
+        status = t->inode->wb.inline_stays;
     if (status < 0) {
         finish(t, status);
         return;
@@ -286,6 +288,7 @@ static bool leave_inline_first(struct truncate_op *t)
     t->flushed = true;
     t->state = TRUNCATE_FLUSH;
     i->wb.frozen--;
+    i->wb.inline_stays = 0;
     if (i->is_inline)
         wb_leave_inline(i);
     inode_update_work(i);

@@ -54,6 +54,37 @@ static void fail_range(struct inode *i, uint64_t start, uint64_t end, int error)
     find_local_end(&i->wb);
 }
 
+/*
+ * What was to take the inline content along has found no room. The namenode has that content still, as no
+ * commit has said that it left: the file is what it was before it grew, and all that was written since is
+ * lost and told, also what other operations still bring to chunks.
+ */
+static void stay_inline(struct inode *i, int error)
+{
+    struct writeback *wb = &i->wb;
+    uint32_t index;
+
+    fail_range(i, 0, UINT64_MAX, error);
+    for (struct extent *x = extent_at_or_after(&wb->flying, 0); x != NULL;
+         x = extent_at_or_after(&wb->flying, x->end))
+        op_of(x)->is_void = true;
+    while (layout_fresh(&i->layout, &index, 1) > 0)
+        layout_find(&i->layout, index)->fresh = false;
+    wb->clear_inline = false;
+    wb->inline_stays = error;
+    wb->acked_end = wb->local_end = 0;
+    read_cache_drop(i, 0, UINT64_MAX);
+    i->known = false; /* What it is, the namenode knows. */
+    i->is_inline = false;
+    i->inline_known = false;
+}
+
+/* Of what begins at start. */
+static bool takes_inline_along(const struct inode *i, uint64_t start)
+{
+    return start < INLINE_MAX && wb_leaves_inline(i);
+}
+
 void wb_growth_refused(struct inode *i)
 {
     i->wb.acked_end = 0;
@@ -79,9 +110,12 @@ static void on_alloc(void *ctx, int status, const Dfs__MetaReply *reply)
     if (status < 0) {
         log_warn("no chunk for written data", "ino=%" PRI_INO " index=%" PRIu32 " why=%s", i->ino.v,
                  call->first, dfs_strerror(status));
-        fail_range(i, (uint64_t)call->first * CHUNK_SIZE,
-                   ((uint64_t)call->first + call->count) * CHUNK_SIZE,
-                   dfs_error_is_own(status) ? -EIO : status);
+        status = dfs_error_is_own(status) ? -EIO : status;
+        if (takes_inline_along(i, (uint64_t)call->first * CHUNK_SIZE))
+            stay_inline(i, status);
+        else
+            fail_range(i, (uint64_t)call->first * CHUNK_SIZE,
+                       ((uint64_t)call->first + call->count) * CHUNK_SIZE, status);
     }
     free(call);
     wb_pump(i);
@@ -168,13 +202,19 @@ static void on_op_done(struct chunk_op *op, int status)
     struct inode *i = w->inode;
 
     extent_remove(&i->wb.flying, &w->x);
-    if (status == 0) {
+    if (w->is_void) {
+        /* Told as lost. */
+    } else if (status == 0) {
         on_acked(w);
     } else if (status != -ESTALE || !put_back(w)) {
         log_warn("written data is lost",
                  "ino=%" PRI_INO " offset=%" PRIu64 " len=%" PRIu64 " why=%s", i->ino.v, w->x.start,
                  w->x.end - w->x.start, dfs_strerror(status));
-        fail_range(i, 0, 0, dfs_error_is_own(status) ? -EIO : status);
+        status = dfs_error_is_own(status) ? -EIO : status;
+        if (takes_inline_along(i, w->x.start))
+            stay_inline(i, status);
+        else
+            fail_range(i, 0, 0, status);
     }
     release_pieces(w);
     free(w);
@@ -199,6 +239,7 @@ static uint64_t emit_op(struct inode *i, uint64_t start, uint64_t limit)
     }
     w = mem_alloc(sizeof(*w));
     w->inode = inode_ref(i);
+    w->is_void = false;
     w->index = index;
     w->op = (struct chunk_op){
         .kind = CHUNK_WRITE,
@@ -467,7 +508,9 @@ void wb_forget_published(struct inode *i)
 
 void wb_fail_all(struct inode *i, int error)
 {
-    if (i->wb.dirty.pieces.count > 0)
+    if (wb_leaves_inline(i))
+        stay_inline(i, error);
+    else if (i->wb.dirty.pieces.count > 0)
         fail_range(i, 0, UINT64_MAX, error);
 }
 

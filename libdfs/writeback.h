@@ -50,6 +50,7 @@ struct wb_op {
     struct extent x; /* bytes of the file */
     struct chunk_op op;
     struct inode *inode; /* a reference */
+    bool is_void;        /* told as lost already: it counts for nothing, however it ends */
     uint32_t index;
     size_t piece_count;
     struct dirty_piece *pieces[CHUNK_OP_PARTS];
@@ -87,6 +88,7 @@ struct writeback {
     uint64_t changed_since_ns; /* the oldest unpublished change; 0: none */
     bool clear_inline;         /* inline content went to chunks: the next commit says so */
     uint64_t inline_gen;       /* ... when this generation is over */
+    int inline_stays;          /* why it found no room there at last; 0 */
     bool fetch_flying;         /* inline content is on its way here */
     uint64_t commits_sent, commits_done;
 
@@ -151,6 +153,8 @@ void wb_add_unsynced(struct inode *i, const struct wb_op *op);
 bool wb_is_small(const struct inode *i);
 /* Inline content becomes dirty bytes of chunk 0. */
 void wb_leave_inline(struct inode *i);
+/* That is on its way: only the namenode's copy is sure to be there. */
+bool wb_leaves_inline(const struct inode *i);
 /* Age: called for each inode with work, a few times a second. */
 void wb_age(struct inode *i, uint64_t now_ns);
 

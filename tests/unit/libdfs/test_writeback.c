@@ -79,6 +79,78 @@ static void growing_file_leaves_inline(void **state)
     free(bytes);
 }
 
+/* The namenode's copy is all there is, until a chunk has it. */
+static void expect_content_stays(struct cluster *c, const uint8_t *bytes, struct ll_file *f)
+{
+    assert_int_equal(file_flush(c, f), -ENOSPC);
+    assert_true(cluster_file(c, ll_file_ino(f))->attr.is_inline);
+    file_expect(c, f, 0, bytes, 4000);
+    assert_int_equal(file_flush(c, f), 0);
+    assert_true(cluster_file(c, ll_file_ino(f))->attr.is_inline);
+    file_expect(c, f, 0, bytes, 4000);
+    /* And when there is room it grows. */
+    assert_int_equal(file_put(c, f, 4000, bytes + 4000, 6000), 0);
+    assert_int_equal(file_flush(c, f), 0);
+    assert_false(cluster_file(c, ll_file_ino(f))->attr.is_inline);
+    file_expect(c, f, 0, bytes, 10000);
+}
+
+static void content_stays_where_it_is_when_a_disk_is_full(void **state)
+{
+    struct cluster *c = *state;
+    struct ll_file *f = file_create(c);
+    uint8_t *bytes = test_pattern(10000, 1);
+
+    assert_int_equal(file_put(c, f, 0, bytes, 4000), 0);
+    assert_int_equal(file_flush(c, f), 0);
+    c->dns[0].fail_ops = 1;
+    c->dns[0].fail_code = -ENOSPC;
+    assert_int_equal(file_put(c, f, 4000, bytes + 4000, 6000), 0);
+    expect_content_stays(c, bytes, f);
+    ll_release(f);
+    free(bytes);
+}
+
+static void content_stays_where_it_is_when_no_chunk_is_to_be_had(void **state)
+{
+    struct cluster *c = *state;
+    struct ll_file *f = file_create(c);
+    uint8_t *bytes = test_pattern(10000, 1);
+
+    assert_int_equal(file_put(c, f, 0, bytes, 4000), 0);
+    assert_int_equal(file_flush(c, f), 0);
+    c->fail_alloc = -ENOSPC;
+    assert_int_equal(file_put(c, f, 4000, bytes + 4000, 6000), 0);
+    expect_content_stays(c, bytes, f);
+    ll_release(f);
+    free(bytes);
+}
+
+/* What others brought to chunks meanwhile is told as lost, and must not make the namenode forget. */
+static void content_stays_though_what_follows_it_was_written(void **state)
+{
+    struct cluster *c = *state;
+    struct ll_file *f = file_create(c);
+    uint8_t *bytes = test_pattern(4000, 1), *more = test_pattern(8 << 20, 2);
+
+    assert_int_equal(file_put(c, f, 0, bytes, 4000), 0);
+    assert_int_equal(file_flush(c, f), 0);
+    c->dns[0].fail_ops = 1;
+    c->dns[0].fail_code = -ENOSPC;
+    assert_int_equal(file_put(c, f, 4000, more, 8 << 20), 0);
+    assert_int_equal(file_flush(c, f), -ENOSPC);
+    assert_int_equal(file_sync(c, f, false), 0);
+    assert_true(cluster_file(c, ll_file_ino(f))->attr.is_inline);
+    file_expect(c, f, 0, bytes, 4000);
+    assert_int_equal(file_put(c, f, 4000, more, 8 << 20), 0);
+    assert_int_equal(file_flush(c, f), 0);
+    file_expect(c, f, 0, bytes, 4000);
+    file_expect(c, f, 4000, more, 8 << 20);
+    ll_release(f);
+    free(bytes);
+    free(more);
+}
+
 /* Write, wait for nothing, grow while the inline commit is under way. */
 static void growing_while_the_commit_flies_loses_nothing(void **state)
 {
@@ -550,6 +622,9 @@ int main(void)
         T(small_file_costs_one_rpc_after_create),
         T(small_file_is_overwritten_inline),
         T(growing_file_leaves_inline),
+        T(content_stays_where_it_is_when_a_disk_is_full),
+        T(content_stays_where_it_is_when_no_chunk_is_to_be_had),
+        T(content_stays_though_what_follows_it_was_written),
         T(growing_while_the_commit_flies_loses_nothing),
         T(inline_commit_refused_goes_to_chunks),
         T(big_file_is_written_and_read_back),

@@ -156,7 +156,7 @@ if [ "$CRASH_SECONDS" != 0 ]; then
 fi
 [ "$NET" = no ] || exec {net_fd}>&-
 # Asked for: what was flipped, and the full disks.
-log_ignore='damaged|failed its checksum|nearly full|No space|metadata store|rocksdb'
+log_ignore='damaged|failed its checksum|has to stop .*Bad message|nearly full|No space|metadata store|rocksdb'
 check_logs
 [ "$NET" = no ] || sed 's/^/# network: /' "$DIR/netswitch.out" | grep packets
 if [ "$tests_failed" -gt 0 ]; then
